@@ -1,0 +1,1 @@
+"""The bundled checkpoint and image sample: package data."""

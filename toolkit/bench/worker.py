@@ -1,0 +1,98 @@
+"""The worker: a process that opens one artifact, checks its outputs, and times it.
+
+``python -m toolkit.bench.worker JOB.json RESULT.json``; started by the parent, which imports no runtime
+for it. Runtimes slow each other down in one process, so each has its own.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from toolkit.bench.job import Job, JobResult
+from toolkit.bench.measure import Budget, measure
+from toolkit.checkpoint import load_checkpoint
+from toolkit.data import load_sample
+from toolkit.formats import EAGER, FORMATS, Session, import_format
+from toolkit.golden import read_golden
+from toolkit.records import FailureRecord, LatencyRecord, read_record, write_record
+from toolkit.sessions import Target, open_session
+
+
+def run_job(job: Job) -> JobResult:
+    """Open the job's artifact and time it at each batch size."""
+    if job.format != EAGER:
+        import_format(FORMATS[job.format])  # importing is not loading
+    started = time.perf_counter()
+    session = _open(job)
+    load_s = time.perf_counter() - started
+    wrong = _compare(session, Path(job.golden))
+    if wrong:
+        failure = FailureRecord(target=job.target, format=job.format, device=job.device, reason=wrong)
+        return JobResult(failures=(failure,))
+    rows: list[LatencyRecord] = []
+    failures: list[FailureRecord] = []
+    for size in job.batch_sizes:
+        try:
+            rows.append(_time(session, job, size, load_s))
+        # Out of memory and whatever else a runtime raises fails this row; the next may be smaller.
+        except Exception as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            failures.append(
+                FailureRecord(target=job.target, format=job.format, device=job.device, batch_size=size, reason=reason)
+            )
+    return JobResult(rows=tuple(rows), failures=tuple(failures))
+
+
+def _open(job: Job) -> Session:
+    if job.format == EAGER:
+        from toolkit.formats.eager import open_eager
+
+        checkpoint = load_checkpoint(Path(job.checkpoint) if job.checkpoint else None)
+        return open_eager(checkpoint.model(), job.device, job.threads)
+    return open_session(Target(FORMATS[job.format], Path(job.path)), job.device, job.threads)
+
+
+def _compare(session: Session, path: Path) -> str | None:
+    """Return what is wrong with the session's outputs on this device, or None: fast because wrong is no result."""
+    golden = read_golden(path)
+    logits = session.run(session.to_device(golden.inputs))
+    session.synchronize()
+    actual = np.asarray(session.to_host(logits))
+    if actual.shape != golden.logits.shape:
+        return f"its outputs have shape {actual.shape}, not {golden.logits.shape}; check it with: fmnist-tk parity"
+    error = np.abs(actual - golden.logits).max()
+    if not error <= golden.limit:  # so that NaN is wrong, too
+        return f"its outputs are off by {error:.2g}, allowed are {golden.limit:.2g}; check it with: fmnist-tk parity"
+    return None
+
+
+def _time(session: Session, job: Job, size: int, load_s: float) -> LatencyRecord:
+    sample = load_sample().inputs()
+    images = np.ascontiguousarray(np.resize(sample, (size, *sample.shape[1:])))
+    timings = measure(session, images, Budget(warmup_s=job.warmup_s, measure_s=job.measure_s))
+    return LatencyRecord(
+        target=job.target,
+        format=job.format,
+        runtime=job.runtime,
+        runtime_version=job.runtime_version,
+        device=job.device,
+        precision=session.precision,
+        threads=job.threads,
+        batch_size=size,
+        verified=job.verified,
+        load_s=load_s,
+        first_call_s=timings.first_call_s,
+        warmup_calls=timings.warmup_calls,
+        times_s=tuple(round(each, 9) for each in timings.times_s),
+    )
+
+
+def main(job_path: str, result_path: str) -> None:
+    """Run the job in one file and write its result into the other."""
+    write_record(run_job(read_record(Path(job_path), Job)), Path(result_path))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

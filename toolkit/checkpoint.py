@@ -1,0 +1,171 @@
+"""Checkpoints: every form in which people have the weights of this model, and our own."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Literal
+
+import safetensors
+import safetensors.torch
+from pydantic import ValidationError
+from torch import Tensor
+
+from toolkit.errors import CheckpointError, ReportError
+from toolkit.files import write_bytes
+from toolkit.model import Mlp, build_model
+from toolkit.pickles import find_weights, read_torch_file
+from toolkit.records import (
+    CheckpointMetadata,
+    CheckpointRecord,
+    ModelConfig,
+    TrainingSummary,
+    parse_record,
+    read_record,
+)
+from toolkit.weights import checked_weights, weights_sha256
+
+#: How the bundled checkpoint is called in reports and on the command line.
+BUNDLED = "bundled"
+_METADATA_KEY, _DIGEST_KEY = "fmnist_tk", "fmnist_tk_sha256"
+_LONGEST_HEADER_BYTES = 100_000_000  # safetensors' own limit
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Weights that were checked, and what is known of them."""
+
+    record: CheckpointRecord
+    state: dict[str, Tensor]
+
+    def model(self) -> Mlp:
+        """Return the model in evaluation mode, float32, on the CPU; its weights are copies."""
+        return build_model(self.record.config, {name: tensor.clone() for name, tensor in self.state.items()})
+
+
+def load_checkpoint(path: Path | None = None) -> Checkpoint:
+    """Read the weights at ``path``, in whichever form they are.
+
+    Args:
+        path: A file of ``torch.save(model.state_dict())``, ``torch.save(model)`` or safetensors; None
+            for the bundled checkpoint. A file ``NAME.config.json`` beside ``NAME.pth`` may hold a
+            `ModelConfig`, for what a state dict cannot tell (``{"final_relu": true}``).
+
+    Raises:
+        CheckpointError: If the file is missing, damaged, unsafe, or not of this model's family.
+    """
+    if path is None:
+        with as_file(files("toolkit.assets") / "fashion-mlp.safetensors") as bundled:
+            return _read(bundled, BUNDLED)
+    return _read(path, str(path))
+
+
+def save_checkpoint(
+    path: Path, config: ModelConfig, state: dict[str, Tensor], training: TrainingSummary | None = None
+) -> CheckpointMetadata:
+    """Write a checkpoint in our own form: safetensors with its description inside.
+
+    Raises:
+        OutputError: If the file cannot be written; an existing one is then as it was.
+    """
+    state = {name: state[name].detach().cpu().float().contiguous() for name in sorted(state)}
+    metadata = CheckpointMetadata(config=config, weights_sha256=weights_sha256(state), training=training)
+    text = metadata.model_dump_json()
+    header = {_METADATA_KEY: text, _DIGEST_KEY: hashlib.sha256(text.encode()).hexdigest()}
+    write_bytes(path, _in_one_order(safetensors.torch.save(state, header)))
+    return metadata
+
+
+def _in_one_order(data: bytes) -> bytes:
+    """Write the header's keys in sorted order: safetensors takes them from a hash map, in any order."""
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + size])
+    text = json.dumps(header, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + data[8 + size :]
+
+
+def _read(path: Path, name: str) -> Checkpoint:
+    try:
+        with path.open("rb") as file:
+            head = file.read(16)
+    except OSError as error:
+        reason = "is a folder, not a file" if path.is_dir() else (error.strerror or str(error))
+        raise CheckpointError(path, reason) from error
+    if not head:
+        raise CheckpointError(path, "is empty")
+    if head.startswith((b"PK", b"\x80")):
+        return _read_torch(path, name)
+    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < _LONGEST_HEADER_BYTES:
+        return _read_safetensors(path, name)
+    raise CheckpointError(path, f"is neither a torch.save file nor safetensors (it starts with {head[:12]!r})")
+
+
+def _read_torch(path: Path, name: str) -> Checkpoint:
+    found, final_relu, rest = find_weights(read_torch_file(path), path)
+    config = _config_beside(path)
+    form: Literal["state-dict", "pickled-module", "training-state"] = "state-dict"
+    if final_relu is not None:
+        form = "pickled-module"
+    elif isinstance(rest.get("fmnist_tk"), str):  # our own partial training says what it is
+        form, config = "training-state", ModelConfig.model_validate_json(str(rest["fmnist_tk"]))
+    inferred, state = checked_weights(found, path, config)
+    if final_relu is not None:
+        inferred = inferred.model_copy(update={"final_relu": final_relu})
+    return _checkpoint(name, form, inferred, state, None)
+
+
+def _read_safetensors(path: Path, name: str) -> Checkpoint:
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            found: dict[str, object] = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  no mapping
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(path, f"is truncated or damaged ({error})") from error
+    metadata = _own_metadata(header, path)
+    config, state = checked_weights(found, path, metadata.config if metadata else _config_beside(path))
+    if metadata and weights_sha256(state) != metadata.weights_sha256:
+        raise CheckpointError(path, "is damaged: its weights do not have the SHA-256 they were saved with")
+    form: Literal["bundled", "safetensors"] = "bundled" if name == BUNDLED else "safetensors"
+    return _checkpoint(name, form, config, state, metadata)
+
+
+def _own_metadata(header: dict[str, str], path: Path) -> CheckpointMetadata | None:
+    text = header.get(_METADATA_KEY)
+    if text is None:
+        return None
+    if hashlib.sha256(text.encode()).hexdigest() != header.get(_DIGEST_KEY):
+        raise CheckpointError(path, "is damaged: its description does not have the SHA-256 it was saved with")
+    try:
+        return parse_record(text, CheckpointMetadata, path)
+    except ReportError as error:
+        raise CheckpointError(path, f"its description {error.reason}", error.remedy) from error
+
+
+def _config_beside(path: Path) -> ModelConfig | None:
+    """Read ``NAME.config.json``; layer sizes that it leaves out are taken from the weights."""
+    beside = path.with_suffix(".config.json")
+    if not beside.is_file():
+        return None
+    try:
+        return read_record(beside, ModelConfig)
+    except (ReportError, ValidationError) as error:
+        raise CheckpointError(beside, str(error), "correct it or remove it") from error
+
+
+def _checkpoint(
+    name: str,
+    form: Literal["bundled", "safetensors", "state-dict", "pickled-module", "training-state"],
+    config: ModelConfig,
+    state: dict[str, Tensor],
+    metadata: CheckpointMetadata | None,
+) -> Checkpoint:
+    record = CheckpointRecord(
+        path=name,
+        form=form,
+        config=config,
+        weights_sha256=metadata.weights_sha256 if metadata else weights_sha256(state),
+        training=metadata.training if metadata else None,
+    )
+    return Checkpoint(record, state)

@@ -1,0 +1,87 @@
+"""The command line: parse, one library call, render, exit code. Imports no runtime.
+
+Exit codes are those of ``diff``: 0 good, 1 ran and found a failure, 2 could not run; 130 after Ctrl-C.
+"""
+
+import os
+import signal
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+
+from toolkit import __version__
+from toolkit.cli import bench, doctor, export, inspect, parity, report, run, train
+from toolkit.cli.options import debugging
+from toolkit.errors import ToolkitError
+
+__all__ = ["app", "main"]
+
+_INTERRUPTED = 130
+# typer has its own copy of click in some versions and the package click in others; the common base
+# of their usage errors is reached through the one name that typer exports in both.
+_ClickError = typer.BadParameter.__mro__[2]
+
+app = typer.Typer(
+    name="fmnist-tk",
+    help="From a trained PyTorch model to the fastest artifact that provably still computes the same function.",
+    epilog="Start with: fmnist-tk run",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+for module in (run, train, export, parity, bench, inspect, report, doctor):
+    app.command()(getattr(module, module.__name__.rpartition(".")[2]))
+
+
+def _version(*, wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"fmnist-tk {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    version: Annotated[  # noqa: ARG001  its callback does the work
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=lambda value: _version(wanted=value))
+    ] = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run a command and exit; every error is one line on stderr.
+
+    Args:
+        arguments: As after ``fmnist-tk``; None for those of the process.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stop from outside saves as Ctrl-C does
+    try:
+        code = app(arguments, standalone_mode=False)
+        sys.stdout.flush()
+        sys.exit(code if isinstance(code, int) else 0)
+    except ToolkitError as error:
+        if debugging():
+            raise
+        _fail(str(error), error.exit_code)
+    except _ClickError as error:
+        _fail(f"{error.format_message()} See: {_help_of(error)}", 2)  # type: ignore[attr-defined]  # click's own
+    except (KeyboardInterrupt, typer.Abort):
+        _fail("Interrupted", _INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of our output has gone, as in `fmnist-tk doctor | head`; nobody is left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def _help_of(error: Exception) -> str:
+    context = getattr(error, "ctx", None)
+    return f"{context.command_path if context else 'fmnist-tk'} --help"
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    colour = sys.stderr.isatty() and "NO_COLOR" not in os.environ
+    prefix = typer.style("error:", fg="red", bold=True) if colour else "error:"
+    typer.echo(f"{prefix} {' '.join(message.split())}", err=True)
+    sys.exit(code)

@@ -1,0 +1,49 @@
+"""``fmnist-tk export``."""
+
+from typing import Annotated
+
+import typer
+
+from toolkit.cli.console import finish, showing_progress
+from toolkit.cli.options import (
+    DEFAULT_FOLDER,
+    CheckpointOption,
+    DebugOption,
+    FolderOption,
+    FormatsArgument,
+    JsonOption,
+    OutputOption,
+    QuietOption,
+)
+
+__all__ = ["export"]
+
+VerifyOption = Annotated[
+    bool, typer.Option("--verify/--no-verify", help="Check parity of what was written. Default: --verify.", show_default=False)
+]
+
+
+def export(
+    formats: FormatsArgument = None,
+    checkpoint: CheckpointOption = None,
+    folder: FolderOption = DEFAULT_FOLDER,
+    verify: VerifyOption = True,
+    as_json: JsonOption = False,
+    output: OutputOption = None,
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Write artifacts, and put each in place only when it matches the checkpoint.
+
+    Examples:
+
+        fmnist-tk export
+
+        fmnist-tk export onnx torchscript --checkpoint model.pth --folder out
+    """
+    from toolkit.checkpoint import load_checkpoint
+    from toolkit.export import export_formats
+
+    with showing_progress(quiet=quiet) as progress:
+        report = export_formats(formats or [], load_checkpoint(checkpoint), folder, verify=verify, progress=progress)
+    finish(report, as_json=as_json, output=output, quiet=quiet)

@@ -1,0 +1,121 @@
+"""Options that mean the same in every command."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from toolkit.errors import UsageError
+
+_RESULT = "Result"
+
+
+def _formats(incomplete: str) -> list[str]:
+    """Complete the names of formats for the shell; files complete by themselves."""
+    from toolkit.formats import FORMATS
+
+    return [name for name in FORMATS if name.startswith(incomplete)]
+
+
+FormatsArgument = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="FORMAT",
+        help="Formats to write: torchscript, onnx, torch-export. None: all that can be written here.",
+        autocompletion=_formats,
+        show_default=False,
+    ),
+]
+TargetsArgument = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="TARGET",
+        help="Formats (their artifacts in the folder) or files. None: all that is in the folder and works here.",
+        autocompletion=_formats,
+        show_default=False,
+    ),
+]
+CheckpointOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--checkpoint",
+        metavar="FILE",
+        help="Weights: .pth of torch.save (state dict or model) or .safetensors. Default: the bundled ones.",
+        show_default=False,
+    ),
+]
+FolderOption = Annotated[
+    Path, typer.Option("--folder", metavar="DIR", help="Folder of the artifacts. Default: exported.", show_default=False)
+]
+DeviceOption = Annotated[
+    str,
+    typer.Option("--device", metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps. Default: cpu.", show_default=False),
+]
+ThreadsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--threads", min=1, metavar="N", help="Threads on the CPU. Default: the physical cores.", show_default=False
+    ),
+]
+BatchOption = Annotated[
+    str,
+    typer.Option(
+        "--batch", metavar="N[,N]...", help="Images per call, one or several. Default: 1,64,1024.", show_default=False
+    ),
+]
+DataOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        metavar="DIR",
+        help="Folder of Fashion-MNIST. Default: $FMNIST_TK_DATA, the cache, the Debian package, or a download.",
+        show_default=False,
+    ),
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print the report as JSON, and nothing else, on stdout.", rich_help_panel=_RESULT)
+]
+OutputOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--output", "-o", metavar="FILE", help="Also write the report to FILE as JSON.", rich_help_panel=_RESULT
+    ),
+]
+QuietOption = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Print no progress and no tables; the exit code tells.", rich_help_panel=_RESULT)
+]
+DebugOption = Annotated[
+    bool,
+    typer.Option(
+        "--debug", help="Show the traceback of an error.", rich_help_panel=_RESULT, is_eager=True, callback=lambda value: _debug(on=value)
+    ),
+]
+
+DEFAULT_FOLDER = Path("exported")
+DEFAULT_BATCH = "1,64,1024"
+
+_state = {"debug": False}
+
+
+def _debug(*, on: bool) -> bool:
+    _state["debug"] = on
+    return on
+
+
+def debugging() -> bool:
+    """Say whether the command was called with ``--debug``."""
+    return _state["debug"]
+
+
+def parse_batch_sizes(text: str) -> tuple[int, ...]:
+    """Return the batch sizes in ``1,64,1024``, each once, in the order given.
+
+    Raises:
+        UsageError: If one is not a whole number from 1.
+    """
+    sizes = []
+    for part in text.split(","):
+        if not part.strip().isdecimal() or int(part) < 1:
+            raise UsageError(f"--batch {text}: {part.strip()!r} is not a whole number from 1; write for example --batch 1,64")
+        sizes.append(int(part))
+    return tuple(dict.fromkeys(sizes))

@@ -1,0 +1,44 @@
+"""``fmnist-tk report``."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from toolkit.cli.console import finish, say
+from toolkit.cli.options import DebugOption, JsonOption, OutputOption, QuietOption
+from toolkit.errors import UsageError
+
+__all__ = ["report"]
+
+FileArgument = Annotated[
+    Path | None, typer.Argument(metavar="FILE", help="A report that a command wrote as JSON.", show_default=False)
+]
+SchemaOption = Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of reports instead.")]
+
+
+def report(
+    file: FileArgument = None,
+    schema: SchemaOption = False,
+    as_json: JsonOption = False,
+    output: OutputOption = None,
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Show a saved report again; the exit code is that of its command.
+
+    Examples:
+
+        fmnist-tk report exported/report.json
+
+        fmnist-tk report --schema
+    """
+    from toolkit.records import Report, read_record
+
+    if schema:
+        say(json.dumps(Report.model_json_schema(mode="serialization"), indent=1))
+    elif file is None:
+        raise UsageError("report needs a FILE: pass the JSON that a command wrote, such as exported/report.json")
+    else:
+        finish(read_record(file, Report), as_json=as_json, output=output, quiet=quiet)

@@ -1,0 +1,103 @@
+"""``fmnist-tk run``."""
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from toolkit.cli.console import finish, say, showing_progress
+from toolkit.cli.options import (
+    DEFAULT_BATCH,
+    DEFAULT_FOLDER,
+    BatchOption,
+    CheckpointOption,
+    DataOption,
+    DebugOption,
+    DeviceOption,
+    FolderOption,
+    FormatsArgument,
+    JsonOption,
+    OutputOption,
+    QuietOption,
+    ThreadsOption,
+    parse_batch_sizes,
+)
+from toolkit.errors import UsageError
+
+__all__ = ["run"]
+
+TrainOption = Annotated[
+    bool, typer.Option("--train", help="First train a model with the strong recipe, into DIR/model.safetensors.")
+]
+
+
+def run(
+    formats: FormatsArgument = None,
+    checkpoint: CheckpointOption = None,
+    train: TrainOption = False,
+    data: DataOption = None,
+    folder: FolderOption = DEFAULT_FOLDER,
+    device: DeviceOption = "cpu",
+    batch: BatchOption = DEFAULT_BATCH,
+    threads: ThreadsOption = None,
+    as_json: JsonOption = False,
+    output: OutputOption = None,
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Do it all: export a checkpoint, check parity, time what passed, write exported/report.json.
+
+    Examples:
+
+        fmnist-tk run
+
+        fmnist-tk run --checkpoint model.pth --device cuda --batch 1,256
+    """
+    sizes = parse_batch_sizes(batch)
+    if train and checkpoint:
+        raise UsageError("--train and --checkpoint exclude each other: leave one of them out")
+    if data and not train:
+        raise UsageError("--data is for --train: without it no training data is needed; leave it out")
+    from toolkit.checkpoint import load_checkpoint
+    from toolkit.devices import resolve_device
+    from toolkit.run import REPORT, run_pipeline
+
+    device = resolve_device(device)
+    training = None
+    with showing_progress(quiet=quiet) as progress:
+        if train:
+            from toolkit.cli.train import make_course
+            from toolkit.train import train as run_training
+
+            checkpoint = folder / "model.safetensors"
+            course = make_course("strong", {}, device=device, threads=threads)
+            training = run_training(course, checkpoint, data=data, progress=progress)
+        report = run_pipeline(
+            load_checkpoint(checkpoint),
+            folder,
+            formats=formats or [],
+            device=device,
+            batch_sizes=sizes,
+            threads=threads,
+            training=training,
+            progress=progress,
+        )
+    try:
+        finish(report, as_json=as_json, output=output, quiet=quiet)
+    finally:
+        if not (as_json or quiet):
+            say(*_next_steps(folder, checkpoint, folder / REPORT))
+
+
+def _next_steps(folder: Path, checkpoint: Path | None, report: Path) -> list[str]:
+    """Return the commands that a person may want now, ready to be copied."""
+    where = "" if folder == DEFAULT_FOLDER else f" --folder {shlex.quote(str(folder))}"
+    source = "" if checkpoint is None else f" --checkpoint {shlex.quote(str(checkpoint))}"
+    return [
+        f"Wrote {report}. Next:",
+        f"  fmnist-tk parity{where}{source}            check again, for example in CI; exits 1 on a mismatch",
+        f"  fmnist-tk bench{where}{source} --batch 1,8  time other batch sizes, --device cuda or mps",
+        f"  fmnist-tk inspect {folder}/model.onnx      see what stands inside an artifact",
+        "  fmnist-tk run --checkpoint model.pth       do all this with your own weights",
+    ]

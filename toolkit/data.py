@@ -1,0 +1,182 @@
+"""Fashion-MNIST: find, verify, fetch, load. Whatever the source, the bytes are the published ones."""
+
+import gzip
+import hashlib
+import os
+import tempfile
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib.resources import files
+from io import BytesIO
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from platformdirs import user_cache_path
+
+from toolkit.errors import DataError, DataNotFoundError, UsageError
+from toolkit.files import make_folder
+from toolkit.records import PIXELS, DataRecord
+
+UInt8Array = NDArray[np.uint8]
+FloatArray = NDArray[np.float32]
+
+#: SHA-256 of the unpacked IDX files.
+SHA256: Final = {
+    "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+    "train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+    "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+    "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+}
+URL: Final = "https://github.com/zalandoresearch/fashion-mnist"
+SYSTEM_FOLDER: Final = Path("/usr/share/datasets/fashion-mnist")
+ENVIRONMENT_VARIABLE: Final = "FMNIST_TK_DATA"
+_IMAGES_HEADER_BYTES, _LABELS_HEADER_BYTES = 16, 8
+# Where the four files may lie below a folder: in it, or as torchvision and its subclass keep them.
+_LAYOUTS = ("", "FashionMNIST/raw", "raw")
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Pictures and their labels.
+
+    Attributes:
+        images: ``(N, 28, 28)`` uint8, the garment bright on a black background.
+        labels: ``(N,)`` int64 in 0 … 9.
+    """
+
+    images: UInt8Array
+    labels: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def inputs(self) -> FloatArray:
+        """Return the model's inputs: ``(N, 1, 28, 28)`` float32 in [0, 1], as torchvision's ToTensor gives."""
+        return self.images[:, np.newaxis].astype(np.float32) / np.float32(255)
+
+
+def load_sample() -> ImageSet:
+    """Return the bundled sample: 1,000 test images, 100 of each class."""
+    with np.load(BytesIO((files("toolkit.assets") / "sample.npz").read_bytes())) as stored:
+        return ImageSet(stored["images"], stored["labels"].astype(np.int64))
+
+
+def load_data(folder: Path | None = None, *, workers: int = 2, download: bool = True) -> tuple[ImageSet, ImageSet]:
+    """Return the 60,000 training and the 10,000 test images.
+
+    Args:
+        folder: Where to look, and nowhere else; None for the places of `places`.
+        workers: Files unpacked and verified at the same time.
+        download: Whether to let torchvision fetch the files when they are nowhere.
+
+    Raises:
+        DataError: If a file is truncated, swapped or foreign.
+        DataNotFoundError: If the files are nowhere and cannot be fetched.
+        UsageError: If ``folder`` is no folder.
+    """
+    paths = _find(folder) or (_fetch() if download and folder is None else None)
+    if paths is None:
+        where = f"not in {folder}" if folder else "not in any of the usual places"
+        raise DataNotFoundError(where, URL)
+    with ThreadPoolExecutor(max_workers=workers) as pool:
+        unpacked = dict(zip(paths, pool.map(_verified, paths.values(), paths.keys()), strict=True))
+    return _image_set(unpacked, "train"), _image_set(unpacked, "t10k")
+
+
+def places() -> list[Path]:
+    """Return the folders where Fashion-MNIST is looked for when none is given, first match wins."""
+    given = os.environ.get(ENVIRONMENT_VARIABLE)
+    return [*([Path(given)] if given else []), cache_folder(), SYSTEM_FOLDER]
+
+
+def cache_folder() -> Path:
+    """Return the user's cache folder of this tool."""
+    return user_cache_path("fmnist-tk")
+
+
+def describe_data() -> tuple[DataRecord, ...]:
+    """Return for each of `places` whether the four files are there; their bytes are not read."""
+    records = []
+    for place in places():
+        paths = _files_in(place)
+        detail = "all four files" if len(paths) == len(SHA256) else f"{len(paths)} of {len(SHA256)} files"
+        records.append(DataRecord(place=str(place), complete=len(paths) == len(SHA256), detail=detail))
+    return tuple(records)
+
+
+def _find(folder: Path | None) -> dict[str, Path] | None:
+    if folder is not None and not folder.is_dir():
+        raise UsageError(f"--data {folder}: no such folder; pass the folder that holds the four IDX files")
+    for place in [folder] if folder else places():
+        paths = _files_in(place)
+        if len(paths) == len(SHA256):
+            return paths
+        if paths:  # a part is a sign of a broken copy, which another place must not hide
+            missing = ", ".join(name for name in SHA256 if name not in paths)
+            raise DataError(place, f"has some files of Fashion-MNIST, but not {missing}")
+    return None
+
+
+def _files_in(place: Path) -> dict[str, Path]:
+    """Return the files of Fashion-MNIST in ``place`` by name, unpacked ones before gzipped ones."""
+    for layout in _LAYOUTS:
+        found = {
+            name: path
+            for name in SHA256
+            for path in (place / layout / f"{name}.gz", place / layout / name)
+            if path.is_file()
+        }
+        if found:
+            return found
+    return {}
+
+
+def _verified(path: Path, name: str) -> bytes:
+    """Return the unpacked bytes of a file after their digest was compared."""
+    try:
+        data = path.read_bytes()
+        if path.suffix == ".gz":
+            data = gzip.decompress(data)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(path, f"cannot be unpacked, it is truncated or damaged ({error})") from error
+    digest = hashlib.sha256(data).hexdigest()
+    if digest == SHA256[name]:
+        return data
+    other = next((each for each, known in SHA256.items() if known == digest), None)
+    if other:
+        raise DataError(path, f"is swapped: it holds {other}")
+    raise DataError(path, f"is not Fashion-MNIST's {name}: SHA-256 {digest[:12]}…, expected {SHA256[name][:12]}…")
+
+
+def _image_set(unpacked: dict[str, bytes], part: str) -> ImageSet:
+    """Read the IDX files of a part; their headers are known from their digests."""
+    images = np.frombuffer(unpacked[f"{part}-images-idx3-ubyte"], np.uint8, offset=_IMAGES_HEADER_BYTES)
+    labels = np.frombuffer(unpacked[f"{part}-labels-idx1-ubyte"], np.uint8, offset=_LABELS_HEADER_BYTES)
+    # Copies: torch will not share memory that cannot be written.
+    return ImageSet(images.reshape(-1, 28, PIXELS // 28).copy(), labels.astype(np.int64))
+
+
+def _fetch() -> dict[str, Path]:
+    """Let torchvision download into the cache; a broken download stays where nobody looks for it.
+
+    Raises:
+        DataNotFoundError: If the download fails, as it does offline.
+    """
+    from torchvision.datasets import FashionMNIST
+
+    cache = cache_folder()
+    make_folder(cache)
+    with tempfile.TemporaryDirectory(dir=cache, prefix=".download-") as temporary:
+        try:
+            FashionMNIST(temporary, download=True)
+        except (RuntimeError, OSError) as error:
+            raise DataNotFoundError(f"the download failed: {str(error).splitlines()[-1]}", URL) from error
+        found = _files_in(Path(temporary))
+        for name, path in found.items():
+            _verified(path, name)
+        for path in found.values():
+            path.replace(cache / path.name)
+    return _files_in(cache)

@@ -1,0 +1,202 @@
+"""Export: from a checkpoint to verified artifacts, each in place only when it is complete and right."""
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from toolkit.checkpoint import Checkpoint
+from toolkit.environment import new_report, versions
+from toolkit.errors import FormatError, OutputError
+from toolkit.files import folder_lock, make_folder, sha256_of
+from toolkit.formats import FORMATS, FormatInfo, artifact_name, check_packages, find_format, import_format
+from toolkit.golden import make_golden, write_golden
+from toolkit.manifest import GOLDEN, MANIFEST, note_verified, read_manifest
+from toolkit.parity import Reference, check_artifact
+from toolkit.parity.checks import first_failure
+from toolkit.parity.probes import default_probes
+from toolkit.progress import Progress, silent
+from toolkit.records import (
+    ArtifactMetadata,
+    ArtifactRecord,
+    FailureRecord,
+    Manifest,
+    ParityRecord,
+    Report,
+    SkipRecord,
+    write_record,
+)
+from toolkit.sessions import Target, skip_of
+
+_STAGING = ".staging"
+
+
+def export_formats(
+    formats: Sequence[str],
+    checkpoint: Checkpoint,
+    folder: Path,
+    *,
+    verify: bool = True,
+    progress: Progress = silent,
+) -> Report:
+    """Write ``checkpoint`` in each format, check what was written, and put it into ``folder``.
+
+    An artifact that cannot be made or does not match is a failure in the report and is not put in
+    place; what stood there before stays as it was.
+
+    Args:
+        formats: Names; empty for every format whose packages are installed.
+        checkpoint: The weights.
+        folder: Where the artifacts, ``manifest.json`` and ``golden.npz`` go.
+        verify: Whether to check parity before an artifact is put in place.
+        progress: Told after each format.
+
+    Raises:
+        UnknownFormatError, MissingPackageError: If a named format cannot be had.
+        FolderBusyError: If another process is exporting to the folder.
+        OutputError: If something cannot be written.
+    """
+    infos, skips = _choose(formats)
+    with folder_lock(folder):
+        manifest = read_manifest(folder)
+        staging = _empty_staging(folder)
+        try:
+            made, failures, checked = _make(infos, checkpoint, staging, verify=verify, progress=progress)
+            artifacts = [_publish(path, info, folder, checkpoint) for info, path in made]
+            if artifacts:
+                _write_companions(folder, checkpoint, manifest, artifacts, checked)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+    if not verify:
+        skips.append(
+            SkipRecord(what="parity", reason="--no-verify: nothing was compared", remedy="run: fmnist-tk parity")
+        )
+    return new_report("export").model_copy(
+        update={
+            "checkpoint": checkpoint.record,
+            "artifacts": tuple(artifacts),
+            "parity": tuple(checked),
+            "failures": tuple(failures),
+            "skips": tuple(skips),
+        }
+    )
+
+
+def _choose(names: Sequence[str]) -> tuple[list[FormatInfo], list[SkipRecord]]:
+    """Return the formats to write; one that is named must work, one that is not may be skipped."""
+    if names:
+        chosen = [find_format(name) for name in dict.fromkeys(names)]
+        for info in chosen:
+            check_packages(info)
+        return chosen, []
+    infos, skips = [], []
+    for info in FORMATS.values():
+        try:
+            check_packages(info)
+            infos.append(info)
+        except FormatError as error:
+            skips.append(skip_of(info.name, error))
+    return infos, skips
+
+
+def _empty_staging(folder: Path) -> Path:
+    """Return an empty folder inside ``folder``; what a killed export left there is removed."""
+    staging = folder / _STAGING
+    shutil.rmtree(staging, ignore_errors=True)
+    make_folder(staging)
+    return staging
+
+
+def _make(
+    infos: list[FormatInfo], checkpoint: Checkpoint, staging: Path, *, verify: bool, progress: Progress
+) -> tuple[list[tuple[FormatInfo, Path]], list[FailureRecord], list[ParityRecord]]:
+    """Write every format into ``staging`` and keep the good ones."""
+    reference, probes = Reference(checkpoint), default_probes()
+    good: list[tuple[FormatInfo, Path]] = []
+    failures: list[FailureRecord] = []
+    checked: list[ParityRecord] = []
+    for number, info in enumerate(infos):
+        progress("export", number, len(infos), info.name)
+        path = staging / artifact_name(info)
+        reason = _export_one(info, checkpoint, path)
+        if reason is None and verify:
+            record = check_artifact(Target(info, path), reference, probes)
+            record = record.model_copy(update={"target": str(staging.parent / path.name)})
+            checked.append(record)
+            failure = first_failure(record)
+            reason = f"does not match the checkpoint, not put in place: {failure.name}: {failure.detail}" if failure else None
+        if reason is None:
+            good.append((info, path))
+        else:
+            failures.append(FailureRecord(target=path.name, format=info.name, device="cpu", reason=reason))
+    progress("export", len(infos), len(infos))
+    return good, failures, checked
+
+
+def _export_one(info: FormatInfo, checkpoint: Checkpoint, path: Path) -> str | None:
+    """Write one artifact; return why it could not be made, or None.
+
+    Raises:
+        OutputError: If the disk is full or the folder not writable: the other formats would fail likewise.
+    """
+    record = checkpoint.record
+    metadata = ArtifactMetadata(
+        format=info.name,
+        config=record.config,
+        labels=record.labels,
+        preprocessing=record.preprocessing,
+        weights_sha256=record.weights_sha256,
+        training=record.training,
+        versions=versions(),
+    )
+    try:
+        import_format(info).export(checkpoint.model(), path, metadata)
+    except OSError as error:
+        raise OutputError(path.parent.parent / path.name, error.strerror or str(error)) from error
+    # An exporter that breaks is a failure of this format, not of the others.
+    except Exception as error:
+        return f"the exporter failed: {(str(error).strip() or type(error).__name__).splitlines()[0]}"
+    return None
+
+
+def _publish(staged: Path, info: FormatInfo, folder: Path, checkpoint: Checkpoint) -> ArtifactRecord:
+    """Put a complete artifact in place of the one before."""
+    final = folder / staged.name
+    record = ArtifactRecord(
+        format=info.name,
+        file=final.name,
+        size_bytes=staged.stat().st_size,
+        sha256=sha256_of(staged),
+        weights_sha256=checkpoint.record.weights_sha256,
+    )
+    try:
+        with staged.open("rb+") as file:
+            os.fsync(file.fileno())
+        staged.replace(final)
+    except OSError as error:
+        raise OutputError(final, error.strerror or str(error)) from error
+    return record
+
+
+def _write_companions(
+    folder: Path,
+    checkpoint: Checkpoint,
+    before: Manifest | None,
+    artifacts: list[ArtifactRecord],
+    checked: list[ParityRecord],
+) -> None:
+    """Write golden.npz, manifest.json and the ledger; artifacts of other formats stay listed."""
+    written = {record.file for record in artifacts}
+    kept = [
+        record
+        for record in (before.artifacts if before else ())
+        if record.file not in written and (folder / record.file).is_file()
+    ]
+    write_golden(make_golden(Reference(checkpoint)), folder / GOLDEN)
+    manifest = Manifest(
+        checkpoint=checkpoint.record.path,
+        artifacts=tuple(sorted([*kept, *artifacts], key=lambda record: record.file)),
+        golden_sha256=sha256_of(folder / GOLDEN),
+    )
+    write_record(manifest, folder / MANIFEST)
+    note_verified(folder, [record for record in checked if record.passed])

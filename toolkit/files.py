@@ -1,0 +1,111 @@
+"""Files that are complete or absent: atomic replacement, digests and a lock for a folder."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from toolkit.errors import FolderBusyError, OutputError
+
+_CHUNK_BYTES = 1 << 20
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside ``path`` and rename it to ``path`` when the block succeeds.
+
+    A reader sees the old file or the new one, never a part. When the block raises, or the process
+    dies, the old file stays; the temporary file of a killed process is hidden and is never read.
+
+    Raises:
+        OutputError: If the folder cannot be made or written, or the disk is full.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        if path.is_dir():
+            raise OutputError(path, "it is a folder, not a file")
+        make_folder(path.parent)
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())  # or a power cut could leave an empty file under the final name
+        temporary.replace(path)
+    except OSError as error:
+        raise OutputError(path, error.strerror or str(error)) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write ``data`` to ``path`` as a whole or not at all.
+
+    Raises:
+        OutputError: If that cannot be done.
+    """
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def make_folder(folder: Path) -> None:
+    """Make ``folder`` and its parents.
+
+    Raises:
+        OutputError: If that cannot be done.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise OutputError(folder, "it is a file, not a folder") from error
+    except OSError as error:
+        raise OutputError(folder, error.strerror or str(error)) from error
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file as 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+@contextmanager
+def folder_lock(folder: Path) -> Iterator[None]:
+    """Hold ``folder`` for one writer; the system lets go when the process ends, however it ends.
+
+    Raises:
+        FolderBusyError: If another process holds it.
+        OutputError: If the folder cannot be made or written.
+    """
+    from filelock import FileLock, Timeout
+
+    make_folder(folder)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout as error:
+        raise FolderBusyError(folder) from error
+    except OSError as error:
+        raise OutputError(folder, error.strerror or str(error)) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def check_writable(path: Path) -> None:
+    """Find out before long work whether ``path`` can be written at its end.
+
+    Raises:
+        OutputError: If it cannot.
+    """
+    make_folder(path.parent)
+    if path.is_dir():
+        raise OutputError(path, "it is a folder, not a file")
+    trial = path.with_name(f".{path.name}.{os.getpid()}.trial")
+    try:
+        trial.touch()
+        trial.unlink()
+    except OSError as error:
+        raise OutputError(path, error.strerror or str(error)) from error

@@ -1,0 +1,108 @@
+"""The session of everything that libtorch executes: eager, TorchScript, torch.export."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from toolkit.devices import device_type, synchronize
+from toolkit.errors import PrecisionError, UnsupportedDeviceError
+from toolkit.records import Precision, Signature
+
+_PRECISIONS: dict[torch.dtype, Precision] = {
+    torch.float32: "float32",
+    torch.float16: "float16",
+    torch.bfloat16: "bfloat16",
+}
+# torch names the arithmetic of float32 matrix products so; "ieee" is plain float32.
+_MATMUL: dict[str, Precision] = {"ieee": "float32", "tf32": "tf32", "bf16": "bfloat16"}
+
+
+class LibtorchSession:
+    """A callable of tensors on one device."""
+
+    def __init__(
+        self, function: Callable[[Tensor], Any], dtypes: set[torch.dtype], device: str, signature: Signature
+    ) -> None:
+        """Take a function whose weights are on ``device`` already.
+
+        Args:
+            function: From images ``(N, 1, 28, 28)`` to logits.
+            dtypes: Of all its weights.
+            device: Where it computes.
+            signature: What the artifact declares.
+
+        Raises:
+            PrecisionError: If float32 products would be computed in less.
+        """
+        self._function, self._device = function, device
+        self.signature = signature
+        self.precision = effective_precision(dtypes, device)
+
+    def to_device(self, images: NDArray[np.float32]) -> Tensor:
+        """Copy ``(N, 1, 28, 28)`` float32 to the device; on the CPU the memory is shared, nothing is copied."""
+        return torch.from_numpy(images).to(self._device)
+
+    def run(self, batch: Tensor) -> Any:
+        """Return the logits on the device, which may still be computing them."""
+        with torch.inference_mode():
+            return self._function(batch)
+
+    def synchronize(self) -> None:
+        """Wait for the device."""
+        synchronize(self._device)
+
+    def to_host(self, logits: Any) -> NDArray[np.float32]:
+        """Return the logits as an array of the host, in the dtype they have.
+
+        Raises:
+            TypeError: If the artifact gave something else than one tensor.
+        """
+        if not isinstance(logits, Tensor):
+            raise TypeError(f"the artifact returns a {type(logits).__name__}, not one tensor")
+        host: NDArray[np.float32] = logits.detach().cpu().numpy()
+        return host
+
+
+def effective_precision(dtypes: set[torch.dtype], device: str) -> Precision:
+    """Pin float32 products to float32 and return the arithmetic that weights of ``dtypes`` get.
+
+    torch can lower float32 products to TF32 (CUDA) or bfloat16 (CPU) when asked to by a program, so
+    the setting is made here and read back.
+
+    Raises:
+        PrecisionError: If the setting does not hold, or the weights have no single known dtype.
+    """
+    dtype = dtypes.pop() if len(dtypes) == 1 else None
+    if dtype not in _PRECISIONS:
+        raise PrecisionError("float32", "mixed or unknown dtypes", "export the model with float32 weights")
+    if dtype != torch.float32 or device_type(device) == "mps":
+        return _PRECISIONS[dtype]  # Metal has no setting that lowers float32
+    backend = torch.backends.cuda.matmul if device_type(device) == "cuda" else torch.backends.mkldnn.matmul
+    backend.fp32_precision = "ieee"
+    actual = _MATMUL.get(backend.fp32_precision, backend.fp32_precision)
+    if actual != "float32":
+        raise PrecisionError("float32", str(actual), "call torch.set_float32_matmul_precision('highest')")
+    return "float32"
+
+
+def set_threads(threads: int | None) -> None:
+    """Give libtorch's operators ``threads`` threads in this process; None leaves them as they are."""
+    if threads is not None:
+        torch.set_num_threads(threads)
+
+
+def check_placed(function: torch.nn.Module, device: str, format: str) -> None:
+    """Make sure that no weight stayed on another device.
+
+    Raises:
+        UnsupportedDeviceError: If one did.
+    """
+    kinds = {tensor.device.type for tensor in (*function.parameters(), *function.buffers())}
+    if kinds - {device_type(device)}:
+        raise UnsupportedDeviceError(
+            format, device, f"some of its weights stay on {', '.join(sorted(kinds))}", "export the artifact again"
+        )

@@ -1,0 +1,173 @@
+"""ONNX: a graph for every runtime that reads it; executed here by ONNX Runtime."""
+
+import io
+import warnings
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+
+from toolkit.devices import device_index, device_type
+from toolkit.errors import CorruptArtifactError, PrecisionError, UnsupportedDeviceError
+from toolkit.formats import Session
+from toolkit.formats.torch_export import export_program
+from toolkit.model import Mlp
+from toolkit.records import ArtifactMetadata, Precision, Signature, TensorSpec
+
+_NAME = "onnx"
+_METADATA_KEY = "fmnist_tk"
+# Opset 18 is what torch's exporter writes without converting, and every runtime since 2023 reads it. IR
+# version 8 is the one that came with it: later ones only add what this graph does not use.
+_OPSET, _IR_VERSION = 18, 8
+_CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+# ONNX Runtime's element types in NumPy's words.
+_DTYPES = {"tensor(float)": "float32", "tensor(double)": "float64", "tensor(float16)": "float16"}
+_LOAD_ERRORS_ONLY = 3  # ONNX Runtime's severity for errors; its warnings are told through the provider check
+
+
+def export(model: Mlp, path: Path, metadata: ArtifactMetadata) -> None:
+    """Write ``model`` as one ONNX file: input ``input``, output ``logits``, a free batch dimension."""
+    with warnings.catch_warnings(), redirect_stdout(io.StringIO()):  # the exporter talks to stdout
+        warnings.filterwarnings("ignore", category=DeprecationWarning)  # of onnxscript's own making
+        warnings.filterwarnings("ignore", category=FutureWarning)
+        program = torch.onnx.export(
+            export_program(model),
+            (torch.zeros(2, 1, 28, 28),),
+            input_names=["input"],
+            output_names=["logits"],
+            opset_version=_OPSET,
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+    assert program is not None  # dynamo=True always returns one
+    proto = program.model_proto
+    _tidy(proto)
+    entry = proto.metadata_props.add()
+    entry.key, entry.value = _METADATA_KEY, metadata.model_dump_json()
+    onnx.checker.check_model(proto, full_check=True)
+    path.write_bytes(proto.SerializeToString(deterministic=True))
+
+
+def load(path: Path, device: str, threads: int | None = None) -> Session:
+    """Open the graph with exactly one execution provider.
+
+    ONNX Runtime falls back to the CPU when a provider cannot start; a session labelled ``cuda`` must
+    not, so the provider in use is read back. Its CUDA provider computes in TF32 unless told otherwise.
+
+    Raises:
+        CorruptArtifactError: If the file does not open.
+        UnsupportedDeviceError: If this build of ONNX Runtime has no provider for the device.
+        PrecisionError: If the provider would use TF32.
+    """
+    provider, options = _provider(device)
+    settings = onnxruntime.SessionOptions()
+    settings.log_severity_level = _LOAD_ERRORS_ONLY
+    if threads is not None:
+        settings.intra_op_num_threads = threads
+        settings.inter_op_num_threads = 1
+    try:
+        session = onnxruntime.InferenceSession(path, settings, providers=[(provider, options)])
+    except Exception as error:  # ONNX Runtime's errors share no public base class
+        raise CorruptArtifactError(path, _NAME, _reason(error)) from error
+    used = session.get_providers()[0]
+    if used != provider:
+        raise UnsupportedDeviceError(
+            _NAME, device, f"ONNX Runtime fell back to {used}", "check that its CUDA and cuDNN libraries are installed"
+        )
+    return OnnxRuntimeSession(session, device)
+
+
+def read_metadata(path: Path) -> str | None:
+    """Return the JSON among the model's properties that `export` wrote, or None."""
+    try:
+        proto = onnx.load(path, load_external_data=False)
+    except Exception as error:  # protobuf's own errors, by several names over its versions
+        raise CorruptArtifactError(path, _NAME, _reason(error)) from error
+    return next((entry.value for entry in proto.metadata_props if entry.key == _METADATA_KEY), None)
+
+
+class OnnxRuntimeSession:
+    """A graph in ONNX Runtime; on CUDA its batches and logits stay on the device."""
+
+    def __init__(self, session: Any, device: str) -> None:
+        self._session, self._device = session, device
+        self._kind, self._index = device_type(device), device_index(device)
+        self._input = session.get_inputs()[0].name
+        self._output = session.get_outputs()[0].name
+        self.signature = Signature(
+            inputs=tuple(_spec(each) for each in session.get_inputs()),
+            outputs=tuple(_spec(each) for each in session.get_outputs()),
+        )
+        self.precision = self._effective_precision()
+
+    def to_device(self, images: NDArray[np.float32]) -> Any:
+        """Copy ``(N, 1, 28, 28)`` float32 to the device; on the CPU the array itself is the batch."""
+        if self._kind == "cpu":
+            return images
+        return onnxruntime.OrtValue.ortvalue_from_numpy(images, self._kind, self._index)
+
+    def run(self, batch: Any) -> Any:
+        """Return the logits: an array on the CPU, a value on the device elsewhere."""
+        if self._kind == "cpu":
+            return self._session.run([self._output], {self._input: batch})[0]
+        binding = self._session.io_binding()
+        binding.bind_ortvalue_input(self._input, batch)
+        binding.bind_output(self._output, self._kind, self._index)
+        self._session.run_with_iobinding(binding)
+        return binding.get_outputs()[0]
+
+    def synchronize(self) -> None:
+        """Do nothing: ONNX Runtime waits for its device at the end of each run unless told not to."""
+
+    def to_host(self, logits: Any) -> NDArray[np.float32]:
+        """Return the logits as an array of the host, in the dtype they have."""
+        host: NDArray[np.float32] = logits if self._kind == "cpu" else logits.numpy()
+        return host
+
+    def _effective_precision(self) -> Precision:
+        if self._kind == "cuda":
+            options = self._session.get_provider_options().get(_CUDA, {})
+            if options.get("use_tf32") != "0":
+                raise PrecisionError("float32", "tf32", "use an ONNX Runtime whose CUDA provider knows use_tf32 (1.18)")
+        return "float32"
+
+
+def _provider(device: str) -> tuple[str, dict[str, str]]:
+    if device_type(device) == "cpu":
+        return _CPU, {}
+    if _CUDA not in onnxruntime.get_available_providers():
+        raise UnsupportedDeviceError(
+            _NAME,
+            device,
+            f"this build of ONNX Runtime {onnxruntime.__version__} has no CUDA provider",
+            "install it with: pip uninstall onnxruntime; pip install onnxruntime-gpu",
+        )
+    return _CUDA, {"device_id": str(device_index(device)), "use_tf32": "0"}
+
+
+def _tidy(proto: onnx.ModelProto) -> None:
+    """Remove what only the exporter needs: source paths, and shapes that trip other tools."""
+    proto.ir_version = _IR_VERSION
+    graph = proto.graph
+    del graph.value_info[:]  # with it, onnxruntime.quantization fails in shape inference
+    for item in (*graph.node, *graph.input, *graph.output, *graph.initializer, graph, proto):
+        item.ClearField("metadata_props")
+        item.doc_string = ""
+    for value in (*graph.input, *graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"  # torch numbers its symbols
+
+
+def _spec(argument: Any) -> TensorSpec:
+    shape = tuple(size if isinstance(size, int | str) else None for size in argument.shape)
+    return TensorSpec(name=argument.name, dtype=_DTYPES.get(argument.type, argument.type), shape=shape)
+
+
+def _reason(error: Exception) -> str:
+    lines = (str(error).strip() or type(error).__name__).splitlines()
+    return lines[0][:200]

@@ -1,0 +1,96 @@
+"""torch.export: the successor of TorchScript, a graph of ATen operators with its weights in one file."""
+
+import io
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.export import Dim, ExportedProgram
+from torch.export.passes import move_to_device_pass
+
+from toolkit.errors import CorruptArtifactError
+from toolkit.formats import Session
+from toolkit.formats.libtorch import LibtorchSession, check_placed, set_threads
+from toolkit.model import Mlp
+from toolkit.records import ArtifactMetadata, Signature, TensorSpec
+
+_NAME = "torch-export"
+_METADATA_FILE = "fmnist_tk.json"
+
+
+def export(model: Mlp, path: Path, metadata: ArtifactMetadata) -> None:
+    """Write ``model`` as an exported program with a free batch dimension."""
+    program = export_program(model)
+    for node in program.graph.nodes:
+        # Paths and lines of the Python sources: other bytes on another machine, and nobody's business.
+        node.meta.pop("stack_trace", None)
+    buffer = io.BytesIO()
+    torch.export.save(program, buffer, extra_files={_METADATA_FILE: metadata.model_dump_json()})
+    path.write_bytes(buffer.getvalue())
+
+
+def export_program(model: Mlp) -> ExportedProgram:
+    """Trace ``model`` with a symbolic batch size.
+
+    The example has two images: torch.export takes a size of 0 or 1 for a constant.
+    """
+    example = torch.zeros(2, 1, 28, 28)
+    return torch.export.export(model, (example,), dynamic_shapes=({0: Dim("batch")},))
+
+
+def load(path: Path, device: str, threads: int | None = None) -> Session:
+    """Open an exported program on ``device``.
+
+    Raises:
+        CorruptArtifactError: If it does not open.
+        UnsupportedDeviceError, PrecisionError: If it would not run as asked for.
+    """
+    set_threads(threads)
+    program = _open(path, {})
+    signature = _signature(program)
+    if device != "cpu":
+        program = move_to_device_pass(program, device)
+    module = program.module()
+    check_placed(module, device, _NAME)
+    dtypes = {tensor.dtype for tensor in module.parameters()}
+    return LibtorchSession(module, dtypes, device, signature)
+
+
+def read_metadata(path: Path) -> str | None:
+    """Return the JSON of the extra file that `export` wrote, or None."""
+    extra = {_METADATA_FILE: ""}
+    _open(path, extra)
+    return extra[_METADATA_FILE] or None
+
+
+def _open(path: Path, extra: dict[str, Any]) -> ExportedProgram:
+    """Open the archive after its checksums were compared: torch does not compare them."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        if damaged:
+            raise CorruptArtifactError(path, _NAME, f"{damaged} is not what was written")
+        return torch.export.load(path, extra_files=extra)
+    except CorruptArtifactError:
+        raise
+    # torch.export.load fails on a foreign file with whatever its parsers raise.
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
+        raise CorruptArtifactError(path, _NAME, reason) from error
+
+
+def _signature(program: ExportedProgram) -> Signature:
+    placeholders = {node.name: node.meta.get("val") for node in program.graph.nodes}
+    return Signature(
+        inputs=tuple(_spec(name, placeholders.get(name)) for name in program.graph_signature.user_inputs if isinstance(name, str)),
+        outputs=tuple(_spec(None, placeholders.get(str(name))) for name in program.graph_signature.user_outputs),
+    )
+
+
+def _spec(name: str | None, value: object) -> TensorSpec:
+    if not isinstance(value, Tensor):
+        return TensorSpec(name=name)
+    shape = tuple(size if isinstance(size, int) else "batch" for size in value.shape)
+    return TensorSpec(name=name, dtype=str(value.dtype).removeprefix("torch."), shape=shape)

@@ -1,0 +1,101 @@
+"""TorchScript: a scripted module in one file. Deprecated upstream in favour of torch.export; still widely deployed."""
+
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from toolkit.errors import CorruptArtifactError
+from toolkit.formats import Session
+from toolkit.formats.libtorch import LibtorchSession, check_placed, set_threads
+from toolkit.model import Mlp
+from toolkit.records import ArtifactMetadata, Signature, TensorSpec
+
+_NAME = "torchscript"
+_METADATA_FILE = "fmnist_tk.json"
+
+
+def export(model: Mlp, path: Path, metadata: ArtifactMetadata) -> None:
+    """Write ``model`` as TorchScript, with ``metadata`` among the archive's extra files.
+
+    The model is scripted, not traced: every batch size then follows the same code.
+    """
+    buffer = io.BytesIO()
+    with _deprecation_expected():
+        scripted = torch.jit.script(model)
+        torch.jit.save(scripted, buffer, _extra_files={_METADATA_FILE: metadata.model_dump_json()})
+    path.write_bytes(_without_debug_records(buffer.getvalue()))
+
+
+def load(path: Path, device: str, threads: int | None = None) -> Session:
+    """Open a TorchScript archive on ``device``.
+
+    Raises:
+        CorruptArtifactError: If it does not open.
+        UnsupportedDeviceError, PrecisionError: If it would not run as asked for.
+    """
+    set_threads(threads)
+    module = _open(path, device, {})
+    check_placed(module, device, _NAME)
+    dtypes = {tensor.dtype for tensor in module.parameters()}
+    return LibtorchSession(module, dtypes, device, _signature(module))
+
+
+def read_metadata(path: Path) -> str | None:
+    """Return the JSON of the extra file that `export` wrote, or None."""
+    extra: dict[str, Any] = {_METADATA_FILE: ""}
+    _open(path, "cpu", extra)
+    text = extra[_METADATA_FILE]
+    return text.decode() if isinstance(text, bytes) else text or None
+
+
+def _open(path: Path, device: str, extra: dict[str, Any]) -> torch.jit.ScriptModule:
+    try:
+        with _deprecation_expected():
+            module = torch.jit.load(path, map_location=device, _extra_files=extra)
+    except (RuntimeError, ValueError, OSError) as error:
+        raise CorruptArtifactError(path, _NAME, _reason(error)) from error
+    return module.eval()
+
+
+def _signature(module: torch.jit.ScriptModule) -> Signature:
+    """Read names and types off the compiled function; TorchScript records no dtypes and no shapes."""
+    schema = module._c._get_method("forward").schema  # noqa: SLF001  there is no public way to the schema
+    return Signature(
+        inputs=tuple(TensorSpec(name=each.name) for each in schema.arguments if each.name != "self"),
+        outputs=tuple(TensorSpec(name=each.name or None) for each in schema.returns),
+    )
+
+
+def _without_debug_records(data: bytes) -> bytes:
+    """Copy an archive without its ``.debug_pkl`` records.
+
+    They hold the paths and lines of the Python sources for tracebacks, so that the same weights would
+    give other bytes on another machine, and they tell where the model was exported.
+    """
+    reader = torch._C.PyTorchFileReader(io.BytesIO(data))
+    target = io.BytesIO()
+    writer = torch._C.PyTorchFileWriter(target)
+    for name in reader.get_all_records():
+        # The writer adds these two by itself.
+        if not name.endswith(".debug_pkl") and name not in {"version", ".data/version", ".data/serialization_id"}:
+            record = reader.get_record(name)
+            writer.write_record(name, record, len(record))
+    writer.write_end_of_file()
+    return target.getvalue()
+
+
+def _reason(error: Exception) -> str:
+    return str(error).strip().splitlines()[0].split(". This")[0][:160]
+
+
+@contextmanager
+def _deprecation_expected() -> Iterator[None]:
+    """Silence the notice that TorchScript is deprecated; the README tells it once."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"`torch\.jit\.\w+` is (deprecated|not supported)")
+        yield

@@ -1,0 +1,57 @@
+"""What all records share: frozen, closed, finite, and the same after a trip through JSON."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+#: ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+Device = Annotated[str, StringConstraints(pattern=r"^(cpu|mps|cuda(:\d+)?)$")]
+#: The arithmetic that a session really uses.
+Precision = Literal["float32", "tf32", "bfloat16", "float16", "int8"]
+#: 64 hexadecimal digits.
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Record(BaseModel):
+    """A fact that is written to JSON.
+
+    Records cannot be changed, know no fields but their own, and hold no NaN or infinity. Numbers
+    that follow from others are computed, so that the two cannot disagree; a reader computes them
+    anew instead of believing the file.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_computed(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: item for key, item in value.items() if key not in cls.model_computed_fields}
+        return value
+
+
+def quantile(values: Sequence[float], q: float) -> float:
+    """Return the quantile ``q`` in [0, 1] of ``values``, linear between the two nearest order statistics.
+
+    This is definition 7 of Hyndman and Fan, "Sample quantiles in statistical packages" (1996), and
+    the default of NumPy; it stands here because records import no numpy.
+
+    Raises:
+        ValueError: If there are no values or ``q`` is outside [0, 1].
+    """
+    if not values or not 0 <= q <= 1:
+        raise ValueError(f"quantile {q} of {len(values)} values")
+    ordered = sorted(values)
+    position = q * (len(ordered) - 1)
+    below = int(position)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (ordered[above] - ordered[below]) * (position - below)
+
+
+class SkipRecord(Record):
+    """Something that was left out, and why; never a silent gap."""
+
+    what: str = Field(description="The format, device or check that was left out.")
+    reason: str
+    remedy: str = Field(description="What to do to have it next time.")

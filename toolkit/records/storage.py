@@ -1,0 +1,75 @@
+"""Records on disk: written whole, read with suspicion."""
+
+import json
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from toolkit.errors import ReportError
+from toolkit.files import write_bytes
+from toolkit.records.base import Record
+
+R = TypeVar("R", bound=Record)
+
+
+def to_json(record: Record) -> str:
+    """Return a record as indented JSON that ends in a newline."""
+    return record.model_dump_json(indent=1) + "\n"
+
+
+def write_record(record: Record, path: Path) -> None:
+    """Write a record as JSON, whole or not at all.
+
+    Raises:
+        OutputError: If it cannot be written.
+    """
+    write_bytes(path, to_json(record).encode())
+
+
+def read_record(path: Path, kind: type[R]) -> R:
+    """Read a record of ``kind`` from a JSON file.
+
+    Raises:
+        ReportError: If the file is missing, is not JSON, or belongs to another schema or version.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "is not text"
+        raise ReportError(path, f"cannot be read ({reason})", "pass a file that fmnist-tk wrote") from error
+    return parse_record(text, kind, path)
+
+
+def parse_record(text: str, kind: type[R], path: Path) -> R:
+    """Read a record of ``kind`` from JSON text; ``path`` is named in errors.
+
+    Raises:
+        ReportError: If the text is not JSON, or belongs to another schema or version.
+    """
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ReportError(path, f"is not JSON ({error})", "write it again") from error
+    _check_schema(value, kind, path)
+    try:
+        return kind.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the whole"
+        more = f" and {error.error_count() - 1} more" if error.error_count() > 1 else ""
+        raise ReportError(path, f"does not fit its schema: {place}: {first['msg']}{more}", "write it again") from error
+
+
+def _check_schema(value: object, kind: type[Record], path: Path) -> None:
+    fields = kind.model_fields
+    if "schema_name" not in fields:
+        return
+    name, version = fields["schema_name"].default, fields["schema_version"].default
+    if not isinstance(value, dict) or value.get("schema_name") != name:
+        raise ReportError(path, f"is not a {name} file", "pass a file that fmnist-tk wrote")
+    found = value.get("schema_version")
+    if found != version:
+        newer = isinstance(found, int) and found > version
+        remedy = "upgrade fmnist-tk" if newer else "write it again with this fmnist-tk"
+        raise ReportError(path, f"has version {found} of {name}, this fmnist-tk reads version {version}", remedy)

@@ -1,0 +1,235 @@
+"""A report as tables in a terminal. One function per part; each part is shown when the report has it."""
+
+from collections.abc import Iterator
+
+from rich import box
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from toolkit.records import (
+    CheckpointRecord,
+    DoctorRecord,
+    InspectRecord,
+    LatencyRecord,
+    ParityRecord,
+    Report,
+    TrainRecord,
+)
+from toolkit.records.model import LABELS
+from toolkit.render.units import rate, seconds, size
+
+_GOOD, _BAD = ("✓", "green"), ("✗", "bold red")
+
+
+def render_report(report: Report) -> Iterator[RenderableType]:
+    """Yield what a person sees of a report, part by part."""
+    yield from _heading(report)
+    if report.training:
+        yield from _training(report.training)
+    if report.doctor:
+        yield from _doctor(report.doctor)
+    for inspected in report.inspected:
+        yield from _inspected(inspected)
+    if report.artifacts:
+        yield _artifacts(report)
+    if report.parity:
+        yield from _parity(report.parity)
+    if report.latency:
+        yield from _latency(report)
+    yield from _remarks(report)
+
+
+def _heading(report: Report) -> Iterator[RenderableType]:
+    here = report.machine
+    tools = ", ".join(f"{name} {here.versions[name]}" for name in ("torch", "onnxruntime") if name in here.versions)
+    yield Text(
+        f"fmnist-tk {report.tool_version} {report.command} on {here.cpu}, {here.usable_cpus} CPUs, "
+        f"{here.system}, Python {here.python}, {tools}",
+        style="dim",
+    )
+    if report.checkpoint:
+        yield Text(f"Checkpoint {_checkpoint(report.checkpoint)}")
+
+
+def _checkpoint(record: CheckpointRecord) -> str:
+    layers = "-".join(map(str, record.config.layer_sizes)) + (" with a final ReLU" if record.config.final_relu else "")
+    text = f"{record.path} ({record.form}): {layers}, {record.config.parameters:,} parameters"
+    if record.training:
+        text += f", {record.training.test_accuracy:.2%} on the test set"
+    return text
+
+
+def _table(title: str, *columns: str, right: tuple[str, ...] = ()) -> Table:
+    """Return an empty table; the columns named in ``right`` hold numbers."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    return table
+
+
+def _mark(passed: bool) -> Text:  # noqa: FBT001  the mark of a fact
+    sign, style = _GOOD if passed else _BAD
+    return Text(sign, style=style)
+
+
+def _training(record: TrainRecord) -> Iterator[RenderableType]:
+    last = record.epochs[-1]
+    yield Text(
+        f"Trained {record.recipe['name']} for {len(record.epochs)} epochs on {record.train_images:,} images in "
+        f"{seconds(record.duration_s)} ({record.device}, {record.threads} threads, seed {record.seed}): "
+        f"training loss {last.loss:.4f}, test loss {record.test_loss:.4f}, "
+        f"test accuracy {record.test_accuracy:.2%}; wrote {record.output}"
+    )
+    table = _table("Test accuracy by class", "class", "accuracy", "most often taken for", right=("accuracy",))
+    for number, (label, accuracy) in enumerate(zip(LABELS, record.class_accuracy, strict=True)):
+        row = [count if i != number else 0 for i, count in enumerate(record.confusion[number])]
+        confused = max(range(len(row)), key=row.__getitem__)
+        table.add_row(label, f"{accuracy:.1%}", f"{LABELS[confused]} ({row[confused]} of {sum(record.confusion[number])})")
+    yield table
+
+
+def _doctor(record: DoctorRecord) -> Iterator[RenderableType]:
+    devices = _table("Devices", "device", "", "what it is, or what to do")
+    for device in record.devices:
+        devices.add_row(device.device, _mark(device.available), device.description)
+    yield devices
+    formats = _table("Formats", "format", "", "runtime", "runs on", "versions, or what to do")
+    for each in record.formats:
+        formats.add_row(each.format, _mark(each.works), each.runtime, ", ".join(each.devices) or "—", each.detail)
+    yield formats
+    data = _table("Fashion-MNIST (only train needs the full set)", "looked in", "", "found")
+    for place in record.data:
+        data.add_row(place.place, _mark(place.complete), place.detail)
+    yield data
+
+
+def _inspected(record: InspectRecord) -> Iterator[RenderableType]:
+    table = _table(f"{record.path}: {record.kind}, {record.format}", "fact", "value")
+    table.add_row("size", f"{size(record.size_bytes)} ({record.size_bytes:,} bytes)")
+    table.add_row("SHA-256", record.sha256)
+    table.add_row("weights SHA-256", record.weights_sha256 or "—")
+    if record.signature:
+        for kind, specs in (("input", record.signature.inputs), ("output", record.signature.outputs)):
+            for spec in specs:
+                shape = "" if spec.shape is None else f"({', '.join(map(str, spec.shape))})"
+                table.add_row(kind, " ".join(filter(None, (spec.name, spec.dtype, shape))) or "one tensor")
+    if record.metadata is None:
+        table.add_row("metadata", "none: fmnist-tk did not write this file")
+    else:
+        facts = record.metadata
+        table.add_row("layers", "-".join(map(str, facts.config.layer_sizes)))
+        table.add_row("final ReLU", "yes" if facts.config.final_relu else "no")
+        table.add_row("labels", ", ".join(facts.labels))
+        contract = facts.preprocessing
+        table.add_row(
+            "preprocessing",
+            f"{contract.dtype} {contract.layout} {contract.shape} in [{contract.low:g}, {contract.high:g}]: "
+            f"{contract.source}",
+        )
+        if facts.training:
+            trained = facts.training
+            table.add_row(
+                "training",
+                f"{trained.recipe}, seed {trained.seed}, {trained.epochs} epochs, {trained.precision}: "
+                f"{trained.test_accuracy:.2%} on the test set",
+            )
+        if facts.schema_name == "fmnist-tk/artifact":
+            table.add_row("written by", ", ".join(f"{name} {text}" for name, text in facts.versions.items()))
+    yield table
+
+
+def _artifacts(report: Report) -> Table:
+    table = _table("Artifacts", "format", "file", "size", "SHA-256", right=("size",))
+    for record in report.artifacts:
+        table.add_row(record.format, record.file, size(record.size_bytes), record.sha256[:16] + "…")
+    return table
+
+
+def _parity(records: tuple[ParityRecord, ...]) -> Iterator[RenderableType]:
+    table = _table(
+        "Parity with the float64 reference",
+        "artifact",
+        "device",
+        "precision",
+        "checks",
+        "error / eager's own",
+        "limit",
+        "labels agree",
+        "",
+        right=("checks", "error / eager's own", "limit", "labels agree"),
+    )
+    for record in records:
+        limits = [check.limit for check in record.checks if check.name == "values" and check.limit is not None]
+        table.add_row(
+            record.target,
+            record.device,
+            record.precision or "—",
+            f"{sum(check.passed for check in record.checks)}/{len(record.checks)}",
+            "—" if record.error_ratio is None else f"{record.error_ratio:.3g} ×",
+            f"{max(limits):g} ×" if limits else "—",
+            "—" if record.agreement is None else f"{record.agreement:.2%}",
+            _mark(record.passed),
+        )
+    yield table
+    for record in records:
+        for check in record.checks:
+            if not check.passed:
+                where = f" on {check.probe}" if check.probe else ""
+                yield Text(f"✗ {record.target}: {check.name}{where}: {check.detail}", style="red")
+
+
+def _latency(report: Report) -> Iterator[RenderableType]:
+    numbers = ("batch", "threads", "p50", "p90", "p99", "images/s", "× eager")
+    table = _table(
+        "Latency of a call (p50, p90, p99) and throughput, each format in a process of its own",
+        "batch",
+        "format",
+        "device",
+        "precision",
+        *numbers[1:],
+        "verified",
+        right=numbers,
+    )
+    rows = sorted(report.latency, key=lambda row: (row.device, row.batch_size, row.median_s))
+    eager = {(row.device, row.batch_size): row.median_s for row in rows if row.format == "eager"}
+    for number, row in enumerate(rows):
+        last = number + 1 == len(rows) or rows[number + 1].batch_size != row.batch_size
+        table.add_row(*_latency_cells(row, eager.get((row.device, row.batch_size))), end_section=last)
+    yield table
+    if report.fastest:
+        fastest = _table("Fastest verified", "batch", "format", "p50", "× eager", right=("batch", "p50", "× eager"))
+        for each in report.fastest:
+            ratio = "—" if each.ratio_to_eager is None else f"{each.ratio_to_eager:.2f}"
+            fastest.add_row(f"{each.batch_size:,}", each.format, seconds(each.median_s), ratio)
+        yield fastest
+
+
+def _latency_cells(row: LatencyRecord, eager_s: float | None) -> tuple[RenderableType, ...]:
+    return (
+        f"{row.batch_size:,}",
+        row.format,
+        row.device,
+        row.precision,
+        str(row.threads),
+        seconds(row.median_s),
+        seconds(row.p90_s),
+        seconds(row.p99_s),
+        rate(row.throughput_images_per_s),
+        f"{eager_s / row.median_s:.2f}" if eager_s and row.median_s else "—",
+        _mark(row.verified) if row.verified else Text("✗ unverified", style="bold red"),
+    )
+
+
+def _remarks(report: Report) -> Iterator[RenderableType]:
+    for failure in report.failures:
+        batch = f" at batch {failure.batch_size:,}" if failure.batch_size else ""
+        yield Text(f"✗ {failure.target}{batch}: {failure.reason}", style="red")
+    for skip in report.skips:
+        yield Text(f"– skipped {skip.what}: {skip.reason}; {skip.remedy}", style="yellow")
+    for note in report.notes:
+        yield Text(f"! {note}", style="yellow")
+    if any(row.p99_s is None for row in report.latency):
+        yield Text("— in place of p90 or p99: fewer than 100 or 1,000 calls fit into the time", style="dim")
+    if report.interrupted:
+        yield Text("! Interrupted: only what was finished before is here", style="yellow")

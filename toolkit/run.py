@@ -1,0 +1,87 @@
+"""The whole path: checkpoint, artifacts, parity, latency, one report."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from toolkit.bench import DEFAULT_BATCH_SIZES, run_benchmark
+from toolkit.checkpoint import Checkpoint
+from toolkit.environment import new_report
+from toolkit.errors import FormatError
+from toolkit.export import export_formats
+from toolkit.formats import FORMATS, check_device
+from toolkit.parity import check_parity
+from toolkit.progress import Progress, silent
+from toolkit.records import Report, SkipRecord, write_record
+from toolkit.sessions import Target, skip_of
+
+#: The report's name inside the folder.
+REPORT = "report.json"
+
+
+def run_pipeline(
+    checkpoint: Checkpoint,
+    folder: Path,
+    *,
+    formats: Sequence[str] = (),
+    device: str = "cpu",
+    batch_sizes: Sequence[int] = DEFAULT_BATCH_SIZES,
+    threads: int | None = None,
+    training: Report | None = None,
+    progress: Progress = silent,
+) -> Report:
+    """Export, check and time a checkpoint, and write ``report.json`` into ``folder``.
+
+    What is exported is verified on the CPU before it is put in place; on another device parity runs
+    once more there. Only what passed is timed.
+
+    Args:
+        checkpoint: The weights.
+        folder: Where everything goes.
+        formats: Names; empty for all that can be written here.
+        device: Where parity and bench run.
+        batch_sizes: Images per call of bench.
+        threads: For sessions on the CPU; None for the physical cores.
+        training: The report of the training that made the checkpoint; it becomes part of this one.
+        progress: Told after each step.
+
+    Raises:
+        ToolkitError: If a part cannot run at all.
+    """
+    exported = export_formats(formats, checkpoint, folder, progress=progress)
+    targets, skips = _runnable(exported, folder, device)
+    parity = exported.parity
+    if device != "cpu":
+        parity += check_parity(targets, checkpoint, device=device, progress=progress).parity
+        passed = {record.target for record in parity if record.passed and record.device == device}
+        targets = [target for target in targets if str(target.path) in passed]
+    timed = run_benchmark(
+        targets, checkpoint, device=device, batch_sizes=batch_sizes, threads=threads, skips=skips, progress=progress
+    )
+    report = new_report("run").model_copy(
+        update={
+            "checkpoint": checkpoint.record,
+            "training": training.training if training else None,
+            "artifacts": exported.artifacts,
+            "parity": parity,
+            "latency": timed.latency,
+            "failures": (*exported.failures, *timed.failures),
+            "skips": (*exported.skips, *timed.skips),
+            "interrupted": timed.interrupted,
+        }
+    )
+    write_record(report, folder / REPORT)
+    return report
+
+
+def _runnable(exported: Report, folder: Path, device: str) -> tuple[list[Target], list[SkipRecord]]:
+    """Return the artifacts that were just put in place and run on ``device``; the others are skips."""
+    targets: list[Target] = []
+    skips: list[SkipRecord] = []
+    for record in exported.artifacts:
+        info = FORMATS[record.format]
+        try:
+            check_device(info, device)
+            targets.append(Target(info, folder / record.file))
+        except FormatError as error:
+            skips.append(skip_of(info.name, error))
+    return targets, skips

@@ -1,0 +1,102 @@
+"""Targets and sessions: what a name on the command line means, and how it is opened."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from toolkit.errors import ArtifactNotFoundError, FormatError, UnknownFormatError
+from toolkit.formats import (
+    FORMATS,
+    FormatInfo,
+    Session,
+    artifact_name,
+    check_device,
+    check_packages,
+    format_of,
+    import_format,
+)
+from toolkit.records import SkipRecord
+
+
+@dataclass(frozen=True)
+class Target:
+    """An artifact on disk and the format that it is read as."""
+
+    info: FormatInfo
+    path: Path
+
+
+def resolve_targets(names: list[str], folder: Path, device: str) -> tuple[list[Target], list[SkipRecord]]:
+    """Find the artifacts that ``names`` mean.
+
+    A name is a format, meaning its artifact in ``folder``, or a file. What is named must be there and
+    must work on ``device``. With no names, every format is taken that can, and each other is a skip.
+
+    Raises:
+        FormatError: If something named cannot be used, or there is nothing at all.
+    """
+    if names:
+        targets = [_named(name, folder) for name in names]
+        for target in targets:
+            check_packages(target.info)
+            check_device(target.info, device)
+        return list(dict.fromkeys(targets)), []
+    found: list[Target] = []
+    skips: list[SkipRecord] = []
+    for info in FORMATS.values():
+        path = folder / artifact_name(info)
+        try:
+            _check_there(path, info, folder)
+            check_packages(info)
+            check_device(info, device)
+            found.append(Target(info, path))
+        except FormatError as error:
+            skips.append(skip_of(info.name, error))
+    if not found and not _any_artifact(folder):
+        raise ArtifactNotFoundError(folder, f"write some with: fmnist-tk export --folder {folder}")
+    return found, skips
+
+
+def open_session(target: Target, device: str, threads: int | None = None) -> Session:
+    """Open an artifact on exactly ``device``.
+
+    Raises:
+        FormatError: If it does not open there, with the reason and the remedy.
+    """
+    check_device(target.info, device)
+    if not target.path.is_file():
+        raise ArtifactNotFoundError(target.path, "check the path")
+    return import_format(target.info).load(target.path, device, threads)
+
+
+def skip_of(what: str, error: FormatError) -> SkipRecord:
+    """Return the record of something left out because of ``error``, whose last clause is the remedy."""
+    reason, _, remedy = str(error).rpartition("; ")
+    return SkipRecord(what=what, reason=reason, remedy=remedy)
+
+
+def _named(name: str, folder: Path) -> Target:
+    if name in FORMATS:
+        info, path = FORMATS[name], folder / artifact_name(FORMATS[name])
+        _check_there(path, info, folder)
+        return Target(info, path)
+    path = Path(name)
+    if path.is_dir():
+        raise ArtifactNotFoundError(path, f"it is a folder; pass a file, or check all of it with --folder {path}")
+    guessed = format_of(path)
+    if path.is_file() and guessed:
+        return Target(guessed, path)
+    if path.is_file():
+        suffixes = ", ".join(info.suffix for info in FORMATS.values())
+        raise ArtifactNotFoundError(path, f"a file is there, but its name does not end in one of {suffixes}")
+    if guessed or len(path.parts) > 1:
+        raise ArtifactNotFoundError(path, "check the path")
+    raise UnknownFormatError(name, FORMATS)
+
+
+def _check_there(path: Path, info: FormatInfo, folder: Path) -> None:
+    if not path.is_file():
+        raise ArtifactNotFoundError(path, f"write it with: fmnist-tk export {info.name} --folder {folder}")
+
+
+def _any_artifact(folder: Path) -> bool:
+    return any((folder / artifact_name(info)).is_file() for info in FORMATS.values())

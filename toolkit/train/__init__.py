@@ -1,0 +1,136 @@
+"""Training: from a recipe and Fashion-MNIST to a checkpoint."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from toolkit.checkpoint import save_checkpoint
+from toolkit.data import ImageSet, load_data
+from toolkit.environment import new_report
+from toolkit.errors import TrainingInterruptedError, UsageError
+from toolkit.files import check_writable
+from toolkit.model import build_model
+from toolkit.progress import Progress, silent
+from toolkit.records import Report, TrainingSummary, TrainRecord
+from toolkit.train.evaluate import evaluate
+from toolkit.train.loop import fast_bfloat16, training_epochs
+from toolkit.train.recipes import RECIPES, Recipe, find_recipe
+from toolkit.train.state import Course, Snapshot, load_snapshot, save_snapshot
+
+__all__ = ["RECIPES", "Course", "Recipe", "find_recipe", "partial_path", "train"]
+
+
+def train(
+    course: Course,
+    output: Path,
+    *,
+    data: Path | None = None,
+    workers: int = 2,
+    resume: Path | None = None,
+    progress: Progress = silent,
+) -> Report:
+    """Train a model and write its checkpoint.
+
+    Args:
+        course: Recipe, shape of the model, seed, device and threads; ignored when resuming.
+        output: The checkpoint to write, safetensors; an existing file is replaced at the end.
+        data: Folder of Fashion-MNIST, or None to look for it.
+        workers: Data files read at the same time.
+        resume: What an interrupted training left; its own course is followed to the same result.
+        progress: Told after each epoch.
+
+    Returns:
+        A report with a `TrainRecord`.
+
+    Raises:
+        TrainingInterruptedError: On Ctrl-C, after the last finished epoch was saved.
+        TrainingError: If the loss is not finite.
+        DataError, OutputError, CheckpointError: If a file cannot be read or written.
+    """
+    check_writable(output)
+    snapshot = load_snapshot(resume) if resume else None
+    course = snapshot.course if snapshot else course
+    training, test = load_data(data, workers=workers)
+    kept, held = _split(training, course)
+    finished = len(course.epochs)
+    total = course.recipe.epochs
+    try:
+        progress("train", finished, total, f"{len(kept):,} images")
+        for each in training_epochs(course, kept, held, snapshot):
+            snapshot = each
+            progress("train", len(each.course.epochs), total, _describe(each))
+    except KeyboardInterrupt as error:
+        raise _interrupted(snapshot, output, total) from error
+    assert snapshot is not None  # a recipe has at least one epoch
+    report = _finish(snapshot, test, output, len(kept), finished)
+    return report
+
+
+def partial_path(output: Path) -> Path:
+    """Return where an interrupted training is saved."""
+    return output.with_suffix(".partial.pt")
+
+
+def _split(training: ImageSet, course: Course) -> tuple[ImageSet, ImageSet | None]:
+    """Hold out images of the training set, the same ones for the same seed."""
+    if course.holdout >= len(training):
+        raise UsageError(f"--holdout {course.holdout}: leaves nothing of {len(training)} images to train on")
+    if not course.holdout:
+        return training, None
+    order = np.random.default_rng(course.seed).permutation(len(training))
+    kept, held = np.sort(order[course.holdout :]), np.sort(order[: course.holdout])
+    return (
+        ImageSet(training.images[kept], training.labels[kept]),
+        ImageSet(training.images[held], training.labels[held]),
+    )
+
+
+def _describe(snapshot: Snapshot) -> str:
+    last = snapshot.course.epochs[-1]
+    held = "" if last.holdout_accuracy is None else f", held out {last.holdout_accuracy:.2%}"
+    return f"loss {last.loss:.4f}, accuracy {last.accuracy:.2%}{held}"
+
+
+def _interrupted(snapshot: Snapshot | None, output: Path, total: int) -> TrainingInterruptedError:
+    """Save the last finished epoch, if any, and return the error that says so."""
+    if snapshot is None:
+        return TrainingInterruptedError("Interrupted before the first epoch was finished; nothing was saved")
+    path = partial_path(output)
+    save_snapshot(snapshot, path)
+    return TrainingInterruptedError(
+        f"Interrupted; saved epoch {len(snapshot.course.epochs)} of {total} to {path}; "
+        f"go on with: fmnist-tk train --resume {path} --output {output}"
+    )
+
+
+def _finish(snapshot: Snapshot, test: ImageSet, output: Path, train_images: int, resumed_from: int) -> Report:
+    course = snapshot.course
+    device = course.device
+    weights = {name: tensor.cpu() for name, tensor in snapshot.model.items()}
+    result = evaluate(build_model(course.config, weights), test)
+    reduced = course.recipe.bfloat16 and fast_bfloat16(device)
+    summary = TrainingSummary(
+        recipe=course.recipe.name,
+        seed=course.seed,
+        epochs=len(course.epochs),
+        train_images=train_images,
+        test_accuracy=result.accuracy,
+        test_loss=result.loss,
+        precision="bfloat16 autocast" if reduced else "float32",
+        torch_version=torch.__version__,
+    )
+    save_checkpoint(output, course.config, weights, summary)
+    record = TrainRecord(
+        output=str(output),
+        recipe=course.recipe.model_dump(),
+        seed=course.seed,
+        device=device,
+        threads=course.threads,
+        train_images=train_images,
+        resumed_from_epoch=resumed_from,
+        epochs=course.epochs,
+        test_loss=result.loss,
+        confusion=result.confusion,
+    )
+    return new_report("train").model_copy(update={"training": record})

@@ -1,0 +1,123 @@
+"""The training loop: one epoch after the other, each a function of what the last one left."""
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import nullcontext
+
+import torch
+from torch.nn import functional
+
+from toolkit.data import ImageSet
+from toolkit.errors import TrainingError
+from toolkit.model import Mlp
+from toolkit.records import EpochRecord
+from toolkit.train.batches import Batches
+from toolkit.train.evaluate import evaluate
+from toolkit.train.recipes import Recipe, learning_rate
+from toolkit.train.state import Course, Snapshot
+
+
+def fast_bfloat16(device: str) -> bool:
+    """Say whether ``device`` multiplies bfloat16 matrices in hardware; elsewhere it is slower than float32."""
+    kind = device.partition(":")[0]
+    if kind == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return kind == "cpu" and bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def training_epochs(course: Course, data: ImageSet, holdout: ImageSet | None, resumed: Snapshot | None) -> Iterator[Snapshot]:
+    """Train, and yield a snapshot after each epoch.
+
+    Args:
+        course: What to do; its finished epochs are not done again.
+        data: The images to train on.
+        holdout: Images to judge each epoch by, or None.
+        resumed: Where to go on, or None to begin.
+
+    Raises:
+        TrainingError: If the loss is not finite.
+    """
+    recipe, device = course.recipe, course.device
+    torch.set_num_threads(course.threads)
+    reduced = recipe.bfloat16 and fast_bfloat16(device)
+    batches = Batches(data, recipe, device, torch.bfloat16 if reduced else torch.float32)
+    model, optimizer, generator = _start(course, resumed)
+    for epoch in range(len(course.epochs) + 1, recipe.epochs + 1):
+        started = time.perf_counter()
+        loss, accuracy = _one_epoch(model, optimizer, batches, generator, recipe, epoch, reduced=reduced)
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"The loss is not finite in epoch {epoch} of {recipe.epochs}; nothing was written: try a smaller --lr "
+                f"than {recipe.lr:g}"
+            )
+        record = EpochRecord(
+            epoch=epoch,
+            loss=loss,
+            accuracy=accuracy,
+            holdout_accuracy=evaluate(model, holdout, device).accuracy if holdout else None,
+            duration_s=time.perf_counter() - started,
+        )
+        course = course.model_copy(update={"epochs": (*course.epochs, record)})
+        yield Snapshot.take(course, model, optimizer, generator)
+
+
+def _start(course: Course, resumed: Snapshot | None) -> tuple[Mlp, torch.optim.Optimizer, torch.Generator]:
+    """Return model, optimizer and generator as they are before the next epoch."""
+    generator = torch.Generator().manual_seed(course.seed)
+    with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay as they are
+        torch.manual_seed(course.seed)
+        model = Mlp(course.config)  # on the CPU, so that every device begins with the same weights
+    model.to(course.device)
+    optimizer = _optimizer(model, course.recipe)
+    if resumed:
+        model.load_state_dict(resumed.model)
+        optimizer.load_state_dict(resumed.optimizer)
+        generator.set_state(resumed.generator)
+    return model, optimizer, generator
+
+
+def _optimizer(model: Mlp, recipe: Recipe) -> torch.optim.Optimizer:
+    """Return the optimizer; weight decay is for matrices, not for biases."""
+    named = list(model.named_parameters())
+    groups = [
+        {"params": [p for name, p in named if name.endswith("weight")], "weight_decay": recipe.weight_decay},
+        {"params": [p for name, p in named if not name.endswith("weight")], "weight_decay": 0.0},
+    ]
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, fused=True)
+    kind = torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW
+    return kind(groups, lr=recipe.lr, fused=True)
+
+
+def _one_epoch(
+    model: Mlp,
+    optimizer: torch.optim.Optimizer,
+    batches: Batches,
+    generator: torch.Generator,
+    recipe: Recipe,
+    epoch: int,
+    *,
+    reduced: bool,
+) -> tuple[float, float]:
+    """Take one step per batch; return mean loss and accuracy over the images as they were seen."""
+    model.train()
+    kind = next(model.parameters()).device.type
+    total_loss = torch.zeros((), device=kind)
+    right = torch.zeros((), dtype=torch.int64, device=kind)
+    steps, images_seen = batches.steps_per_epoch, 0
+    for number, (images, labels) in enumerate(batches.epoch(generator), start=(epoch - 1) * steps):
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(recipe, number, recipe.epochs * steps)
+        with torch.autocast(kind, torch.bfloat16) if reduced else nullcontext():
+            logits = model(images)
+        loss = functional.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        # Sums stay on the device: to read them in each step would make it wait for the host.
+        total_loss += loss.detach() * len(labels)
+        right += (logits.detach().argmax(1) == labels).sum()
+        images_seen += len(labels)
+    return total_loss.item() / images_seen, right.item() / images_seen

@@ -1,0 +1,89 @@
+"""Training that can stop and go on: everything that the next epoch depends on."""
+
+import copy
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import PositiveInt, ValidationError
+from torch import Tensor
+
+from toolkit.errors import CheckpointError
+from toolkit.files import write_bytes
+from toolkit.pickles import read_torch_file
+from toolkit.records import EpochRecord, ModelConfig, Record
+from toolkit.train.recipes import Recipe
+
+
+class Course(Record):
+    """What a training was asked to do and how far it has come; never changes but by an epoch."""
+
+    recipe: Recipe
+    config: ModelConfig
+    seed: int
+    holdout: int
+    device: str
+    threads: PositiveInt
+    epochs: tuple[EpochRecord, ...] = ()
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A finished epoch: copies of the weights, the optimizer and the random numbers to come."""
+
+    course: Course
+    model: dict[str, Tensor]
+    optimizer: dict[str, Any]
+    generator: Tensor
+
+    @classmethod
+    def take(
+        cls, course: Course, model: torch.nn.Module, optimizer: torch.optim.Optimizer, generator: torch.Generator
+    ) -> "Snapshot":
+        """Copy the state of this moment; training that goes on does not change it."""
+        return cls(
+            course, copy.deepcopy(model.state_dict()), copy.deepcopy(optimizer.state_dict()), generator.get_state()
+        )
+
+
+def save_snapshot(snapshot: Snapshot, path: Path) -> None:
+    """Write a snapshot as ``torch.save`` does, so that it also serves as a checkpoint.
+
+    Raises:
+        OutputError: If it cannot be written.
+    """
+    buffer = io.BytesIO()
+    torch.save(
+        {
+            "model_state_dict": {name: tensor.cpu() for name, tensor in snapshot.model.items()},
+            "optimizer_state_dict": snapshot.optimizer,
+            "generator_state": snapshot.generator,
+            "fmnist_tk": snapshot.course.config.model_dump_json(),
+            "course": snapshot.course.model_dump_json(),
+        },
+        buffer,
+    )
+    write_bytes(path, buffer.getvalue())
+
+
+def load_snapshot(path: Path) -> Snapshot:
+    """Read what `save_snapshot` wrote, running nothing of it.
+
+    Raises:
+        CheckpointError: If the file is anything else.
+    """
+    if not path.is_file():
+        raise CheckpointError(path, "no such file", "pass the .partial.pt file that an interrupted training named")
+    stored = read_torch_file(path)
+    try:
+        assert isinstance(stored, dict)
+        course = Course.model_validate_json(stored["course"])
+        return Snapshot(
+            course, stored["model_state_dict"], stored["optimizer_state_dict"], stored["generator_state"]
+        )
+    except (AssertionError, KeyError, ValidationError) as error:
+        raise CheckpointError(
+            path, "is no interrupted training", "pass the .partial.pt file that train named when it was interrupted"
+        ) from error

@@ -1,0 +1,123 @@
+"""Weights: name, check, hash. Knows the names and shapes of the quickstart's state dict."""
+
+import hashlib
+import re
+from pathlib import Path
+
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+
+from toolkit.errors import CheckpointError
+from toolkit.records import ModelConfig
+
+_PREFIXES = ("module.", "_orig_mod.")  # of DataParallel and of torch.compile
+_KEY = re.compile(r"^linear_relu_stack\.(\d+)\.(weight|bias)$")
+_MOST_KEYS_NAMED = 8
+
+
+def weights_sha256(state: dict[str, Tensor]) -> str:
+    """Return the digest of the weights: names, shapes and float32 bytes, in the order of the names.
+
+    It does not depend on the file format, so an artifact and its checkpoint can be compared.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        tensor = state[name].detach().to("cpu", torch.float32).contiguous()
+        digest.update(f"{name}:{tuple(tensor.shape)}:".encode())
+        digest.update(tensor.numpy().astype("<f4", copy=False).tobytes())
+    return digest.hexdigest()
+
+
+def checked_weights(
+    found: dict[str, object], path: Path, config: ModelConfig | None
+) -> tuple[ModelConfig, dict[str, Tensor]]:
+    """Return the model's shape and its weights as float32, after every key and shape was looked at.
+
+    Args:
+        found: What the file holds under each name.
+        path: The file, for errors.
+        config: The shape that the file declares, or None to infer it from the tensors.
+
+    Raises:
+        CheckpointError: Naming all missing, extra and misshapen keys at once, or what else is wrong.
+    """
+    named = {_stripped(str(name)): value for name, value in found.items()}
+    layers = sorted({int(match[1]) for name in named if (match := _KEY.match(name))})
+    if not layers:
+        raise CheckpointError(
+            path,
+            f"holds no weights of this model: it has {_some(list(named)) or 'nothing'}, not linear_relu_stack.0.weight",
+            "save the quickstart's model, or rename its keys",
+        )
+    problems = _problems(named, layers[-1])
+    if problems:
+        raise CheckpointError(path, "; ".join(problems), "pass weights of the quickstart's model family")
+    inferred = _infer(named, layers, path, config.final_relu if config else False)
+    declared = config is not None and "layer_sizes" in config.model_fields_set
+    if config and declared and config.layer_sizes != inferred.layer_sizes:
+        raise CheckpointError(
+            path, f"its config says layers {config.layer_sizes}, its weights are {inferred.layer_sizes}"
+        )
+    state = {name: _float32(value) for name, value in named.items()}
+    broken = [name for name, tensor in state.items() if not bool(torch.isfinite(tensor).all())]
+    if broken:
+        raise CheckpointError(path, f"has weights that are not finite in {_some(broken)}", "train the model again")
+    return inferred, state
+
+
+def _problems(named: dict[str, object], last: int) -> list[str]:
+    """Return a phrase for the missing, one for the extra and one for the misshapen keys."""
+    expected = [f"linear_relu_stack.{i}.{part}" for i in range(0, last + 1, 2) for part in ("weight", "bias")]
+    missing = [name for name in expected if name not in named]
+    extra = [name for name in named if name not in expected]
+    misshapen = []
+    features: int | None = None
+    for name in expected:
+        value = named.get(name)
+        if value is None:
+            features = None
+        elif not isinstance(value, Tensor) or not value.is_floating_point():
+            misshapen.append(f"{name} is {_what(value)}, not a floating-point tensor")
+        elif name.endswith(".weight"):
+            if value.ndim != 2 or features not in {None, value.shape[1]}:
+                misshapen.append(f"{name} is {tuple(value.shape)}, its input has {features or 'unknown'} features")
+            features = value.shape[0] if value.ndim else None
+        elif features is not None and tuple(value.shape) != (features,):
+            misshapen.append(f"{name} is {tuple(value.shape)}, not ({features},)")
+    return [
+        f"{kind} {_some(names)}"
+        for kind, names in (("missing", missing), ("extra", extra), ("misshapen:", misshapen))
+        if names
+    ]
+
+
+def _infer(named: dict[str, object], layers: list[int], path: Path, final_relu: bool) -> ModelConfig:
+    weights = [named[f"linear_relu_stack.{i}.weight"] for i in layers]
+    shapes = [weight.shape for weight in weights if isinstance(weight, Tensor)]
+    try:
+        return ModelConfig(layer_sizes=(shapes[0][1], *(shape[0] for shape in shapes)), final_relu=final_relu)
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise CheckpointError(path, f"wrong layer sizes: {reason}") from error
+
+
+def _stripped(name: str) -> str:
+    while prefix := next((each for each in _PREFIXES if name.startswith(each)), None):
+        name = name.removeprefix(prefix)
+    return name
+
+
+def _float32(value: object) -> Tensor:
+    assert isinstance(value, Tensor)  # _problems has seen to it
+    return value.detach().to("cpu", torch.float32).contiguous()
+
+
+def _what(value: object) -> str:
+    return f"a tensor of {value.dtype}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
+
+
+def _some(names: list[str]) -> str:
+    """Join names, the first few of very many."""
+    more = f" and {len(names) - _MOST_KEYS_NAMED} more" if len(names) > _MOST_KEYS_NAMED else ""
+    return ", ".join(names[:_MOST_KEYS_NAMED]) + more
