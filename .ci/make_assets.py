@@ -12,7 +12,9 @@ from toolkit.files import replacing
 def main(folder: Path) -> None:
     _, test = load_data(download=False)
     random = np.random.default_rng(0)
-    chosen = np.sort(np.concatenate([random.choice(np.flatnonzero(test.labels == c), 100, replace=False) for c in range(10)]))
+    chosen = np.sort(
+        np.concatenate([random.choice(np.flatnonzero(test.labels == c), 100, replace=False) for c in range(10)])
+    )
     with replacing(folder / "sample.npz") as path, path.open("wb") as file:
         np.savez_compressed(
             file,

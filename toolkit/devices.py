@@ -38,13 +38,20 @@ def resolve_device(name: str, torch: "ModuleType | None" = None) -> str:
 
 def _missing(name: str, torch: "ModuleType") -> tuple[str, str] | None:
     """Return why a device cannot be used and what to do, or None when it can."""
+    return _missing_mps(torch) if name == "mps" else _missing_cuda(device_index(name), torch)
+
+
+def _missing_mps(torch: "ModuleType") -> tuple[str, str] | None:
     build = f"torch {torch.__version__}"
-    if name == "mps":
-        if not torch.backends.mps.is_built():
-            return f"{build} is built without Metal (MPS)", "run on a Mac with Apple silicon, or use --device cpu"
-        if not torch.backends.mps.is_available():
-            return f"{build} has Metal (MPS) but finds no GPU that it supports", "use --device cpu"
-        return None
+    if not torch.backends.mps.is_built():
+        return f"{build} is built without Metal (MPS)", "run on a Mac with Apple silicon, or use --device cpu"
+    if not torch.backends.mps.is_available():
+        return f"{build} has Metal (MPS) but finds no GPU that it supports", "use --device cpu"
+    return None
+
+
+def _missing_cuda(index: int, torch: "ModuleType") -> tuple[str, str] | None:
+    build = f"torch {torch.__version__}"
     if torch.version.cuda is None:
         return f"{build} is a build without CUDA", "install a CUDA build of torch, or use --device cpu"
     if not torch.cuda.is_available():
@@ -53,7 +60,6 @@ def _missing(name: str, torch: "ModuleType") -> tuple[str, str] | None:
             "check nvidia-smi, or use --device cpu",
         )
     count = torch.cuda.device_count()
-    index = int(name.partition(":")[2] or 0)
     if index >= count:
         return f"this machine has {count} CUDA device(s), numbered from 0", "pass a smaller number"
     return None

@@ -14,7 +14,9 @@ def diagnose() -> Report:
     """Look at devices, formats and data; nothing is changed and nothing is downloaded."""
     devices = describe_devices()
     record = DoctorRecord(
-        devices=devices, formats=tuple(_format(info, devices) for info in FORMATS.values()), data=describe_data()
+        devices=devices,
+        formats=tuple(_format(info, devices) for info in FORMATS.values()),
+        data=describe_data(),
     )
     return new_report("doctor").model_copy(update={"doctor": record})
 
@@ -32,8 +34,7 @@ def _format(info: FormatInfo, devices: tuple[DeviceRecord, ...]) -> FormatRecord
             detail += "; for cuda: pip uninstall onnxruntime; pip install onnxruntime-gpu"
     except FormatError as error:
         detail, works = str(error), False
-    # A broken installation can raise anything at import; doctor is there to say so.
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  a broken installation can raise anything at import
         detail = f"{type(error).__name__}: {error}; reinstall with: pip install --force-reinstall {info.packages[-1]}"
         works = False
     return FormatRecord(

@@ -28,6 +28,14 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
 
+_LONGEST_REASON = 200
+
+
+def first_line(error: Exception) -> str:
+    """Return what a library's error says, its first line and not more than a line; its class if it says nothing."""
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0][:_LONGEST_REASON]
+
 
 class ToolkitError(Exception):
     """The command cannot do its work; the message is one line and ends in what to do."""
@@ -117,9 +125,7 @@ class UnknownFormatError(FormatError):
         self.name, self.known = name, tuple(known)
         near = get_close_matches(name.lower(), self.known, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        super().__init__(
-            f"{name!r} is neither a format nor a file; {hint}The formats are: {', '.join(self.known)}"
-        )
+        super().__init__(f"{name!r} is neither a format nor a file; {hint}formats are {', '.join(self.known)}")
 
 
 class ArtifactNotFoundError(FormatError):
@@ -145,9 +151,7 @@ class MissingPackageError(FormatError):
 
     def __init__(self, format: str, package: str) -> None:
         self.format, self.package = format, package
-        super().__init__(
-            f"Format {format!r} needs the package {package!r}; install it with: pip install {package}"
-        )
+        super().__init__(f"Format {format!r} needs the package {package!r}; install it with: pip install {package}")
 
 
 class UnsupportedDeviceError(FormatError):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from toolkit.checkpoint import Checkpoint
 from toolkit.environment import new_report, versions
-from toolkit.errors import FormatError, OutputError
+from toolkit.errors import FormatError, OutputError, first_line
 from toolkit.files import folder_lock, make_folder, sha256_of
 from toolkit.formats import FORMATS, FormatInfo, artifact_name, check_packages, find_format, import_format
 from toolkit.golden import make_golden, write_golden
@@ -124,7 +124,11 @@ def _make(
             record = record.model_copy(update={"target": str(staging.parent / path.name)})
             checked.append(record)
             failure = first_failure(record)
-            reason = f"does not match the checkpoint, not put in place: {failure.name}: {failure.detail}" if failure else None
+            reason = (
+                f"does not match the checkpoint, not put in place: {failure.name}: {failure.detail}"
+                if failure
+                else None
+            )
         if reason is None:
             good.append((info, path))
         else:
@@ -153,9 +157,8 @@ def _export_one(info: FormatInfo, checkpoint: Checkpoint, path: Path) -> str | N
         import_format(info).export(checkpoint.model(), path, metadata)
     except OSError as error:
         raise OutputError(path.parent.parent / path.name, error.strerror or str(error)) from error
-    # An exporter that breaks is a failure of this format, not of the others.
-    except Exception as error:
-        return f"the exporter failed: {(str(error).strip() or type(error).__name__).splitlines()[0]}"
+    except Exception as error:  # noqa: BLE001  an exporter that breaks fails its format, not the others
+        return f"the exporter failed: {first_line(error)}"
     return None
 
 
@@ -168,6 +171,7 @@ def _publish(staged: Path, info: FormatInfo, folder: Path, checkpoint: Checkpoin
         size_bytes=staged.stat().st_size,
         sha256=sha256_of(staged),
         weights_sha256=checkpoint.record.weights_sha256,
+        checkpoint=checkpoint.record.path,
     )
     try:
         with staged.open("rb+") as file:
@@ -194,7 +198,6 @@ def _write_companions(
     ]
     write_golden(make_golden(Reference(checkpoint)), folder / GOLDEN)
     manifest = Manifest(
-        checkpoint=checkpoint.record.path,
         artifacts=tuple(sorted([*kept, *artifacts], key=lambda record: record.file)),
         golden_sha256=sha256_of(folder / GOLDEN),
     )

@@ -33,9 +33,7 @@ def note_verified(folder: Path, records: list[ParityRecord]) -> None:
         return
     judged = {(record.sha256, record.weights_sha256, record.device) for record in records}
     kept = [
-        entry
-        for entry in _ledger(folder).verified
-        if (entry.sha256, entry.weights_sha256, entry.device) not in judged
+        entry for entry in _ledger(folder).verified if (entry.sha256, entry.weights_sha256, entry.device) not in judged
     ]
     passed = [_entry(record) for record in records if record.passed]
     write_record(Ledger(verified=tuple([*kept, *passed][-_MOST_ENTRIES:])), folder / LEDGER)

@@ -47,4 +47,4 @@ def build_model(config: ModelConfig, state: dict[str, Tensor]) -> Mlp:
     with torch.device("meta"):  # no time for an initialisation that is overwritten at once
         model = Mlp(config)
     model.load_state_dict(state, assign=True)
-    return model.eval().requires_grad_(False)
+    return model.eval().requires_grad_(requires_grad=False)

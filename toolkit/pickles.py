@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from toolkit.errors import CheckpointError, UnsafeCheckpointError
+from toolkit.errors import CheckpointError, UnsafeCheckpointError, first_line
 
 _LAYERS: tuple[type[nn.Module], ...] = (nn.Sequential, nn.Flatten, nn.Linear, nn.ReLU)
 _LAYER_NAMES = {f"{layer.__module__}.{layer.__qualname__}" for layer in _LAYERS}
@@ -48,17 +48,23 @@ def read_torch_file(path: Path) -> object:
         with torch.serialization.safe_globals(allowed), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of pickle protocols other than torch's own: it reads them or fails
             return torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, AttributeError, TypeError) as error:
+    except (
+        pickle.UnpicklingError,
+        RuntimeError,
+        EOFError,
+        ValueError,
+        KeyError,
+        AttributeError,
+        TypeError,
+    ) as error:
         foreign = [
-            name
-            for name in globals_
-            if not (_WEIGHTS.match(name) or name in _LAYER_NAMES or _MODEL_CLASS.match(name))
+            name for name in globals_ if not (_WEIGHTS.match(name) or name in _LAYER_NAMES or _MODEL_CLASS.match(name))
         ]
         if foreign:
             raise UnsafeCheckpointError(path, foreign) from error
         raise CheckpointError(
             path,
-            f"cannot be read as weights ({_first_line(error)})",
+            f"cannot be read as weights ({_reason(error)})",
             "save it again with torch.save(model.state_dict(), path)",
         ) from error
 
@@ -120,7 +126,9 @@ def _pickle_bytes(path: Path) -> bytes:
             names = archive.namelist()
             if any("/code/" in name or name.endswith("/archive_format") for name in names):
                 raise CheckpointError(
-                    path, "is an exported artifact, not a checkpoint", "pass it as a target: fmnist-tk parity FILE"
+                    path,
+                    "is an exported artifact, not a checkpoint",
+                    "pass it as a target: fmnist-tk parity FILE",
                 )
             damaged = archive.testzip()
             member = next((name for name in names if name.endswith("data.pkl")), None)
@@ -128,7 +136,7 @@ def _pickle_bytes(path: Path) -> bytes:
                 raise CheckpointError(path, f"is damaged: {damaged or 'data.pkl'} is not what was written")
             return archive.read(member)
     except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError) as error:
-        raise CheckpointError(path, f"is truncated or damaged ({_first_line(error)})") from error
+        raise CheckpointError(path, f"is truncated or damaged ({_reason(error)})") from error
 
 
 def _requested_globals(data: bytes) -> tuple[str, ...]:
@@ -164,7 +172,7 @@ def _opcodes(data: bytes) -> Iterable[tuple[str, Any]]:
         rest = rest[end:]
 
 
-def _first_line(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     """Return the first line of torch's often very long message, without its advice to trust the file."""
-    text = str(error).strip() or type(error).__name__
-    return "not a weights-only file" if text.startswith("Weights only") else text.splitlines()[0][:120]
+    text = first_line(error)
+    return "not a weights-only file" if text.startswith("Weights only") else text

@@ -55,7 +55,13 @@ def run_pipeline(
         passed = {record.target for record in parity if record.passed and record.device == device}
         targets = [target for target in targets if str(target.path) in passed]
     timed = run_benchmark(
-        targets, checkpoint, device=device, batch_sizes=batch_sizes, threads=threads, skips=skips, progress=progress
+        targets,
+        checkpoint,
+        device=device,
+        batch_sizes=batch_sizes,
+        threads=threads,
+        skips=skips,
+        progress=progress,
     )
     report = new_report("run").model_copy(
         update={

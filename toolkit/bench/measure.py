@@ -38,9 +38,7 @@ class Timings:
     times_s: tuple[float, ...]
 
 
-def measure(
-    session: Session, images: NDArray[np.float32], budget: Budget, clock: Clock = time.perf_counter
-) -> Timings:
+def measure(session: Session, images: NDArray[np.float32], budget: Budget, clock: Clock = time.perf_counter) -> Timings:
     """Time ``run`` and ``synchronize``, one call after the other, inputs on the device already.
 
     Args:

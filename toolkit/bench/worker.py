@@ -14,6 +14,7 @@ from toolkit.bench.job import Job, JobResult
 from toolkit.bench.measure import Budget, measure
 from toolkit.checkpoint import load_checkpoint
 from toolkit.data import load_sample
+from toolkit.errors import first_line
 from toolkit.formats import EAGER, FORMATS, Session, import_format
 from toolkit.golden import read_golden
 from toolkit.records import FailureRecord, LatencyRecord, read_record, write_record
@@ -29,20 +30,19 @@ def run_job(job: Job) -> JobResult:
     load_s = time.perf_counter() - started
     wrong = _compare(session, Path(job.golden))
     if wrong:
-        failure = FailureRecord(target=job.target, format=job.format, device=job.device, reason=wrong)
-        return JobResult(failures=(failure,))
+        return JobResult(failures=(_failure(job, wrong),))
     rows: list[LatencyRecord] = []
     failures: list[FailureRecord] = []
     for size in job.batch_sizes:
         try:
             rows.append(_time(session, job, size, load_s))
-        # Out of memory and whatever else a runtime raises fails this row; the next may be smaller.
-        except Exception as error:
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            failures.append(
-                FailureRecord(target=job.target, format=job.format, device=job.device, batch_size=size, reason=reason)
-            )
+        except Exception as error:  # noqa: BLE001  out of memory, or what else a runtime raises: the next may be smaller
+            failures.append(_failure(job, first_line(error), size))
     return JobResult(rows=tuple(rows), failures=tuple(failures))
+
+
+def _failure(job: Job, reason: str, batch_size: int | None = None) -> FailureRecord:
+    return FailureRecord(target=job.target, format=job.format, device=job.device, batch_size=batch_size, reason=reason)
 
 
 def _open(job: Job) -> Session:

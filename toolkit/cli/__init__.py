@@ -6,7 +6,7 @@ Exit codes are those of ``diff``: 0 good, 1 ran and found a failure, 2 could not
 import os
 import signal
 import sys
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -20,7 +20,7 @@ __all__ = ["app", "main"]
 _INTERRUPTED = 130
 # typer has its own copy of click in some versions and the package click in others; the common base
 # of their usage errors is reached through the one name that typer exports in both.
-_ClickError = typer.BadParameter.__mro__[2]
+_ClickError: Any = typer.BadParameter.__mro__[2]
 
 app = typer.Typer(
     name="fmnist-tk",
@@ -42,8 +42,14 @@ def _version(*, wanted: bool) -> None:
 @app.callback(invoke_without_command=True)
 def _root(
     context: typer.Context,
-    version: Annotated[  # noqa: ARG001  its callback does the work
-        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=lambda value: _version(wanted=value))
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            help="Print the version and exit.",
+            is_eager=True,
+            callback=lambda value: _version(wanted=value),
+        ),
     ] = False,
 ) -> None:
     if context.invoked_subcommand is None:
@@ -66,7 +72,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
             raise
         _fail(str(error), error.exit_code)
     except _ClickError as error:
-        _fail(f"{error.format_message()} See: {_help_of(error)}", 2)  # type: ignore[attr-defined]  # click's own
+        _fail(f"{error.format_message().rstrip('.')}; see {_help_of(error)}", 2)
     except (KeyboardInterrupt, typer.Abort):
         _fail("Interrupted", _INTERRUPTED)
     except BrokenPipeError:

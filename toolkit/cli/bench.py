@@ -44,7 +44,6 @@ def bench(
     """Time verified artifacts beside eager PyTorch, each in a process of its own.
 
     Examples:
-
         fmnist-tk bench --batch 1,64
 
         fmnist-tk bench onnx torchscript --device cuda -o bench.json

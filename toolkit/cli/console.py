@@ -75,7 +75,14 @@ def _line(task: str, done: int, total: int, detail: str = "") -> None:
 
 @contextmanager
 def _bar() -> Iterator["Progress"]:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
     columns = (
         SpinnerColumn(),
@@ -99,7 +106,7 @@ def _bar() -> Iterator["Progress"]:
         yield update
 
 
-def _console(terminal: bool, *, stderr: bool) -> "Console":  # noqa: FBT001  a fact of the stream
+def _console(terminal: bool, *, stderr: bool) -> "Console":
     from rich.console import Console
 
     return Console(stderr=stderr, width=None if terminal else _WIDTH_OF_FILES, soft_wrap=False, highlight=False)

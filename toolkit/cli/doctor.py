@@ -15,7 +15,6 @@ def doctor(
     """Say what works on this machine, and for what does not, what to do.
 
     Examples:
-
         fmnist-tk doctor
 
         fmnist-tk doctor --json

@@ -19,7 +19,12 @@ from toolkit.cli.options import (
 __all__ = ["export"]
 
 VerifyOption = Annotated[
-    bool, typer.Option("--verify/--no-verify", help="Check parity of what was written. Default: --verify.", show_default=False)
+    bool,
+    typer.Option(
+        "--verify/--no-verify",
+        help="Check parity of what was written. Default: --verify.",
+        show_default=False,
+    ),
 ]
 
 
@@ -36,7 +41,6 @@ def export(
     """Write artifacts, and put each in place only when it matches the checkpoint.
 
     Examples:
-
         fmnist-tk export
 
         fmnist-tk export onnx torchscript --checkpoint model.pth --folder out

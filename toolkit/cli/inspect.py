@@ -23,7 +23,6 @@ def inspect(
     """Show what stands inside a checkpoint or an artifact: layers, labels, preprocessing, digests.
 
     Examples:
-
         fmnist-tk inspect exported/model.onnx
 
         fmnist-tk inspect model.pth --json

@@ -45,22 +45,32 @@ CheckpointOption = Annotated[
     ),
 ]
 FolderOption = Annotated[
-    Path, typer.Option("--folder", metavar="DIR", help="Folder of the artifacts. Default: exported.", show_default=False)
+    Path,
+    typer.Option("--folder", metavar="DIR", help="Folder of the artifacts. Default: exported.", show_default=False),
 ]
 DeviceOption = Annotated[
     str,
-    typer.Option("--device", metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps. Default: cpu.", show_default=False),
+    typer.Option(
+        "--device", metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps. Default: cpu.", show_default=False
+    ),
 ]
 ThreadsOption = Annotated[
     int | None,
     typer.Option(
-        "--threads", min=1, metavar="N", help="Threads on the CPU. Default: the physical cores.", show_default=False
+        "--threads",
+        min=1,
+        metavar="N",
+        help="Threads on the CPU. Default: the physical cores.",
+        show_default=False,
     ),
 ]
 BatchOption = Annotated[
     str,
     typer.Option(
-        "--batch", metavar="N[,N]...", help="Images per call, one or several. Default: 1,64,1024.", show_default=False
+        "--batch",
+        metavar="N[,N]...",
+        help="Images per call, one or several. Default: 1,64,1024.",
+        show_default=False,
     ),
 ]
 DataOption = Annotated[
@@ -73,21 +83,33 @@ DataOption = Annotated[
     ),
 ]
 JsonOption = Annotated[
-    bool, typer.Option("--json", help="Print the report as JSON, and nothing else, on stdout.", rich_help_panel=_RESULT)
+    bool,
+    typer.Option("--json", help="Print the report as JSON, and nothing else, on stdout.", rich_help_panel=_RESULT),
 ]
 OutputOption = Annotated[
     Path | None,
     typer.Option(
-        "--output", "-o", metavar="FILE", help="Also write the report to FILE as JSON.", rich_help_panel=_RESULT
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Also write the report to FILE as JSON.",
+        rich_help_panel=_RESULT,
     ),
 ]
 QuietOption = Annotated[
-    bool, typer.Option("--quiet", "-q", help="Print no progress and no tables; the exit code tells.", rich_help_panel=_RESULT)
+    bool,
+    typer.Option(
+        "--quiet", "-q", help="Print no progress and no tables; the exit code tells.", rich_help_panel=_RESULT
+    ),
 ]
 DebugOption = Annotated[
     bool,
     typer.Option(
-        "--debug", help="Show the traceback of an error.", rich_help_panel=_RESULT, is_eager=True, callback=lambda value: _debug(on=value)
+        "--debug",
+        help="Show the traceback of an error.",
+        rich_help_panel=_RESULT,
+        is_eager=True,
+        callback=lambda value: _debug(on=value),
     ),
 ]
 
@@ -116,6 +138,8 @@ def parse_batch_sizes(text: str) -> tuple[int, ...]:
     sizes = []
     for part in text.split(","):
         if not part.strip().isdecimal() or int(part) < 1:
-            raise UsageError(f"--batch {text}: {part.strip()!r} is not a whole number from 1; write for example --batch 1,64")
+            raise UsageError(
+                f"--batch {text}: {part.strip()!r} is not a whole number from 1; write for example --batch 1,64"
+            )
         sizes.append(int(part))
     return tuple(dict.fromkeys(sizes))

@@ -31,7 +31,6 @@ def parity(
     """Check that artifacts still compute the checkpoint's function; exit 1 when one does not.
 
     Examples:
-
         fmnist-tk parity
 
         fmnist-tk parity onnx exported/model.pt2 --checkpoint model.pth --json

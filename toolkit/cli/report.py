@@ -13,7 +13,8 @@ from toolkit.errors import UsageError
 __all__ = ["report"]
 
 FileArgument = Annotated[
-    Path | None, typer.Argument(metavar="FILE", help="A report that a command wrote as JSON.", show_default=False)
+    Path | None,
+    typer.Argument(metavar="FILE", help="A report that a command wrote as JSON.", show_default=False),
 ]
 SchemaOption = Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of reports instead.")]
 
@@ -29,7 +30,6 @@ def report(
     """Show a saved report again; the exit code is that of its command.
 
     Examples:
-
         fmnist-tk report exported/report.json
 
         fmnist-tk report --schema

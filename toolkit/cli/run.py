@@ -28,7 +28,8 @@ from toolkit.errors import UsageError
 __all__ = ["run"]
 
 TrainOption = Annotated[
-    bool, typer.Option("--train", help="First train a model with the strong recipe, into DIR/model.safetensors.")
+    bool,
+    typer.Option("--train", help="First train a model with the strong recipe, into DIR/model.safetensors."),
 ]
 
 
@@ -49,7 +50,6 @@ def run(
     """Do it all: export a checkpoint, check parity, time what passed, write exported/report.json.
 
     Examples:
-
         fmnist-tk run
 
         fmnist-tk run --checkpoint model.pth --device cuda --batch 1,256

@@ -1,7 +1,7 @@
 """``fmnist-tk train``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,25 +14,32 @@ if TYPE_CHECKING:
 
 __all__ = ["train"]
 
-_COURSE = "What to train (ignored with --resume)"
+_COURSE = "What to train (not with --resume)"
 
 
-def _option(*names: str, help: str, metavar: str | None = None, **more: float) -> typer.models.OptionInfo:  # noqa: A002  typer's word
-    """Return an option that overrides a value of the recipe."""
-    return typer.Option(*names, help=help, metavar=metavar, rich_help_panel=_COURSE, show_default=False, **more)
+def _option(name: str, *, help: str, metavar: str | None = None, min: float | None = None) -> Any:
+    """Return an option that belongs to the course of training."""
+    return typer.Option(name, help=help, metavar=metavar, min=min, rich_help_panel=_COURSE, show_default=False)
 
 
 def train(
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE", help="Checkpoint to write.")
-    ] = Path("model.safetensors"),
+    context: typer.Context,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Checkpoint to write.")] = Path(
+        "model.safetensors"
+    ),
     data: DataOption = None,
     resume: Annotated[
         Path | None,
-        typer.Option("--resume", metavar="FILE", help="Go on with what an interrupted training saved.", show_default=False),
+        typer.Option(
+            "--resume",
+            metavar="FILE",
+            help="Go on with what an interrupted training saved.",
+            show_default=False,
+        ),
     ] = None,
     recipe: Annotated[
-        str, _option("--recipe", metavar="NAME", help="strong (91 %) or quickstart (the tutorial). Default: strong.")
+        str,
+        _option("--recipe", metavar="NAME", help="strong (91 %) or quickstart (the tutorial). Default: strong."),
     ] = "strong",
     seed: Annotated[int, _option("--seed", min=0, help="Of weights, order and augmentation. Default: 0.")] = 0,
     device: Annotated[
@@ -48,7 +55,9 @@ def train(
     weight_decay: Annotated[float | None, _option("--weight-decay", help="Of the weights, not of biases.")] = None,
     schedule: Annotated[str | None, _option("--schedule", metavar="NAME", help="constant or one-cycle.")] = None,
     label_smoothing: Annotated[float | None, _option("--label-smoothing", help="0 to below 1.")] = None,
-    hidden: Annotated[str, _option("--hidden", metavar="N[,N]...", help="Widths of the hidden layers. Default: 512,512.")] = "512,512",
+    hidden: Annotated[
+        str, _option("--hidden", metavar="N[,N]...", help="Widths of the hidden layers. Default: 512,512.")
+    ] = "512,512",
     final_relu: Annotated[bool, _option("--final-relu", help="End the model in one more ReLU.")] = False,
     holdout: Annotated[
         int, _option("--holdout", min=0, help="Training images kept back to judge each epoch. Default: 0.")
@@ -60,11 +69,12 @@ def train(
     """Train the model on Fashion-MNIST and write a checkpoint.
 
     Examples:
-
         fmnist-tk train --output model.safetensors
 
         fmnist-tk train --recipe quickstart --epochs 10 --device cuda
     """
+    if resume:
+        _refuse_changes(context)
     changes = {
         "epochs": epochs,
         "batch_size": batch_size,
@@ -78,13 +88,34 @@ def train(
     from toolkit.train import train as run_training
 
     course = make_course(
-        recipe, changes, hidden=hidden, final_relu=final_relu, seed=seed, device=device, threads=threads, holdout=holdout
+        recipe,
+        changes,
+        hidden=hidden,
+        final_relu=final_relu,
+        seed=seed,
+        device=device,
+        threads=threads,
+        holdout=holdout,
     )
     with showing_progress(quiet=quiet) as progress:
         report = run_training(course, output, data=data, workers=workers, resume=resume, progress=progress)
     if not (quiet or as_json):
         say(f"Next: fmnist-tk run --checkpoint {output}")
     finish(report, as_json=as_json, output=None, quiet=quiet)
+
+
+def _refuse_changes(context: typer.Context) -> None:
+    """A training that goes on follows its own course, or its result would be nobody's.
+
+    Raises:
+        UsageError: If an option asks for something else.
+    """
+    free = {"output", "data", "resume", "workers", "as_json", "quiet", "debug"}
+    sources = {name: context.get_parameter_source(name) for name in context.params if name not in free}
+    given = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
+    if given:
+        options = ", ".join("--" + name.replace("_", "-") for name in given)
+        raise UsageError(f"--resume goes on as the training was begun: leave out {options}")
 
 
 def make_course(

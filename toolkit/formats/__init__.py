@@ -192,5 +192,8 @@ def check_device(info: FormatInfo, device: str) -> None:
     kind = device.partition(":")[0]
     if kind not in info.devices:
         raise UnsupportedDeviceError(
-            info.name, device, f"{info.runtime} executes on {', '.join(info.devices)}", "choose one of these with --device"
+            info.name,
+            device,
+            f"{info.runtime} executes on {', '.join(info.devices)}",
+            "choose one of these with --device",
         )

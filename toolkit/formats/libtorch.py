@@ -1,6 +1,8 @@
 """The session of everything that libtorch executes: eager, TorchScript, torch.export."""
 
+import zipfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from toolkit.devices import device_type, synchronize
-from toolkit.errors import PrecisionError, UnsupportedDeviceError
+from toolkit.errors import CorruptArtifactError, PrecisionError, UnsupportedDeviceError
 from toolkit.records import Precision, Signature
 
 _PRECISIONS: dict[torch.dtype, Precision] = {
@@ -81,7 +83,8 @@ def effective_precision(dtypes: set[torch.dtype], device: str) -> Precision:
         raise PrecisionError("float32", "mixed or unknown dtypes", "export the model with float32 weights")
     if dtype != torch.float32 or device_type(device) == "mps":
         return _PRECISIONS[dtype]  # Metal has no setting that lowers float32
-    backend = torch.backends.cuda.matmul if device_type(device) == "cuda" else torch.backends.mkldnn.matmul
+    backends: Any = torch.backends  # torch's annotations do not know mkldnn.matmul
+    backend = backends.cuda.matmul if device_type(device) == "cuda" else backends.mkldnn.matmul
     backend.fp32_precision = "ieee"
     actual = _MATMUL.get(backend.fp32_precision, backend.fp32_precision)
     if actual != "float32":
@@ -95,6 +98,21 @@ def set_threads(threads: int | None) -> None:
         torch.set_num_threads(threads)
 
 
+def check_archive(path: Path, format: str) -> None:
+    """Compare the checksums of an archive's members: torch does not, and a flipped bit is a wrong weight.
+
+    Raises:
+        CorruptArtifactError: If one differs, or the file is no archive.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, ValueError) as error:
+        raise CorruptArtifactError(path, format, f"it is no archive, or a truncated one ({error})") from error
+    if damaged:
+        raise CorruptArtifactError(path, format, f"it is damaged: {damaged} is not what was written")
+
+
 def check_placed(function: torch.nn.Module, device: str, format: str) -> None:
     """Make sure that no weight stayed on another device.
 
@@ -104,5 +122,8 @@ def check_placed(function: torch.nn.Module, device: str, format: str) -> None:
     kinds = {tensor.device.type for tensor in (*function.parameters(), *function.buffers())}
     if kinds - {device_type(device)}:
         raise UnsupportedDeviceError(
-            format, device, f"some of its weights stay on {', '.join(sorted(kinds))}", "export the artifact again"
+            format,
+            device,
+            f"some of its weights stay on {', '.join(sorted(kinds))}",
+            "export the artifact again",
         )

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from toolkit.devices import device_index, device_type
-from toolkit.errors import CorruptArtifactError, PrecisionError, UnsupportedDeviceError
+from toolkit.errors import CorruptArtifactError, PrecisionError, UnsupportedDeviceError, first_line
 from toolkit.formats import Session
 from toolkit.formats.torch_export import export_program
 from toolkit.model import Mlp
@@ -73,12 +73,15 @@ def load(path: Path, device: str, threads: int | None = None) -> Session:
         settings.inter_op_num_threads = 1
     try:
         session = onnxruntime.InferenceSession(path, settings, providers=[(provider, options)])
-    except Exception as error:  # ONNX Runtime's errors share no public base class
-        raise CorruptArtifactError(path, _NAME, _reason(error)) from error
+    except Exception as error:
+        raise CorruptArtifactError(path, _NAME, first_line(error)) from error
     used = session.get_providers()[0]
     if used != provider:
         raise UnsupportedDeviceError(
-            _NAME, device, f"ONNX Runtime fell back to {used}", "check that its CUDA and cuDNN libraries are installed"
+            _NAME,
+            device,
+            f"ONNX Runtime fell back to {used}",
+            "check that its CUDA and cuDNN libraries are installed",
         )
     return OnnxRuntimeSession(session, device)
 
@@ -87,8 +90,8 @@ def read_metadata(path: Path) -> str | None:
     """Return the JSON among the model's properties that `export` wrote, or None."""
     try:
         proto = onnx.load(path, load_external_data=False)
-    except Exception as error:  # protobuf's own errors, by several names over its versions
-        raise CorruptArtifactError(path, _NAME, _reason(error)) from error
+    except Exception as error:
+        raise CorruptArtifactError(path, _NAME, first_line(error)) from error
     return next((entry.value for entry in proto.metadata_props if entry.key == _METADATA_KEY), None)
 
 
@@ -166,8 +169,3 @@ def _tidy(proto: onnx.ModelProto) -> None:
 def _spec(argument: Any) -> TensorSpec:
     shape = tuple(size if isinstance(size, int | str) else None for size in argument.shape)
     return TensorSpec(name=argument.name, dtype=_DTYPES.get(argument.type, argument.type), shape=shape)
-
-
-def _reason(error: Exception) -> str:
-    lines = (str(error).strip() or type(error).__name__).splitlines()
-    return lines[0][:200]

@@ -1,7 +1,6 @@
 """torch.export: the successor of TorchScript, a graph of ATen operators with its weights in one file."""
 
 import io
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +9,9 @@ from torch import Tensor
 from torch.export import Dim, ExportedProgram
 from torch.export.passes import move_to_device_pass
 
-from toolkit.errors import CorruptArtifactError
+from toolkit.errors import CorruptArtifactError, first_line
 from toolkit.formats import Session
-from toolkit.formats.libtorch import LibtorchSession, check_placed, set_threads
+from toolkit.formats.libtorch import LibtorchSession, check_archive, check_placed, set_threads
 from toolkit.model import Mlp
 from toolkit.records import ArtifactMetadata, Signature, TensorSpec
 
@@ -66,25 +65,19 @@ def read_metadata(path: Path) -> str | None:
 
 
 def _open(path: Path, extra: dict[str, Any]) -> ExportedProgram:
-    """Open the archive after its checksums were compared: torch does not compare them."""
+    check_archive(path, _NAME)
     try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-        if damaged:
-            raise CorruptArtifactError(path, _NAME, f"{damaged} is not what was written")
         return torch.export.load(path, extra_files=extra)
-    except CorruptArtifactError:
-        raise
-    # torch.export.load fails on a foreign file with whatever its parsers raise.
     except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
-        raise CorruptArtifactError(path, _NAME, reason) from error
+        raise CorruptArtifactError(path, _NAME, first_line(error)) from error
 
 
 def _signature(program: ExportedProgram) -> Signature:
     placeholders = {node.name: node.meta.get("val") for node in program.graph.nodes}
     return Signature(
-        inputs=tuple(_spec(name, placeholders.get(name)) for name in program.graph_signature.user_inputs if isinstance(name, str)),
+        inputs=tuple(
+            _spec(name, placeholders.get(name)) for name in program.graph_signature.user_inputs if isinstance(name, str)
+        ),
         outputs=tuple(_spec(None, placeholders.get(str(name))) for name in program.graph_signature.user_outputs),
     )
 

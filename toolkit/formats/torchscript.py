@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
-from toolkit.errors import CorruptArtifactError
+from toolkit.errors import CorruptArtifactError, first_line
 from toolkit.formats import Session
-from toolkit.formats.libtorch import LibtorchSession, check_placed, set_threads
+from toolkit.formats.libtorch import LibtorchSession, check_archive, check_placed, set_threads
 from toolkit.model import Mlp
 from toolkit.records import ArtifactMetadata, Signature, TensorSpec
 
@@ -54,17 +54,21 @@ def read_metadata(path: Path) -> str | None:
 
 
 def _open(path: Path, device: str, extra: dict[str, Any]) -> torch.jit.ScriptModule:
+    check_archive(path, _NAME)
     try:
         with _deprecation_expected():
-            module = torch.jit.load(path, map_location=device, _extra_files=extra)
+            module: torch.jit.ScriptModule = torch.jit.load(  # type: ignore[no-untyped-call]  # torch has no annotation for it
+                path, map_location=device, _extra_files=extra
+            )
     except (RuntimeError, ValueError, OSError) as error:
-        raise CorruptArtifactError(path, _NAME, _reason(error)) from error
-    return module.eval()
+        raise CorruptArtifactError(path, _NAME, first_line(error)) from error
+    module.eval()
+    return module
 
 
 def _signature(module: torch.jit.ScriptModule) -> Signature:
     """Read names and types off the compiled function; TorchScript records no dtypes and no shapes."""
-    schema = module._c._get_method("forward").schema  # noqa: SLF001  there is no public way to the schema
+    schema = module._c._get_method("forward").schema
     return Signature(
         inputs=tuple(TensorSpec(name=each.name) for each in schema.arguments if each.name != "self"),
         outputs=tuple(TensorSpec(name=each.name or None) for each in schema.returns),
@@ -82,15 +86,15 @@ def _without_debug_records(data: bytes) -> bytes:
     writer = torch._C.PyTorchFileWriter(target)
     for name in reader.get_all_records():
         # The writer adds these two by itself.
-        if not name.endswith(".debug_pkl") and name not in {"version", ".data/version", ".data/serialization_id"}:
+        if not name.endswith(".debug_pkl") and name not in {
+            "version",
+            ".data/version",
+            ".data/serialization_id",
+        }:
             record = reader.get_record(name)
             writer.write_record(name, record, len(record))
     writer.write_end_of_file()
     return target.getvalue()
-
-
-def _reason(error: Exception) -> str:
-    return str(error).strip().splitlines()[0].split(". This")[0][:160]
 
 
 @contextmanager

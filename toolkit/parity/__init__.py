@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.checkpoint import Checkpoint
-from toolkit.environment import new_report
-from toolkit.errors import CorruptArtifactError, FormatError, OutputError, PrecisionError, ReportError
+from toolkit.environment import default_threads, new_report
+from toolkit.errors import CorruptArtifactError, FormatError, OutputError, PrecisionError, ReportError, first_line
 from toolkit.files import sha256_of
 from toolkit.formats import Session, import_format, runtime_version
 from toolkit.manifest import note_verified, read_manifest
@@ -39,7 +39,7 @@ def check_parity(
         targets: The artifacts.
         checkpoint: What they must compute.
         device: Where they are opened.
-        threads: For each session; None leaves it to the runtime.
+        threads: For each session on the CPU; None for the physical cores.
         skips: What was left out already; it goes into the report.
         progress: Told after each target.
 
@@ -49,6 +49,7 @@ def check_parity(
     Raises:
         FormatError: If a target cannot be tried at all: no such device for it, a package missing.
     """
+    threads = threads or default_threads()
     reference, probes = Reference(checkpoint), default_probes()
     records: list[ParityRecord] = []
     notes: list[str] = []
@@ -126,10 +127,8 @@ def _check_probe(session: Session, probe: Probe, reference: Reference) -> list[C
             batch = probe.images[start : start + size]
             try:
                 outputs.append(np.asarray(_infer(session, batch)))
-            # Whatever a runtime raises for good inputs is a finding, told by its first line.
-            except Exception as error:
-                reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-                return [failed("runs", f"a batch of {len(batch)} fails: {reason}", probe.name)]
+            except Exception as error:  # noqa: BLE001  whatever a runtime raises for good inputs is a finding
+                return [failed("runs", f"a batch of {len(batch)} fails: {first_line(error)}", probe.name)]
             counts.append(len(batch))
     repeated = np.concatenate([expected] * len(probe.batch_sizes))
     return check_outputs(probe.name, outputs, counts, repeated, reference.unit(probe.images, expected))
@@ -148,7 +147,6 @@ def _integrity(target: Target, weights_sha256: str) -> CheckRecord:
         manifest = read_manifest(target.path.parent)
     except (FormatError, ReportError) as error:
         return failed("integrity", str(error))
-    listed = None
-    if manifest:
-        listed = next((each.sha256 for each in manifest.artifacts if each.file == target.path.name), None)
-    return check_integrity(sha256_of(target.path), weights_sha256, listed, inside, manifest)
+    artifacts = manifest.artifacts if manifest else ()
+    listed = next((each for each in artifacts if each.file == target.path.name), None)
+    return check_integrity(sha256_of(target.path), weights_sha256, listed, inside)

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.records import CheckRecord, Manifest, ParityRecord, Signature, TensorSpec
+from toolkit.records import ArtifactRecord, CheckRecord, ParityRecord, Signature, TensorSpec
 
 #: A float32 session passes when its error is at most so many times eager float32's own error on the same
 #: inputs. Measured over the 10,000 test images: TorchScript 1.0, ONNX Runtime 1.7, OpenVINO 2.2; bfloat16
@@ -20,32 +20,32 @@ def check_signature(signature: Signature) -> CheckRecord:
         problems.append(f"it has {len(signature.inputs)} inputs ({_names(signature.inputs)}), not one")
     if len(signature.outputs) != 1:
         problems.append(f"it has {len(signature.outputs)} outputs ({_names(signature.outputs)}), not one")
-    for kind, specs, rest in (("input", signature.inputs, _INPUT_SHAPE), ("output", signature.outputs, (_CLASSES,))):
+    for kind, specs, rest in (
+        ("input", signature.inputs, _INPUT_SHAPE),
+        ("output", signature.outputs, (_CLASSES,)),
+    ):
         for spec in specs[:1]:
             problems += _spec_problems(kind, spec, rest)
     detail = "; ".join(problems) or f"{_describe(signature.inputs)} to {_describe(signature.outputs)}"
     return CheckRecord(name="signature", passed=not problems, detail=detail)
 
 
-def check_integrity(
-    sha256: str, weights_sha256: str, listed: str | None, inside: str | None, manifest: Manifest | None
-) -> CheckRecord:
+def check_integrity(sha256: str, weights_sha256: str, listed: ArtifactRecord | None, inside: str | None) -> CheckRecord:
     """Check that the file is the exported one, and that it was exported from this checkpoint.
 
     Args:
         sha256: Of the file.
         weights_sha256: Of the checkpoint.
-        listed: The SHA-256 in the manifest beside the file, or None.
+        listed: What the manifest beside the file says of it, or None.
         inside: The SHA-256 of the weights that the artifact says it was made from, or None.
-        manifest: The manifest, for the name of its checkpoint.
     """
-    if listed is not None and listed != sha256:
-        detail = f"the file is not the exported one: SHA-256 {sha256[:12]}…, manifest.json has {listed[:12]}…"
-        return CheckRecord(name="integrity", passed=False, detail=f"{detail}; export it again")
-    if inside is not None and inside != weights_sha256:
-        source = f", perhaps {manifest.checkpoint}: see --checkpoint" if manifest else ""
-        detail = f"stale: exported from weights {inside[:12]}…{source}; the checkpoint has {weights_sha256[:12]}…"
-        return CheckRecord(name="integrity", passed=False, detail=detail)
+    if listed and listed.sha256 != sha256:
+        detail = f"the file is not the exported one: SHA-256 {sha256[:12]}…, manifest.json has {listed.sha256[:12]}…"
+        return failed("integrity", f"{detail}; export it again")
+    if inside and inside != weights_sha256:
+        source = f" of the checkpoint {listed.checkpoint}" if listed else ""
+        detail = f"stale: exported from the weights {inside[:12]}…{source}, compared with {weights_sha256[:12]}…"
+        return failed("integrity", f"{detail}; pass its own --checkpoint or export it again")
     known = [
         *(["the file is the one in manifest.json"] if listed else []),
         *(["its weights are the checkpoint's"] if inside else []),
@@ -54,7 +54,11 @@ def check_integrity(
 
 
 def check_outputs(
-    probe: str, outputs: list[NDArray[np.float32]], counts: list[int], expected: NDArray[np.float64], unit: float
+    probe: str,
+    outputs: list[NDArray[np.float32]],
+    counts: list[int],
+    expected: NDArray[np.float64],
+    unit: float,
 ) -> list[CheckRecord]:
     """Check all outputs of a probe: shape, dtype, finite, values, labels, each only when the ones before passed.
 
@@ -70,13 +74,14 @@ def check_outputs(
         actual = np.concatenate(outputs)
         records.append(_check_finite(probe, actual))
         if records[-1].passed:
-            records += [check_values(probe, actual, expected, unit), check_labels(probe, actual, expected, unit)]
+            records += [
+                check_values(probe, actual, expected, unit),
+                check_labels(probe, actual, expected, unit),
+            ]
     return records
 
 
-def check_values(
-    probe: str, actual: NDArray[np.float32], expected: NDArray[np.float64], unit: float
-) -> CheckRecord:
+def check_values(probe: str, actual: NDArray[np.float32], expected: NDArray[np.float64], unit: float) -> CheckRecord:
     """Measure how far ``actual`` lies from the float64 reference, in units of eager float32's own error.
 
     Args:
@@ -101,9 +106,7 @@ def check_values(
     )
 
 
-def check_labels(
-    probe: str, actual: NDArray[np.float32], expected: NDArray[np.float64], unit: float
-) -> CheckRecord:
+def check_labels(probe: str, actual: NDArray[np.float32], expected: NDArray[np.float64], unit: float) -> CheckRecord:
     """Compare top-1 labels; a flip passes only when the reference's own margin is within the allowed error.
 
     Two logits may each be off by the limit, so rounding explains a flip up to twice the limit.
@@ -147,7 +150,9 @@ def _check_shape(probe: str, outputs: list[NDArray[np.float32]], counts: list[in
         for array, count in zip(outputs, counts, strict=True)
         if array.shape != (count, _CLASSES)
     ]
-    detail = f"{wrong[0]}, not ({counts[0]}, {_CLASSES})" if wrong else f"(N, {_CLASSES}) for N in {sorted(set(counts))}"
+    detail = (
+        f"{wrong[0]}, not ({counts[0]}, {_CLASSES})" if wrong else f"(N, {_CLASSES}) for N in {sorted(set(counts))}"
+    )
     return CheckRecord(name="shape", probe=probe, passed=not wrong, detail=detail)
 
 
@@ -164,7 +169,13 @@ def _check_finite(probe: str, actual: NDArray[np.float32]) -> CheckRecord:
         image, label = np.argwhere(bad)[0]
         detail = f"{count:,} of {actual.size:,} logits are NaN or infinite, the first at image {image}, logit {label}"
     return CheckRecord(
-        name="finite", probe=probe, passed=not count, measured=float(count), limit=0.0, unit="logits", detail=detail
+        name="finite",
+        probe=probe,
+        passed=not count,
+        measured=float(count),
+        limit=0.0,
+        unit="logits",
+        detail=detail,
     )
 
 

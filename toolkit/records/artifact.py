@@ -50,6 +50,7 @@ class ArtifactRecord(Record):
     size_bytes: NonNegativeInt
     sha256: Sha256
     weights_sha256: Sha256
+    checkpoint: str = Field(description="The checkpoint it was exported from, as it was given.")
 
 
 class Manifest(Record):
@@ -57,7 +58,6 @@ class Manifest(Record):
 
     schema_name: Literal["fmnist-tk/manifest"] = "fmnist-tk/manifest"
     schema_version: Literal[1] = 1
-    checkpoint: str = Field(description="The checkpoint of the last export, as it was given.")
     artifacts: tuple[ArtifactRecord, ...]
     golden_sha256: Sha256 | None = Field(default=None, description="Digest of golden.npz.")
 

@@ -68,7 +68,7 @@ def _table(title: str, *columns: str, right: tuple[str, ...] = ()) -> Table:
     return table
 
 
-def _mark(passed: bool) -> Text:  # noqa: FBT001  the mark of a fact
+def _mark(passed: bool) -> Text:
     sign, style = _GOOD if passed else _BAD
     return Text(sign, style=style)
 
@@ -85,7 +85,11 @@ def _training(record: TrainRecord) -> Iterator[RenderableType]:
     for number, (label, accuracy) in enumerate(zip(LABELS, record.class_accuracy, strict=True)):
         row = [count if i != number else 0 for i, count in enumerate(record.confusion[number])]
         confused = max(range(len(row)), key=row.__getitem__)
-        table.add_row(label, f"{accuracy:.1%}", f"{LABELS[confused]} ({row[confused]} of {sum(record.confusion[number])})")
+        table.add_row(
+            label,
+            f"{accuracy:.1%}",
+            f"{LABELS[confused]} ({row[confused]} of {sum(record.confusion[number])})",
+        )
     yield table
 
 
@@ -173,10 +177,12 @@ def _parity(records: tuple[ParityRecord, ...]) -> Iterator[RenderableType]:
         )
     yield table
     for record in records:
-        for check in record.checks:
-            if not check.passed:
-                where = f" on {check.probe}" if check.probe else ""
-                yield Text(f"✗ {record.target}: {check.name}{where}: {check.detail}", style="red")
+        failures = [check for check in record.checks if not check.passed]
+        for check in failures[:1]:  # the checks are ordered so that the first failure names the cause
+            where = f" on {check.probe}" if check.probe else ""
+            others = ", ".join(dict.fromkeys(each.name for each in failures[1:]))
+            more = f" (and {len(failures) - 1} more: {others}; see --json)" if others else ""
+            yield Text(f"✗ {record.target}: {check.name}{where}: {check.detail}{more}", style="red")
 
 
 def _latency(report: Report) -> Iterator[RenderableType]:

@@ -7,6 +7,7 @@ import torch
 
 from toolkit.checkpoint import save_checkpoint
 from toolkit.data import ImageSet, load_data
+from toolkit.devices import resolve_device
 from toolkit.environment import new_report
 from toolkit.errors import TrainingInterruptedError, UsageError
 from toolkit.files import check_writable
@@ -51,6 +52,7 @@ def train(
     check_writable(output)
     snapshot = load_snapshot(resume) if resume else None
     course = snapshot.course if snapshot else course
+    resolve_device(course.device)  # an interrupted training may have come from another machine
     training, test = load_data(data, workers=workers)
     kept, held = _split(training, course)
     finished = len(course.epochs)
@@ -63,8 +65,7 @@ def train(
     except KeyboardInterrupt as error:
         raise _interrupted(snapshot, output, total) from error
     assert snapshot is not None  # a recipe has at least one epoch
-    report = _finish(snapshot, test, output, len(kept), finished)
-    return report
+    return _finish(snapshot, test, output, len(kept), finished)
 
 
 def partial_path(output: Path) -> Path:

@@ -32,7 +32,9 @@ class Batches:
         self._recipe = recipe
         self._images = functional.pad(images, (recipe.shift,) * 4)
         moves = range(2 * recipe.shift + 1)
-        self._variants = [(y, x, flip) for y in moves for x in moves for flip in ((False, True) if recipe.flip else (False,))]
+        self._variants = [
+            (y, x, flip) for y in moves for x in moves for flip in ((False, True) if recipe.flip else (False,))
+        ]
 
     @property
     def steps_per_epoch(self) -> int:

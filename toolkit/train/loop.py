@@ -22,12 +22,14 @@ def fast_bfloat16(device: str) -> bool:
     """Say whether ``device`` multiplies bfloat16 matrices in hardware; elsewhere it is slower than float32."""
     kind = device.partition(":")[0]
     if kind == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # new in torch 2.11
     return kind == "cpu" and bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
-def training_epochs(course: Course, data: ImageSet, holdout: ImageSet | None, resumed: Snapshot | None) -> Iterator[Snapshot]:
+def training_epochs(
+    course: Course, data: ImageSet, holdout: ImageSet | None, resumed: Snapshot | None
+) -> Iterator[Snapshot]:
     """Train, and yield a snapshot after each epoch.
 
     Args:
@@ -46,7 +48,7 @@ def training_epochs(course: Course, data: ImageSet, holdout: ImageSet | None, re
     model, optimizer, generator = _start(course, resumed)
     for epoch in range(len(course.epochs) + 1, recipe.epochs + 1):
         started = time.perf_counter()
-        loss, accuracy = _one_epoch(model, optimizer, batches, generator, recipe, epoch, reduced=reduced)
+        loss, accuracy = _one_epoch(model, optimizer, batches, generator, recipe, epoch=epoch, reduced=reduced)
         if not math.isfinite(loss):
             raise TrainingError(
                 f"The loss is not finite in epoch {epoch} of {recipe.epochs}; nothing was written: try a smaller --lr "
@@ -97,8 +99,8 @@ def _one_epoch(
     batches: Batches,
     generator: torch.Generator,
     recipe: Recipe,
-    epoch: int,
     *,
+    epoch: int,
     reduced: bool,
 ) -> tuple[float, float]:
     """Take one step per batch; return mean loss and accuracy over the images as they were seen."""
@@ -114,7 +116,7 @@ def _one_epoch(
             logits = model(images)
         loss = functional.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch has no annotation for it
         optimizer.step()
         # Sums stay on the device: to read them in each step would make it wait for the host.
         total_loss += loss.detach() * len(labels)

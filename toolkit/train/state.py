@@ -40,11 +40,18 @@ class Snapshot:
 
     @classmethod
     def take(
-        cls, course: Course, model: torch.nn.Module, optimizer: torch.optim.Optimizer, generator: torch.Generator
+        cls,
+        course: Course,
+        model: torch.nn.Module,
+        optimizer: torch.optim.Optimizer,
+        generator: torch.Generator,
     ) -> "Snapshot":
         """Copy the state of this moment; training that goes on does not change it."""
         return cls(
-            course, copy.deepcopy(model.state_dict()), copy.deepcopy(optimizer.state_dict()), generator.get_state()
+            course,
+            copy.deepcopy(model.state_dict()),
+            copy.deepcopy(optimizer.state_dict()),
+            generator.get_state(),
         )
 
 
@@ -80,10 +87,10 @@ def load_snapshot(path: Path) -> Snapshot:
     try:
         assert isinstance(stored, dict)
         course = Course.model_validate_json(stored["course"])
-        return Snapshot(
-            course, stored["model_state_dict"], stored["optimizer_state_dict"], stored["generator_state"]
-        )
+        return Snapshot(course, stored["model_state_dict"], stored["optimizer_state_dict"], stored["generator_state"])
     except (AssertionError, KeyError, ValidationError) as error:
         raise CheckpointError(
-            path, "is no interrupted training", "pass the .partial.pt file that train named when it was interrupted"
+            path,
+            "is no interrupted training",
+            "pass the .partial.pt file that train named when it was interrupted",
         ) from error
