@@ -110,6 +110,9 @@ def describe_data() -> tuple[DataRecord, ...]:
 def _find(folder: Path | None) -> dict[str, Path] | None:
     if folder is not None and not folder.is_dir():
         raise UsageError(f"--data {folder}: no such folder; pass the folder that holds the four IDX files")
+    given = os.environ.get(ENVIRONMENT_VARIABLE)
+    if folder is None and given and not Path(given).is_dir():
+        raise UsageError(f"${ENVIRONMENT_VARIABLE} {given}: no such folder; correct the variable or unset it")
     for place in [folder] if folder else places():
         paths = _files_in(place)
         if len(paths) == len(SHA256):

@@ -76,7 +76,7 @@ def _problems(named: dict[str, object], last: int) -> list[str]:
     for name in expected:
         value = named.get(name)
         if value is None:
-            features = None
+            features = None if name.endswith(".weight") else features
         elif not isinstance(value, Tensor) or not value.is_floating_point():
             misshapen.append(f"{name} is {_what(value)}, not a floating-point tensor")
         elif name.endswith(".weight"):

@@ -1,0 +1,81 @@
+"""What the tests share: a command line in this process, a folder of artifacts, checkpoints of all kinds."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from support import Cli, Outcome, save_small
+from toolkit.checkpoint import Checkpoint, load_checkpoint
+from toolkit.cli import main
+from toolkit.cli.options import _state
+from toolkit.data import describe_data
+from toolkit.export import export_formats
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what this machine cannot run, with the reason."""
+    missing = {
+        "cuda": None if torch.cuda.is_available() else "no NVIDIA GPU here",
+        "mps": None if torch.backends.mps.is_available() else "no Apple GPU here",
+        "data": None if any(each.complete for each in describe_data()) else "no Fashion-MNIST here",
+    }
+    for item in items:
+        for name, reason in missing.items():
+            if reason and item.get_closest_marker(name):
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture
+def cli(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Cli:
+    """Call the command line in this process."""
+    monkeypatch.setitem(_state, "debug", False)
+
+    def call(*arguments: object) -> Outcome:
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main([str(each) for each in arguments])
+        captured = capfd.readouterr()
+        return Outcome(int(ended.value.code or 0), captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture
+def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work in a folder where nothing is."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def bundled() -> Checkpoint:
+    return load_checkpoint()
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory, bundled: Checkpoint) -> Path:
+    """A folder with every format of the bundled checkpoint. Tests read it; who changes it copies it."""
+    folder = tmp_path_factory.mktemp("exported")
+    assert export_formats([], bundled, folder).passed
+    return folder
+
+
+@pytest.fixture
+def small_file(tmp_path: Path) -> Path:
+    """A checkpoint file of a small untrained model, quick to export."""
+    return save_small(tmp_path / "small.safetensors")
+
+
+@pytest.fixture
+def read_only(tmp_path: Path) -> Iterator[Path]:
+    """A folder that cannot be written, even by root where the kernel allows such a thing."""
+    folder = tmp_path / "read-only"
+    folder.mkdir()
+    folder.chmod(0o500)
+    if os.access(folder, os.W_OK):
+        pytest.skip("this user can write everywhere")
+    yield folder
+    folder.chmod(0o700)

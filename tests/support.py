@@ -1,0 +1,49 @@
+"""What test modules import from one another: the outcome of a command, the tutorial's own class."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from toolkit.checkpoint import save_checkpoint
+from toolkit.model import Mlp
+from toolkit.records import ModelConfig, Report
+
+Cli = Callable[..., "Outcome"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command printed and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def report(self) -> Report:
+        return Report.model_validate_json(self.out)
+
+
+def save_small(path: Path, seed: int = 0, config: ModelConfig | None = None) -> Path:
+    config = config or ModelConfig(layer_sizes=(784, 16, 10))
+    torch.manual_seed(seed)
+    save_checkpoint(path, config, Mlp(config).state_dict())
+    return path
+
+
+class NeuralNetwork(nn.Module):
+    """The quickstart's class, as its readers have typed it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.flatten = nn.Flatten()
+        self.linear_relu_stack = nn.Sequential(
+            nn.Linear(28 * 28, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 10)
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.flatten(x)
+        return self.linear_relu_stack(x)

@@ -1,0 +1,253 @@
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.utils.data import DataLoader, TensorDataset
+
+import toolkit.train as train_module
+from support import NeuralNetwork
+from toolkit.checkpoint import load_checkpoint
+from toolkit.data import ImageSet, load_sample
+from toolkit.errors import CheckpointError, OutputError, TrainingError, TrainingInterruptedError
+from toolkit.records import EpochRecord, ModelConfig
+from toolkit.train import Course, find_recipe, train
+from toolkit.train.batches import Batches
+from toolkit.train.loop import training_epochs
+from toolkit.train.recipes import Recipe, learning_rate
+
+SMALL = ModelConfig(layer_sizes=(784, 24, 10))
+
+
+@pytest.fixture(autouse=True)
+def sample_is_the_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Train on 800 and test on 200 of the bundled images."""
+    sample = load_sample()
+    order = np.random.default_rng(1).permutation(1000)
+    parts = [ImageSet(sample.images[chosen], sample.labels[chosen]) for chosen in (order[:800], order[800:])]
+    monkeypatch.setattr(train_module, "load_data", lambda folder, workers: tuple(parts))
+
+
+@pytest.fixture(autouse=True)
+def same_threads() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+def course(name: str = "strong", *, epochs: int = 4, seed: int = 0, holdout: int = 0, **changes: object) -> Course:
+    recipe = Recipe.model_validate({**find_recipe(name).model_dump(), "batch_size": 64, "epochs": epochs, **changes})
+    return Course(recipe=recipe, config=SMALL, seed=seed, holdout=holdout, device="cpu", threads=1)
+
+
+def test_quickstart_is_the_tutorials_own_mathematics() -> None:
+    sample = load_sample()
+    recipe = find_recipe("quickstart").model_copy(update={"epochs": 19})  # 19 epochs of 16 steps
+    ours = Course(recipe=recipe, config=ModelConfig(), seed=7, holdout=0, device="cpu", threads=1)
+    *_, last = training_epochs(ours, sample, None, None)
+
+    torch.manual_seed(7)
+    model = NeuralNetwork()
+    loader = DataLoader(
+        TensorDataset(torch.from_numpy(sample.inputs()), torch.from_numpy(sample.labels)), batch_size=64
+    )
+    loss_fn = torch.nn.CrossEntropyLoss()
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
+    steps = 0
+    for _ in range(19):
+        for x, y in loader:
+            loss_fn(model(x), y).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            steps += 1
+    assert steps == 304
+    for name, theirs in model.state_dict().items():
+        assert torch.allclose(last.model[name], theirs, rtol=1e-5, atol=1e-7), name
+    torch.manual_seed(7)
+    initial = NeuralNetwork().state_dict()
+    assert not torch.allclose(last.model["linear_relu_stack.0.weight"], initial["linear_relu_stack.0.weight"])
+
+
+def test_training_writes_a_checkpoint_that_says_how_it_came_to_be(tmp_path: Path) -> None:
+    output = tmp_path / "model.safetensors"
+    report = train(course(epochs=12, lr=0.01), output)
+    record = report.training
+    assert record is not None
+    assert len(record.epochs) == 12
+    assert record.epochs[-1].loss < record.epochs[0].loss
+    assert record.test_accuracy > 0.6
+    assert sum(map(sum, record.confusion)) == 200
+    checkpoint = load_checkpoint(output).record
+    assert checkpoint.config == SMALL
+    assert checkpoint.training is not None
+    assert checkpoint.training.test_accuracy == record.test_accuracy
+    assert checkpoint.training.recipe == "strong"
+
+
+@pytest.mark.parametrize("name", ["quickstart", "strong"])
+def test_same_seed_same_bytes(name: str, tmp_path: Path) -> None:
+    outputs = [tmp_path / f"{i}.safetensors" for i in range(3)]
+    for output, seed in zip(outputs, (5, 5, 6), strict=True):
+        train(course(name, seed=seed, epochs=2), output)
+    assert outputs[0].read_bytes() == outputs[1].read_bytes()
+    assert outputs[0].read_bytes() != outputs[2].read_bytes()
+
+
+def test_training_leaves_the_callers_random_numbers_alone(tmp_path: Path) -> None:
+    torch.manual_seed(11)
+    expected = torch.rand(3)
+    torch.manual_seed(11)
+    train(course(epochs=1), tmp_path / "m.safetensors")
+    assert torch.equal(torch.rand(3), expected)
+
+
+def interrupt_after(epoch: int) -> object:
+    def progress(task: str, done: int, total: int, detail: str = "") -> None:
+        if done == epoch:
+            raise KeyboardInterrupt
+
+    return progress
+
+
+def test_an_interrupted_training_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
+    whole, resumed = tmp_path / "whole.safetensors", tmp_path / "resumed.safetensors"
+    train(course(holdout=50), whole)
+    with pytest.raises(TrainingInterruptedError, match="saved epoch 2 of 4") as caught:
+        train(course(holdout=50), resumed, progress=interrupt_after(2))  # type: ignore[arg-type]
+    assert caught.value.exit_code == 130
+    assert not resumed.exists()
+    partial = tmp_path / "resumed.partial.pt"
+    assert load_checkpoint(partial).record.config == SMALL
+    report = train(course(seed=99), resumed, resume=partial)
+    assert resumed.read_bytes() == whole.read_bytes()
+    assert report.training is not None
+    assert report.training.resumed_from_epoch == 2
+    assert [epoch.epoch for epoch in report.training.epochs] == [1, 2, 3, 4]
+
+
+def test_an_interrupt_before_the_first_epoch_saves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(TrainingInterruptedError, match="nothing was saved"):
+        train(course(), tmp_path / "m.safetensors", progress=interrupt_after(0))  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_only_a_partial_training_can_be_resumed(tmp_path: Path) -> None:
+    path = tmp_path / "weights.pt"
+    torch.save(NeuralNetwork().state_dict(), path)
+    for wrong, reason in ((path, "is no interrupted training"), (tmp_path / "none.pt", "no such file")):
+        with pytest.raises(CheckpointError, match=reason):
+            train(course(), tmp_path / "m.safetensors", resume=wrong)
+
+
+def test_a_loss_that_is_not_finite_stops_and_writes_nothing(tmp_path: Path) -> None:
+    output = tmp_path / "m.safetensors"
+    output.write_bytes(b"a good model")
+    with pytest.raises(TrainingError, match="not finite in epoch 1.*smaller --lr"):
+        train(course("quickstart", lr=1e20), output)
+    assert output.read_bytes() == b"a good model"
+
+
+def test_an_output_that_cannot_be_written_is_found_before_training(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="it is a folder"):
+        train(course(), tmp_path, progress=interrupt_after(0))  # type: ignore[arg-type]
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="not a folder"):
+        train(course(), tmp_path / "file" / "m.safetensors", progress=interrupt_after(0))  # type: ignore[arg-type]
+
+
+def test_held_out_images_judge_and_do_not_train(tmp_path: Path) -> None:
+    report = train(course(holdout=100, epochs=2), tmp_path / "m.safetensors")
+    assert report.training is not None
+    assert report.training.train_images == 700
+    assert all(epoch.holdout_accuracy is not None for epoch in report.training.epochs)
+
+
+def test_file_order_is_kept_without_shuffling() -> None:
+    sample = load_sample()
+    recipe = find_recipe("quickstart")
+    batches = list(Batches(sample, recipe, "cpu", torch.float32).epoch(torch.Generator()))
+    assert [len(labels) for _, labels in batches] == [64] * 15 + [40]
+    assert torch.equal(torch.cat([images for images, _ in batches]), torch.from_numpy(sample.inputs()))
+    assert torch.cat([labels for _, labels in batches]).tolist() == sample.labels.tolist()
+
+
+def test_augmentation_only_mirrors_and_moves() -> None:
+    sample = load_sample()
+    few = ImageSet(sample.images[:40], sample.labels[:40])
+    recipe = find_recipe("strong").model_copy(update={"batch_size": 16})
+    padded = np.pad(few.inputs(), ((0, 0), (0, 0), (1, 1), (1, 1)))
+    originals = {
+        np.ascontiguousarray(view[i]).tobytes(): few.labels[i]
+        for y in range(3)
+        for x in range(3)
+        for view in (padded[:, :, y : y + 28, x : x + 28], padded[:, :, y : y + 28, x : x + 28][..., ::-1])
+        for i in range(40)
+    }
+    batches = Batches(few, recipe, "cpu", torch.float32)
+    generator = torch.Generator().manual_seed(0)
+    seen = set()
+    for _ in range(6):
+        for images, labels in batches.epoch(generator):
+            for image, label in zip(images.numpy(), labels.tolist(), strict=True):
+                key = np.ascontiguousarray(image).tobytes()
+                assert originals[key] == label
+                seen.add(key)
+    assert len(seen) > 80  # 40 images in 18 variants, 240 of them shown
+
+
+@given(steps=st.integers(2, 5000), warmup=st.floats(0.01, 0.9))
+def test_one_cycle_is_pytorchs(steps: int, warmup: float) -> None:
+    recipe = find_recipe("strong").model_copy(update={"warmup": warmup})
+    rates = [learning_rate(recipe, step, steps) for step in range(steps)]
+    assert all(0 < rate <= recipe.lr * (1 + 1e-12) for rate in rates)
+    peak = int(np.argmax(rates))
+    assert all(a <= b for a, b in zip(rates[:peak], rates[1 : peak + 1], strict=True))
+    assert all(a >= b for a, b in zip(rates[peak:], rates[peak + 1 :], strict=False))
+    if warmup * steps > 2:
+        optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+        theirs = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, recipe.lr, total_steps=steps, pct_start=warmup, cycle_momentum=False
+        )
+        for rate in rates[: min(steps, 50)]:
+            assert rate == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-9)
+            optimizer.step()
+            theirs.step()
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_the_last_finished_epoch_and_exits_130(sent: signal.Signals, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        textwrap.dedent("""
+        import toolkit.train
+        from toolkit.cli import main
+        from toolkit.data import load_sample
+        toolkit.train.load_data = lambda folder, workers: (load_sample(), load_sample())
+        main(["train", "--epochs", "100000", "--hidden", "8", "--threads", "1", "-o", "model.safetensors"])
+        """)
+    )
+    process = subprocess.Popen([sys.executable, script], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("train 3/"):
+            break
+    time.sleep(0.05)
+    process.send_signal(sent)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "error: Interrupted; saved epoch" in err
+    assert "fmnist-tk train --resume model.partial.pt" in err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.partial.pt", "script.py"]
+
+
+def test_epoch_records_refuse_what_cannot_be() -> None:
+    with pytest.raises(ValueError, match="finite"):
+        EpochRecord(epoch=1, loss=float("nan"), accuracy=0.5, duration_s=1)
