@@ -158,20 +158,20 @@ class TestDownload:
         monkeypatch.delenv("FMNIST_TK_DATA", raising=False)
         self.monkeypatch = monkeypatch
 
-    def server(self, answer: Callable[[Path], None]) -> None:
+    def server(self, answer: Callable[[Path], object]) -> None:
         fake = SimpleNamespace(FashionMNIST=lambda root, download: answer(Path(root)))
         self.monkeypatch.setattr(torchvision, "datasets", fake)
         self.monkeypatch.setitem(__import__("sys").modules, "torchvision.datasets", fake)
 
     def test_a_good_download_is_kept_for_the_next_time(self, tiny: dict[str, bytes]) -> None:
-        self.server(lambda root: [write(root / "FashionMNIST/raw", tiny, packed=True)] and None)
+        self.server(lambda root: write(root / "FashionMNIST/raw", tiny, packed=True))
         assert len(load_data()[0]) == 2
         self.server(lambda root: pytest.fail("downloaded twice"))
         assert len(load_data()[0]) == 2
 
     def test_a_broken_download_is_not_left_behind(self, tiny: dict[str, bytes]) -> None:
         broken = {**tiny, "train-images-idx3-ubyte": b"half of it"}
-        self.server(lambda root: [write(root / "FashionMNIST/raw", broken)] and None)
+        self.server(lambda root: write(root / "FashionMNIST/raw", broken))
         with pytest.raises(DataError, match="is not Fashion-MNIST's train-images"):
             load_data()
         assert list(self.cache.iterdir()) == []

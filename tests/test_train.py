@@ -150,7 +150,7 @@ def test_only_a_partial_training_can_be_resumed(tmp_path: Path) -> None:
 def test_a_loss_that_is_not_finite_stops_and_writes_nothing(tmp_path: Path) -> None:
     output = tmp_path / "m.safetensors"
     output.write_bytes(b"a good model")
-    with pytest.raises(TrainingError, match="not finite in epoch 1.*smaller --lr"):
+    with pytest.raises(TrainingError, match=r"not finite in epoch 1.*smaller --lr"):
         train(course("quickstart", lr=1e20), output)
     assert output.read_bytes() == b"a good model"
 
@@ -209,9 +209,10 @@ def test_one_cycle_is_pytorchs(steps: int, warmup: float) -> None:
     rates = [learning_rate(recipe, step, steps) for step in range(steps)]
     assert all(0 < rate <= recipe.lr * (1 + 1e-12) for rate in rates)
     peak = int(np.argmax(rates))
-    assert all(a <= b for a, b in zip(rates[:peak], rates[1 : peak + 1], strict=True))
-    assert all(a >= b for a, b in zip(rates[peak:], rates[peak + 1 :], strict=False))
-    if warmup * steps > 2:
+    assert rates[: peak + 1] == sorted(rates[: peak + 1])
+    assert rates[peak:] == sorted(rates[peak:], reverse=True)
+    rising = warmup * steps - 1
+    if rising >= 1 and steps - 1 - rising >= 1:  # PyTorch has no first or second half below one step
         optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
         theirs = torch.optim.lr_scheduler.OneCycleLR(
             optimizer, recipe.lr, total_steps=steps, pct_start=warmup, cycle_momentum=False
