@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
 from support import Cli, Outcome, save_small
 from toolkit.checkpoint import Checkpoint, load_checkpoint
@@ -13,6 +14,10 @@ from toolkit.cli import main
 from toolkit.cli.options import _state
 from toolkit.data import describe_data
 from toolkit.export import export_formats
+
+# These machines are shared: a slow example says nothing of the code.
+settings.register_profile("shared", deadline=None)
+settings.load_profile("shared")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

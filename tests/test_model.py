@@ -20,7 +20,7 @@ def test_counts_multiply_adds_twice() -> None:
     assert ModelConfig().flop_per_image == 2 * 668_672
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(hidden=st.lists(st.integers(1, 40), max_size=4), final_relu=st.booleans())
 def test_every_member_of_the_family_maps_images_to_ten_logits(hidden: list[int], final_relu: bool) -> None:
     config = ModelConfig(layer_sizes=(784, *hidden, 10), final_relu=final_relu)

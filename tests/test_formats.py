@@ -1,0 +1,278 @@
+"""The contract: every registered format, on every device that is here, without edits for a new format."""
+
+import os
+import random
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from toolkit.checkpoint import Checkpoint
+from toolkit.environment import versions
+from toolkit.errors import (
+    CorruptArtifactError,
+    MissingPackageError,
+    PrecisionError,
+    UnknownFormatError,
+    UnsupportedDeviceError,
+)
+from toolkit.formats import (
+    FORMATS,
+    FormatInfo,
+    artifact_name,
+    check_device,
+    check_packages,
+    find_format,
+    format_of,
+    import_format,
+    runtime_version,
+)
+from toolkit.formats import onnx as onnx_format
+from toolkit.formats.eager import open_eager
+from toolkit.records import ArtifactMetadata, Precision
+
+ALL = pytest.mark.parametrize("info", FORMATS.values(), ids=FORMATS)
+DEVICES = [
+    pytest.param(
+        info, device, id=f"{info.name}-{device}", marks=[] if device == "cpu" else getattr(pytest.mark, device)
+    )
+    for info in FORMATS.values()
+    for device in info.devices
+]
+EXPORT_AND_HASH = """
+import sys
+from pathlib import Path
+from toolkit.checkpoint import load_checkpoint
+from toolkit.export import export_formats
+from toolkit.files import sha256_of
+folder = Path(sys.argv[1])
+assert export_formats([], load_checkpoint(), folder).passed
+print(*(f"{path.name}={sha256_of(path)}" for path in sorted(folder.glob("model.*"))))
+"""
+
+
+def open_or_skip(info: FormatInfo, path: Path, device: str) -> object:
+    try:
+        return import_format(info).load(path, device, None)
+    except UnsupportedDeviceError as error:
+        if device == "cpu":
+            raise
+        pytest.skip(str(error))
+
+
+@pytest.mark.parametrize(("info", "device"), DEVICES)
+def test_a_session_computes_the_checkpoint_at_every_batch_size(
+    info: FormatInfo, device: str, exported: Path, bundled: Checkpoint
+) -> None:
+    session = open_or_skip(info, exported / artifact_name(info), device)
+    model = bundled.model()
+    assert session.precision == info.precision  # type: ignore[attr-defined]
+    for size in (1, 2, 3, 7, 64, 1000):
+        images = np.random.default_rng(size).random((size, 1, 28, 28), np.float32)
+        logits = session.run(session.to_device(images))  # type: ignore[attr-defined]
+        session.synchronize()  # type: ignore[attr-defined]
+        host = session.to_host(logits)  # type: ignore[attr-defined]
+        assert (type(host), host.shape, host.dtype) == (np.ndarray, (size, 10), np.float32)
+        expected = model(torch.from_numpy(images)).numpy()
+        assert np.abs(host - expected).max() < 2e-5
+
+
+@ALL
+def test_the_signature_names_one_input_and_one_output(info: FormatInfo, exported: Path) -> None:
+    signature = import_format(info).load(exported / artifact_name(info), "cpu", 1).signature
+    assert len(signature.inputs) == len(signature.outputs) == 1
+    for spec, rest in ((signature.inputs[0], (1, 28, 28)), (signature.outputs[0], (10,))):
+        assert spec.dtype in {None, "float32"}
+        if spec.shape is not None:
+            assert spec.shape == ("batch", *rest)
+
+
+@ALL
+def test_everything_that_deployment_needs_stands_inside(info: FormatInfo, exported: Path, bundled: Checkpoint) -> None:
+    text = import_format(info).read_metadata(exported / artifact_name(info))
+    assert text is not None
+    metadata = ArtifactMetadata.model_validate_json(text)
+    assert metadata.format == info.name
+    assert metadata.labels[0] == "T-shirt/top"
+    assert (metadata.preprocessing.low, metadata.preprocessing.high) == (0, 1)
+    assert metadata.config == bundled.record.config
+    assert metadata.weights_sha256 == bundled.record.weights_sha256
+    assert metadata.training == bundled.record.training
+    assert metadata.versions == versions()
+
+
+def test_same_weights_and_versions_give_the_same_bytes_in_any_process(exported: Path, tmp_path: Path) -> None:
+    again = tmp_path / "elsewhere" / "deeper"
+    result = subprocess.run(
+        [sys.executable, "-c", EXPORT_AND_HASH, str(again)],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONHASHSEED": "12345"},
+    )
+    assert len(result.stdout.split()) == len(FORMATS)
+    for info in FORMATS.values():
+        name = artifact_name(info)
+        assert (again / name).read_bytes() == (exported / name).read_bytes(), name
+
+
+@ALL
+def test_no_path_of_the_exporting_machine_stands_inside(info: FormatInfo, exported: Path) -> None:
+    import toolkit
+
+    path = exported / artifact_name(info)
+    blobs = [path.read_bytes()]
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            blobs += [archive.read(name) for name in archive.namelist()]
+    for folder in (str(Path(toolkit.__file__).parent), str(exported), str(Path(torch.__file__).parent)):
+        assert not any(folder.encode() in blob for blob in blobs)
+
+
+@ALL
+def test_a_damaged_file_is_a_typed_error_or_still_exact(info: FormatInfo, exported: Path, tmp_path: Path) -> None:
+    data = (exported / artifact_name(info)).read_bytes()
+    path = tmp_path / artifact_name(info)
+    for content in (b"", b"text", data[:100], data[: len(data) // 2], data[:-1]):
+        path.write_bytes(content)
+        with pytest.raises(CorruptArtifactError, match=f"fmnist-tk export {info.name}"):
+            import_format(info).load(path, "cpu", 1)
+
+
+@pytest.mark.parametrize("name", ["torchscript", "torch-export"])
+def test_a_flipped_bit_in_a_torch_archive_is_found(name: str, exported: Path, tmp_path: Path) -> None:
+    info = FORMATS[name]
+    data = (exported / artifact_name(info)).read_bytes()
+    path = tmp_path / artifact_name(info)
+    places = random.Random(0)
+    for _ in range(10):
+        broken = bytearray(data)
+        broken[places.randrange(2000, 2_000_000)] ^= 1
+        path.write_bytes(broken)
+        with pytest.raises(CorruptArtifactError):
+            import_format(info).load(path, "cpu", 1)
+
+
+def test_an_unknown_format_names_its_neighbour() -> None:
+    with pytest.raises(UnknownFormatError, match="did you mean 'torchscript'"):
+        find_format("torch-script")
+    with pytest.raises(UnknownFormatError, match="formats are torchscript, onnx, torch-export"):
+        find_format("xyz")
+
+
+def test_a_missing_package_comes_with_its_install_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("toolkit.formats.find_spec", lambda name: None if name == "onnxscript" else object())
+    with pytest.raises(MissingPackageError, match="pip install onnxscript"):
+        check_packages(FORMATS["onnx"])
+
+
+def test_a_device_that_a_runtime_lacks_is_refused_by_name() -> None:
+    with pytest.raises(UnsupportedDeviceError, match="onnxruntime executes on cpu, cuda"):
+        check_device(FORMATS["onnx"], "mps")
+
+
+@ALL
+def test_the_registry_is_consistent(info: FormatInfo) -> None:
+    assert format_of(Path("x/model" + info.suffix)) is info
+    assert runtime_version(info)
+    assert "cpu" in info.devices
+
+
+class TestOnnx:
+    @pytest.fixture
+    def proto(self, exported: Path) -> onnx.ModelProto:
+        return onnx.load(exported / "model.onnx", load_external_data=False)
+
+    def test_is_one_file_that_old_runtimes_read(self, proto: onnx.ModelProto, exported: Path) -> None:
+        onnx.checker.check_model(proto, full_check=True)
+        assert [each.version for each in proto.opset_import] == [18]
+        assert proto.ir_version == 8
+        assert not list(exported.glob("*.data"))
+        assert all(each.data_location == onnx.TensorProto.DEFAULT for each in proto.graph.initializer)
+
+    def test_is_named_and_typed_as_documented(self, proto: onnx.ModelProto) -> None:
+        assert [each.name for each in proto.graph.input] == ["input"]
+        assert [each.name for each in proto.graph.output] == ["logits"]
+        assert proto.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "batch"
+
+    def test_goes_through_shape_inference_as_quantisers_do(self, proto: onnx.ModelProto) -> None:
+        inferred = onnx.shape_inference.infer_shapes(proto, check_type=True, strict_mode=True)
+        assert inferred.graph.value_info
+
+    def test_a_session_that_fell_back_to_the_cpu_does_not_open(
+        self, exported: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class FellBack:
+            def __init__(self, *_: object, **__: object) -> None: ...
+
+            def get_providers(self) -> list[str]:
+                return ["CPUExecutionProvider"]
+
+        monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
+        monkeypatch.setattr(onnxruntime, "InferenceSession", FellBack)
+        with pytest.raises(UnsupportedDeviceError, match="fell back to CPUExecutionProvider"):
+            onnx_format.load(exported / "model.onnx", "cuda", None)
+
+    def test_a_build_without_cuda_says_what_to_install(self, exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
+        with pytest.raises(UnsupportedDeviceError, match="pip install onnxruntime-gpu"):
+            onnx_format.load(exported / "model.onnx", "cuda:1", None)
+
+    @pytest.mark.parametrize(("setting", "opens"), [("0", True), ("1", False), (None, False)])
+    def test_tf32_on_cuda_does_not_open_as_float32(self, setting: str | None, opens: bool) -> None:
+        class OnCuda:
+            def get_inputs(self) -> list[object]:
+                return [Argument("input", ["batch", 1, 28, 28])]
+
+            def get_outputs(self) -> list[object]:
+                return [Argument("logits", ["batch", 10])]
+
+            def get_provider_options(self) -> dict[str, dict[str, str]]:
+                return {"CUDAExecutionProvider": {} if setting is None else {"use_tf32": setting}}
+
+        if opens:
+            assert onnx_format.OnnxRuntimeSession(OnCuda(), "cuda").precision == "float32"
+        else:
+            with pytest.raises(PrecisionError, match="tf32"):
+                onnx_format.OnnxRuntimeSession(OnCuda(), "cuda")
+
+
+class Argument:
+    type = "tensor(float)"
+
+    def __init__(self, name: str, shape: list[object]) -> None:
+        self.name, self.shape = name, shape
+
+
+class TestPrecision:
+    def test_lowered_float32_products_are_pinned_back(self, bundled: Checkpoint) -> None:
+        before = torch.get_float32_matmul_precision()
+        images = np.random.default_rng(0).random((64, 1, 28, 28), np.float32)
+        exact = bundled.model().double()(torch.from_numpy(images).double()).numpy()
+        try:
+            torch.set_float32_matmul_precision("medium")
+            session = open_eager(bundled.model(), "cpu")
+            actual = session.to_host(session.run(session.to_device(images)))
+        finally:
+            torch.set_float32_matmul_precision(before)
+        assert session.precision == "float32"
+        assert np.abs(actual - exact).max() < 1e-5
+
+    @pytest.mark.parametrize(("dtype", "precision"), [(torch.bfloat16, "bfloat16"), (torch.float16, "float16")])
+    def test_lower_weights_are_not_called_float32(
+        self, dtype: torch.dtype, precision: Precision, bundled: Checkpoint
+    ) -> None:
+        assert open_eager(bundled.model().to(dtype), "cpu").precision == precision
+
+    def test_mixed_weights_do_not_open(self, bundled: Checkpoint) -> None:
+        model = bundled.model()
+        model.linear_relu_stack[0].half()
+        with pytest.raises(PrecisionError, match="mixed"):
+            open_eager(model, "cpu")
