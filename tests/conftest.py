@@ -1,6 +1,8 @@
 """What the tests share: a command line in this process, a folder of artifacts, checkpoints of all kinds."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +15,6 @@ from toolkit.checkpoint import Checkpoint, load_checkpoint
 from toolkit.cli import main
 from toolkit.cli.options import _state
 from toolkit.data import describe_data
-from toolkit.export import export_formats
 
 # These machines are shared: a slow example says nothing of the code.
 settings.register_profile("shared", deadline=None)
@@ -61,10 +62,10 @@ def bundled() -> Checkpoint:
 
 
 @pytest.fixture(scope="session")
-def exported(tmp_path_factory: pytest.TempPathFactory, bundled: Checkpoint) -> Path:
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with every format of the bundled checkpoint. Tests read it; who changes it copies it."""
     folder = tmp_path_factory.mktemp("exported")
-    assert export_formats([], bundled, folder).passed
+    subprocess.run([sys.executable, "-m", "toolkit", "export", "--folder", str(folder), "--quiet"], check=True)
     return folder
 
 

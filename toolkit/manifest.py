@@ -31,12 +31,13 @@ def note_verified(folder: Path, records: list[ParityRecord]) -> None:
     """
     if not records:
         return
-    judged = {(record.sha256, record.weights_sha256, record.device) for record in records}
-    kept = [
-        entry for entry in _ledger(folder).verified if (entry.sha256, entry.weights_sha256, entry.device) not in judged
-    ]
-    passed = [_entry(record) for record in records if record.passed]
-    write_record(Ledger(verified=tuple([*kept, *passed][-_MOST_ENTRIES:])), folder / LEDGER)
+    entries = {_key(entry): entry for entry in _ledger(folder).verified}
+    for record in records:
+        if record.passed:
+            entries[_key(record)] = _entry(record)
+        else:
+            entries.pop(_key(record), None)
+    write_record(Ledger(verified=tuple(entries.values())[-_MOST_ENTRIES:]), folder / LEDGER)
 
 
 def check_verified(target: Target, weights_sha256: str, remedy: str) -> None:
@@ -68,6 +69,11 @@ def _ledger(folder: Path) -> Ledger:
         return read_record(folder / LEDGER, Ledger)
     except ReportError:
         return Ledger()
+
+
+def _key(record: ParityRecord | VerificationRecord) -> tuple[str, str, str]:
+    """Return what a judgement is about: these bytes, against these weights, on this device."""
+    return record.sha256, record.weights_sha256, record.device
 
 
 def _entry(record: ParityRecord) -> VerificationRecord:

@@ -1,6 +1,7 @@
 """TorchScript: a scripted module in one file. Deprecated upstream in favour of torch.export; still widely deployed."""
 
 import io
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,18 +18,20 @@ from toolkit.records import ArtifactMetadata, Signature, TensorSpec
 
 _NAME = "torchscript"
 _METADATA_FILE = "fmnist_tk.json"
+_CONSTANTS = re.compile(rb"(?:^  \w+ : Final\[.*\n){2,}", re.MULTILINE)
 
 
 def export(model: Mlp, path: Path, metadata: ArtifactMetadata) -> None:
     """Write ``model`` as TorchScript, with ``metadata`` among the archive's extra files.
 
-    The model is scripted, not traced: every batch size then follows the same code.
+    The model is scripted, not traced: every batch size then follows the same code. The bytes are the same
+    in every process that has scripted nothing else before; TorchScript numbers class names on within one.
     """
     buffer = io.BytesIO()
     with _deprecation_expected():
         scripted = torch.jit.script(model)
         torch.jit.save(scripted, buffer, _extra_files={_METADATA_FILE: metadata.model_dump_json()})
-    path.write_bytes(_without_debug_records(buffer.getvalue()))
+    path.write_bytes(_reproducible(buffer.getvalue()))
 
 
 def load(path: Path, device: str, threads: int | None = None) -> Session:
@@ -75,23 +78,22 @@ def _signature(module: torch.jit.ScriptModule) -> Signature:
     )
 
 
-def _without_debug_records(data: bytes) -> bytes:
-    """Copy an archive without its ``.debug_pkl`` records.
+def _reproducible(data: bytes) -> bytes:
+    """Copy an archive so that the same weights give the same bytes, on every machine.
 
-    They hold the paths and lines of the Python sources for tracebacks, so that the same weights would
-    give other bytes on another machine, and they tell where the model was exported.
+    Records ``.debug_pkl`` are left out: they hold the paths and lines of the Python sources, for tracebacks.
+    Constants of a class come in the order of a Python set of strings, another one in each process: they
+    are sorted. Nothing that runs changes.
     """
     reader = torch._C.PyTorchFileReader(io.BytesIO(data))
     target = io.BytesIO()
     writer = torch._C.PyTorchFileWriter(target)
     for name in reader.get_all_records():
-        # The writer adds these two by itself.
-        if not name.endswith(".debug_pkl") and name not in {
-            "version",
-            ".data/version",
-            ".data/serialization_id",
-        }:
+        # The writer adds these by itself.
+        if not name.endswith(".debug_pkl") and name not in {"version", ".data/version", ".data/serialization_id"}:
             record = reader.get_record(name)
+            if name.startswith("code/"):
+                record = _CONSTANTS.sub(lambda lines: b"".join(sorted(lines[0].splitlines(keepends=True))), record)
             writer.write_record(name, record, len(record))
     writer.write_end_of_file()
     return target.getvalue()
