@@ -1,0 +1,182 @@
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from toolkit.environment import new_report
+from toolkit.errors import ReportError
+from toolkit.records import (
+    CheckRecord,
+    LatencyRecord,
+    ModelConfig,
+    ParityRecord,
+    Report,
+    parse_record,
+    quantile,
+    read_record,
+    to_json,
+    write_record,
+)
+
+GOLDEN = Path(__file__).parent / "golden" / "report-schema-1.json"
+durations = st.floats(1e-9, 1e3)
+
+
+def latency(times_s: tuple[float, ...], **changes: object) -> LatencyRecord:
+    values = {
+        "target": "model.onnx",
+        "format": "onnx",
+        "runtime": "onnxruntime",
+        "runtime_version": "1",
+        "device": "cpu",
+        "precision": "float32",
+        "threads": 2,
+        "batch_size": 4,
+        "verified": True,
+        "load_s": 0.1,
+        "first_call_s": 0.2,
+        "warmup_calls": 3,
+        "times_s": times_s,
+    }
+    return LatencyRecord.model_validate({**values, **changes})
+
+
+def parity(*checks: CheckRecord) -> ParityRecord:
+    return ParityRecord(
+        target="model.onnx",
+        format="onnx",
+        device="cpu",
+        precision="float32",
+        threads=1,
+        sha256="0" * 64,
+        weights_sha256="1" * 64,
+        runtime="onnxruntime",
+        runtime_version="1",
+        checks=checks,
+    )
+
+
+GOOD, BAD = CheckRecord(name="a", passed=True, detail=""), CheckRecord(name="b", passed=False, detail="")
+
+
+@given(st.lists(durations, min_size=1), st.floats(0, 1))
+def test_quantile_agrees_with_numpy(values: list[float], q: float) -> None:
+    assert math.isclose(quantile(values, q), float(np.quantile(values, q)), rel_tol=1e-9)
+
+
+@pytest.mark.parametrize(("values", "q"), [([], 0.5), ([1.0], -0.1), ([1.0], 1.1)])
+def test_quantile_of_nothing_or_outside_is_an_error(values: list[float], q: float) -> None:
+    with pytest.raises(ValueError, match="quantile"):
+        quantile(values, q)
+
+
+@pytest.mark.parametrize(
+    ("calls", "p90", "p99"), [(99, False, False), (100, True, False), (999, True, False), (1000, True, True)]
+)
+def test_a_percentile_needs_ten_calls_beyond_it(calls: int, p90: bool, p99: bool) -> None:
+    record = latency(tuple(i / calls for i in range(calls)))
+    assert (record.p90_s is not None, record.p99_s is not None) == (p90, p99)
+    if p99:
+        assert record.p99_s == pytest.approx(float(np.quantile(record.times_s, 0.99)))
+
+
+def test_throughput_counts_the_slow_calls_too() -> None:
+    assert latency((1.0, 1.0, 2.0)).throughput_images_per_s == 3.0
+
+
+@given(st.lists(durations, min_size=1, max_size=30))
+def test_a_report_is_the_same_after_a_trip_through_json(times: list[float]) -> None:
+    report = new_report("bench").model_copy(update={"latency": (latency(tuple(times)),), "parity": (parity(GOOD),)})
+    assert Report.model_validate_json(to_json(report)) == report
+
+
+def test_derived_numbers_are_computed_anew_not_believed() -> None:
+    report = new_report("parity").model_copy(update={"parity": (parity(GOOD, BAD),)})
+    forged = json.loads(to_json(report))
+    forged["passed"] = forged["parity"][0]["passed"] = True
+    assert not Report.model_validate(forged).passed
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_numbers_that_are_not_finite_are_refused(value: float) -> None:
+    with pytest.raises(ValidationError, match="finite"):
+        CheckRecord(name="values", passed=False, measured=value, detail="")
+    with pytest.raises(ValidationError, match="finite"):
+        latency((value,))
+
+
+def test_records_are_frozen_and_know_no_other_fields() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        GOOD.passed = False  # type: ignore[misc]
+    with pytest.raises(ValidationError, match="Extra inputs"):
+        CheckRecord.model_validate({**GOOD.model_dump(), "colour": "red"})
+
+
+@pytest.mark.parametrize("sizes", [(784,), (784, 11), (28, 10), (784, 0, 10)])
+def test_layers_that_do_not_fit_fashion_mnist_are_refused(sizes: tuple[int, ...]) -> None:
+    with pytest.raises(ValidationError):
+        ModelConfig(layer_sizes=sizes)
+
+
+def test_the_fastest_is_the_fastest_verified_of_each_batch() -> None:
+    rows = (
+        latency((4.0,), format="eager", target="eager", batch_size=1),
+        latency((2.0,), batch_size=1),
+        latency((1.0,), batch_size=1, format="torchscript", verified=False),
+        latency((5.0,), batch_size=64),
+        latency((9.0,), batch_size=1024, verified=False),
+    )
+    fastest = new_report("bench").model_copy(update={"latency": rows}).fastest
+    assert [(each.batch_size, each.format, each.ratio_to_eager) for each in fastest] == [
+        (1, "onnx", 2.0),
+        (64, "onnx", None),
+    ]
+
+
+def test_a_report_passes_only_when_nothing_failed() -> None:
+    report = new_report("run")
+    assert report.passed
+    assert report.model_copy(update={"parity": (parity(GOOD),)}).passed
+    assert not report.model_copy(update={"parity": (parity(GOOD), parity(GOOD, BAD))}).passed
+
+
+def test_the_schema_is_frozen() -> None:
+    """When this fails, the schema changed: raise its version, then write the golden file anew."""
+    schema = json.dumps(Report.model_json_schema(mode="serialization"), indent=1) + "\n"
+    assert schema == GOLDEN.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "is not JSON"),
+        ("[]", "is not a fmnist-tk/report file"),
+        ('{"schema_name": "other"}', "is not a fmnist-tk/report file"),
+        ('{"schema_name": "fmnist-tk/report", "schema_version": 2}', "version 2 .*upgrade fmnist-tk"),
+        ('{"schema_name": "fmnist-tk/report", "schema_version": 0}', "version 0 .*write it again"),
+        ('{"schema_name": "fmnist-tk/report", "schema_version": 1}', "does not fit its schema: tool_version"),
+    ],
+)
+def test_a_foreign_file_is_refused_with_what_to_do(text: str, reason: str) -> None:
+    with pytest.raises(ReportError, match=reason) as caught:
+        parse_record(text, Report, Path("report.json"))
+    assert "\n" not in str(caught.value)
+
+
+def test_reading_what_is_missing_or_no_text_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ReportError, match="No such file"):
+        read_record(tmp_path / "none.json", Report)
+    (tmp_path / "binary.json").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ReportError, match="is not text"):
+        read_record(tmp_path / "binary.json", Report)
+
+
+def test_a_written_record_can_be_read(tmp_path: Path) -> None:
+    report = new_report("doctor")
+    write_record(report, tmp_path / "new" / "report.json")
+    assert read_record(tmp_path / "new" / "report.json", Report) == report
