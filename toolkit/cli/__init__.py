@@ -64,8 +64,10 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stop from outside saves as Ctrl-C does
     try:
-        code = app(arguments, standalone_mode=False)
+        code = app(arguments, standalone_mode=False, prog_name="fmnist-tk")
         sys.stdout.flush()
+        if code == _INTERRUPTED:  # typer makes an exit of Ctrl-C, without a word
+            _fail("Interrupted", _INTERRUPTED)
         sys.exit(code if isinstance(code, int) else 0)
     except ToolkitError as error:
         if debugging():
