@@ -18,10 +18,12 @@ from support import NeuralNetwork
 from toolkit.checkpoint import load_checkpoint
 from toolkit.data import ImageSet, load_sample
 from toolkit.errors import CheckpointError, OutputError, TrainingError, TrainingInterruptedError
+from toolkit.model import Mlp
 from toolkit.records import EpochRecord, ModelConfig
 from toolkit.train import Course, find_recipe, train
 from toolkit.train.batches import Batches
 from toolkit.train.loop import training_epochs
+from toolkit.train.products import forward
 from toolkit.train.recipes import Recipe, learning_rate
 
 SMALL = ModelConfig(layer_sizes=(784, 24, 10))
@@ -252,3 +254,20 @@ def test_a_signal_saves_the_last_finished_epoch_and_exits_130(sent: signal.Signa
 def test_epoch_records_refuse_what_cannot_be() -> None:
     with pytest.raises(ValueError, match="finite"):
         EpochRecord(epoch=1, loss=float("nan"), accuracy=0.5, duration_s=1)
+
+
+@pytest.mark.parametrize("final_relu", [False, True])
+@pytest.mark.parametrize("hidden", [[], [16], [32, 24, 16]])
+def test_the_fast_forward_is_the_models_own_with_its_gradient(hidden: list[int], final_relu: bool) -> None:
+    model = Mlp(ModelConfig(layer_sizes=(784, *hidden, 10), final_relu=final_relu))
+    images, labels = torch.rand(48, 1, 28, 28), torch.randint(10, (48,))
+    gradients = []
+    for function in (model, lambda inputs: forward(model, inputs)):
+        model.zero_grad()
+        loss = torch.nn.functional.cross_entropy(function(images), labels)
+        loss.backward()
+        gradients.append([p.grad.clone() for p in model.parameters() if p.grad is not None])
+    assert len(gradients[0]) == len(gradients[1]) == 2 * (len(hidden) + 1)
+    for expected, actual in zip(*gradients, strict=True):
+        torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-6)
+    assert any(bool(gradient.any()) for gradient in gradients[1])

@@ -27,10 +27,12 @@ class Batches:
             device: Where the batches are wanted.
             dtype: Floating-point type of the batches.
         """
-        images = torch.from_numpy(data.inputs()).to(device, dtype)
+        # The same numbers as data.inputs(), computed on the device from a quarter of the bytes.
+        pixels = torch.from_numpy(data.images).to(device).unsqueeze(1)
+        images = pixels.to(torch.float32).div_(255).to(dtype)
         self._labels = torch.from_numpy(data.labels).to(device)
         self._recipe = recipe
-        self._images = functional.pad(images, (recipe.shift,) * 4)
+        self._images = functional.pad(images, (recipe.shift,) * 4) if recipe.shift else images
         moves = range(2 * recipe.shift + 1)
         self._variants = [
             (y, x, flip) for y in moves for x in moves for flip in ((False, True) if recipe.flip else (False,))

@@ -14,6 +14,7 @@ from toolkit.model import Mlp
 from toolkit.records import EpochRecord
 from toolkit.train.batches import Batches
 from toolkit.train.evaluate import evaluate
+from toolkit.train.products import forward
 from toolkit.train.recipes import Recipe, learning_rate
 from toolkit.train.state import Course, Snapshot
 
@@ -113,7 +114,7 @@ def _one_epoch(
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(recipe, number, recipe.epochs * steps)
         with torch.autocast(kind, torch.bfloat16) if reduced else nullcontext():
-            logits = model(images)
+            logits = forward(model, images)
         loss = functional.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # torch has no annotation for it

@@ -1,0 +1,43 @@
+"""What export and parity cost per format, once the runtimes are imported."""
+
+from pathlib import Path
+
+import pytest
+
+from toolkit.checkpoint import load_checkpoint
+from toolkit.environment import versions
+from toolkit.export import export_formats
+from toolkit.formats import FORMATS, artifact_name, import_format
+from toolkit.parity import Reference, check_artifact
+from toolkit.records import ArtifactMetadata
+from toolkit.sessions import Target
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("exported")
+    assert export_formats([], load_checkpoint(), folder).passed
+    return folder
+
+
+@pytest.mark.benchmark(group="export one format")
+@pytest.mark.parametrize("name", FORMATS)
+def test_export(name: str, benchmark, tmp_path: Path) -> None:
+    checkpoint, info = load_checkpoint(), FORMATS[name]
+    metadata = ArtifactMetadata(
+        format=name,
+        config=checkpoint.record.config,
+        weights_sha256=checkpoint.record.weights_sha256,
+        versions=versions(),
+    )
+    path = tmp_path / artifact_name(info)
+    benchmark.pedantic(import_format(info).export, (checkpoint.model(), path, metadata), rounds=5, warmup_rounds=1)
+    assert path.stat().st_size > 2_600_000
+
+
+@pytest.mark.benchmark(group="parity of one artifact")
+@pytest.mark.parametrize("name", FORMATS)
+def test_parity(name: str, benchmark, folder: Path) -> None:
+    target, reference = Target(FORMATS[name], folder / artifact_name(FORMATS[name])), Reference(load_checkpoint())
+    record = benchmark.pedantic(check_artifact, (target, reference), rounds=5, warmup_rounds=1)
+    assert record.passed

@@ -1,0 +1,75 @@
+"""The quickstart recipe beside the tutorial's own loop: one epoch of each, then the whole of each in a process."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+from torchvision.datasets import FashionMNIST
+from torchvision.transforms import ToTensor
+
+from toolkit.data import SHA256, _find, _verified, load_data
+from toolkit.environment import default_threads
+from toolkit.model import Mlp
+from toolkit.records import ModelConfig
+from toolkit.train import Course, find_recipe
+from toolkit.train.loop import training_epochs
+
+
+@pytest.fixture(scope="module")
+def torchvision_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Fashion-MNIST unpacked as torchvision wants it."""
+    paths = _find(None)
+    if paths is None:
+        pytest.skip("no Fashion-MNIST here")
+    raw = tmp_path_factory.mktemp("data") / "FashionMNIST" / "raw"
+    raw.mkdir(parents=True)
+    for name in SHA256:
+        (raw / name).write_bytes(_verified(paths[name], name))
+    return raw.parent.parent
+
+
+@pytest.mark.benchmark(group="quickstart, one epoch of 60,000 images")
+def test_literal_loop(benchmark, torchvision_root: Path) -> None:
+    torch.set_num_threads(default_threads())
+    loader = DataLoader(FashionMNIST(torchvision_root, train=True, transform=ToTensor()), batch_size=64)
+    torch.manual_seed(0)
+    model = Mlp()
+    loss_fn, optimizer = nn.CrossEntropyLoss(), torch.optim.SGD(model.parameters(), lr=1e-3)
+
+    def epoch() -> float:
+        model.train()
+        loss = torch.zeros(())
+        for images, labels in loader:
+            loss = loss_fn(model(images), labels)
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        return loss.item()
+
+    assert benchmark.pedantic(epoch, rounds=3, warmup_rounds=1) < 2.31
+
+
+@pytest.mark.benchmark(group="quickstart, the whole script")
+@pytest.mark.parametrize("program", ["literal script", "recipe"])
+def test_whole(program: str, benchmark, torchvision_root: Path, tmp_path: Path) -> None:
+    literal = [sys.executable, str(Path(__file__).with_name("literal_quickstart.py")), str(torchvision_root)]
+    recipe = [sys.executable, "-m", "toolkit", "train", "--recipe", "quickstart"]
+    command = literal if program == "literal script" else recipe
+    result = benchmark.pedantic(
+        subprocess.run, (command,), {"cwd": tmp_path, "capture_output": True, "check": True}, rounds=2
+    )
+    assert b"64." in result.stdout or b"65." in result.stdout  # both land at the tutorial's accuracy
+
+
+@pytest.mark.benchmark(group="quickstart, one epoch of 60,000 images")
+def test_recipe(benchmark) -> None:
+    training, _ = load_data(download=False)
+    recipe = find_recipe("quickstart").model_copy(update={"epochs": 5})
+    course = Course(recipe=recipe, config=ModelConfig(), seed=0, holdout=0, device="cpu", threads=default_threads())
+    epochs = training_epochs(course, training, None, None)
+    snapshot = benchmark.pedantic(lambda: next(epochs), rounds=3, warmup_rounds=1)
+    assert snapshot.course.epochs[-1].loss < 2.31

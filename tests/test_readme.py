@@ -1,0 +1,70 @@
+"""The README promises nothing that is not run, and prints nothing that was not printed."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import torch
+
+from support import Cli, NeuralNetwork
+from toolkit.records import Report, read_record
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_two_commands_stand_there_word_for_word() -> None:
+    lines = [line for block in blocks("sh") for line in block.splitlines()]
+    assert "pip install . && fmnist-tk run" in lines
+    assert "pip install '.[test]' && pytest" in lines
+
+
+def test_the_table_is_what_a_command_printed(cli: Cli) -> None:
+    for path, block in re.findall(r"<!-- report (\S+) -->\n```text\n(.*?)```", README, re.DOTALL):
+        printed = [line.rstrip() for line in cli("report", ROOT / path).out.splitlines()]
+        assert [line for line in printed if line] == [line for line in block.splitlines() if line]
+
+
+def test_every_command_works_as_written(cli: Cli, in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commands of the README in their order, in an empty folder that holds the tutorial's checkpoint."""
+    monkeypatch.setattr("toolkit.bench._MEASURE_S", 0.05)
+    torch.save(NeuralNetwork().state_dict(), "model.pth")
+    lines = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("fmnist-tk ")]
+    assert len(lines) >= 5
+    for line in lines:
+        outcome = cli(*shlex.split(line)[1:])
+        assert outcome.code == 0, (line, outcome.err)
+    (code,) = blocks("python")
+    exec(compile(code, "README", "exec"), {})
+
+
+def test_every_linked_file_exists() -> None:
+    for link in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (ROOT / link).exists(), link
+
+
+def test_the_numbers_come_from_committed_results() -> None:
+    results = ROOT / "benchmarks" / "results"
+    strong = [read_record(results / f"strong-seed-{seed}.json", Report).training for seed in range(3)]
+    accuracies = [record.test_accuracy for record in strong if record]
+    durations = [record.duration_s for record in strong if record]
+    assert f"{sum(accuracies) / 3:.1%}".replace("%", " %") in README
+    assert f"{min(durations):.0f} to {max(durations):.0f} s" in README
+    card = (ROOT / "toolkit" / "assets" / "model-card.md").read_text(encoding="utf-8")
+    assert f"Accuracy {accuracies[0]:.2%}" in card
+    quick = read_record(results / "quickstart-seed-0.json", Report).training
+    assert quick is not None
+    assert f"{quick.test_accuracy:.1%}".replace("%", " %") in README
+    assert f"{quick.duration_s:.1f} s" in README
+
+
+def test_the_bundled_checkpoint_is_the_first_result(bundled: object) -> None:
+    record = read_record(ROOT / "benchmarks" / "results" / "strong-seed-0.json", Report).training
+    training = bundled.record.training  # type: ignore[attr-defined]
+    assert record is not None
+    assert (training.test_accuracy, training.test_loss, training.seed) == (record.test_accuracy, record.test_loss, 0)

@@ -1,0 +1,133 @@
+"""The main job, end to end, in processes of its own, as a stranger runs it."""
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from toolkit.formats import FORMATS
+from toolkit.records import Report, read_record
+
+TUTORIAL = """
+import torch
+from torch import nn
+
+class NeuralNetwork(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.flatten = nn.Flatten()
+        self.linear_relu_stack = nn.Sequential(
+            nn.Linear(28*28, 512),
+            nn.ReLU(),
+            nn.Linear(512, 512),
+            nn.ReLU(),
+            nn.Linear(512, 10)
+        )
+
+    def forward(self, x):
+        x = self.flatten(x)
+        logits = self.linear_relu_stack(x)
+        return logits
+
+model = NeuralNetwork()
+optimizer = torch.optim.SGD(model.parameters(), lr=1e-1)
+for _ in range(20):
+    X, y = torch.rand(64, 1, 28, 28), torch.randint(10, (64,))
+    loss = nn.CrossEntropyLoss()(model(X), y)
+    loss.backward()
+    optimizer.step()
+    optimizer.zero_grad()
+torch.save(model.state_dict(), "model.pth")
+torch.save(model, "whole.pth")
+"""
+
+
+def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    environment = {key: value for key, value in os.environ.items() if key != "FMNIST_TK_DATA"}
+    return subprocess.run(
+        [sys.executable, "-m", "toolkit", *arguments],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_one_command_goes_from_checkpoint_to_the_fastest_artifact(tmp_path: Path) -> None:
+    result = run("run", "--batch", "1,32", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["exported"]
+    report = read_record(tmp_path / "exported" / "report.json", Report)
+    assert report.passed
+    assert {each.format for each in report.artifacts} == set(FORMATS)
+    assert {(each.format, each.batch_size) for each in report.latency} == {
+        (name, size) for name in ("eager", *FORMATS) for size in (1, 32)
+    }
+    for words in ("Parity with the float64 reference", "Fastest verified", "Wrote exported/report.json. Next:"):
+        assert words in result.stdout
+    for line in result.stdout.splitlines():
+        if line.startswith("  fmnist-tk inspect"):
+            assert run(*line.split()[1:3], cwd=tmp_path).returncode == 0
+
+
+@pytest.mark.parametrize("name", ["model.pth", "whole.pth"])
+def test_a_checkpoint_of_the_tutorials_own_script_goes_all_the_way(name: str, tmp_path: Path) -> None:
+    (tmp_path / "tutorial.py").write_text(textwrap.dedent(TUTORIAL))
+    subprocess.run([sys.executable, "tutorial.py"], cwd=tmp_path, check=True)
+    given = ("--checkpoint", name)
+    exported = run("export", *given, cwd=tmp_path)
+    assert exported.returncode == 0, exported.stderr
+    parity = run("parity", *given, "--json", cwd=tmp_path)
+    assert parity.returncode == 0, parity.stdout
+    report = Report.model_validate_json(parity.stdout)
+    assert len(report.parity) == len(FORMATS)
+    assert all(record.agreement == 1 for record in report.parity)
+    bench = run("bench", "onnx", *given, "--batch", "8", "--json", cwd=tmp_path)
+    assert bench.returncode == 0, bench.stderr
+    assert [row.format for row in Report.model_validate_json(bench.stdout).latency] == ["eager", "onnx"]
+    refused = run("bench", "onnx", cwd=tmp_path)  # of the bundled checkpoint: other weights
+    assert refused.returncode == 2
+    assert "against another checkpoint" in refused.stderr
+
+
+@pytest.mark.data
+@pytest.mark.slow
+def test_run_can_train_first(tmp_path: Path) -> None:
+    """The strong recipe reaches what the README says: 90.7 % and more."""
+    result = run("run", "--train", "--batch", "1", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    report = read_record(tmp_path / "exported" / "report.json", Report)
+    assert report.training is not None
+    assert report.training.test_accuracy >= 0.907
+    assert (tmp_path / "exported" / "model.safetensors").is_file()
+
+
+@pytest.mark.data
+def test_the_quickstart_recipe_lands_where_the_tutorial_does(tmp_path: Path) -> None:
+    result = run("train", "--recipe", "quickstart", "--json", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    training = Report.model_validate_json(result.stdout).training
+    assert training is not None
+    assert 0.62 <= training.test_accuracy <= 0.67
+    assert 1.05 <= training.test_loss <= 1.12
+
+
+@pytest.mark.cuda
+def test_the_main_job_on_cuda(tmp_path: Path) -> None:
+    result = run("run", "--device", "cuda", "--batch", "1,64", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    report = read_record(tmp_path / "exported" / "report.json", Report)
+    assert {row.device for row in report.latency} == {"cuda"}
+
+
+@pytest.mark.mps
+def test_the_main_job_on_mps(tmp_path: Path) -> None:
+    result = run("run", "--device", "mps", "--batch", "1,64", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    report = read_record(tmp_path / "exported" / "report.json", Report)
+    assert {row.device for row in report.latency} == {"mps"}
+    assert [skip.what for skip in report.skips] == ["onnx"]
