@@ -148,9 +148,10 @@ class TestResults:
 
     @pytest.mark.parametrize("name", ["model.ts.pt", "model.onnx", "model.pt2"])
     def test_inspect_reads_artifacts_back(self, name: str, exported: Path, cli: Cli) -> None:
-        text = cli("inspect", exported / name).out
+        outcome = cli("inspect", exported / name)
+        assert outcome.code == 0, outcome.err
         for word in ("Ankle boot", "divided by 255", "784-512-512-10", "weights SHA-256", "torch 2."):
-            assert word in text
+            assert word in outcome.out
 
     def test_inspect_reads_a_checkpoint(self, tmp_path: Path, cli: Cli) -> None:
         torch.save(Mlp(ModelConfig(layer_sizes=(784, 7, 10))).state_dict(), tmp_path / "m.pth")
@@ -307,7 +308,7 @@ class TestBadInput:
             (["train", "--lr", "-1"], ["--lr -1", "greater than 0"]),
             (["train", "--optimizer", "lion"], ["--optimizer lion", "'sgd', 'adam' or 'adamw'"]),
             (["train", "--hidden", "0"], ["--hidden 0", "widths from 1"]),
-            (["train", "--epochs", "0"], ["--epochs", "greater than or equal to 1"]),
+            (["train", "--epochs", "0"], ["--epochs", "1; see fmnist-tk train --help"]),
             (["train", "--resume", "none.pt"], ["none.pt", "no such file", "partial.pt"]),
             (["train", "--resume", "x.pt", "--lr", "1", "--seed", "2"], ["leave out", "--seed", "--lr"]),
         ],

@@ -18,8 +18,8 @@ from toolkit.errors import ToolkitError
 __all__ = ["app", "main"]
 
 _INTERRUPTED = 130
-# typer has its own copy of click in some versions and the package click in others; the common base
-# of their usage errors is reached through the one name that typer exports in both.
+# typer carries a copy of click under a private name; the common base
+# of its usage errors is reached through a name that typer exports.
 _ClickError: Any = typer.BadParameter.__mro__[2]
 
 app = typer.Typer(

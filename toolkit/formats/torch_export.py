@@ -1,6 +1,7 @@
 """torch.export: the successor of TorchScript, a graph of ATen operators with its weights in one file."""
 
 import io
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,10 @@ def read_metadata(path: Path) -> str | None:
 def _open(path: Path, extra: dict[str, Any]) -> ExportedProgram:
     check_archive(path, _NAME)
     try:
-        return torch.export.load(path, extra_files=extra)
+        with warnings.catch_warnings():
+            # torch 2.11 reads its own weights from a buffer that cannot be written, and says so.
+            warnings.filterwarnings("ignore", message="The given buffer is not writable")
+            return torch.export.load(path, extra_files=extra)
     except Exception as error:
         raise CorruptArtifactError(path, _NAME, first_line(error)) from error
 
