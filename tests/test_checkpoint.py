@@ -1,3 +1,4 @@
+import contextlib
 import json
 import pickle
 import random
@@ -266,3 +267,62 @@ def test_the_bundled_checkpoint_is_the_strong_one(bundled: Any) -> None:
     assert training.recipe == "strong"
     assert training.train_images == 60_000
     assert training.test_accuracy >= 0.907
+
+
+@pytest.mark.parametrize("padding", range(32))
+def test_safetensors_is_safetensors_whatever_its_first_byte(padding: int, tmp_path: Path) -> None:
+    """The header's length begins with the byte of a pickle in one of 32 files."""
+    config = ModelConfig(layer_sizes=(784, 4, 10), final_relu=True)
+    path = tmp_path / "m.safetensors"
+    save_checkpoint(path, config, Mlp(config).state_dict())
+    data = path.read_bytes()
+    size = int.from_bytes(data[:8], "little")
+    header = data[8 : 8 + size] + b" " * (8 * padding)
+    path.write_bytes(len(header).to_bytes(8, "little") + header + data[8 + size :])
+    record = load_checkpoint(path).record
+    assert (record.form, record.config) == ("safetensors", config)
+
+
+def test_a_pickled_module_that_does_more_is_refused_by_what_it_has(quickstart: nn.Module, tmp_path: Path) -> None:
+    quickstart.head = nn.Linear(10, 10)
+    quickstart.scale = nn.Parameter(torch.ones(1))
+    with pytest.raises(CheckpointError, match="also has head, scale"):
+        load_checkpoint(saved(quickstart, tmp_path / "model.pth"))
+
+
+def test_two_models_in_one_state_dict_are_refused(tmp_path: Path) -> None:
+    state = Mlp(ModelConfig(layer_sizes=(784, 4, 10))).state_dict()
+    with pytest.raises(CheckpointError, match="twice"):
+        load_checkpoint(saved({**state, **prefixed(state, "module.")}, tmp_path / "m.pth"))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [torch.zeros(8, 784, device="meta"), torch.zeros(8, 784).to_sparse()],
+    ids=["meta", "sparse"],
+)
+def test_tensors_without_ordinary_numbers_are_refused(value: torch.Tensor, tmp_path: Path) -> None:
+    state = Mlp(ModelConfig(layer_sizes=(784, 8, 10))).state_dict()
+    with pytest.raises(CheckpointError, match=r"linear_relu_stack\.0\.weight|cannot be read"):
+        load_checkpoint(saved({**state, "linear_relu_stack.0.weight": value}, tmp_path / "m.pth"))
+
+
+def test_an_absurd_layer_number_is_one_short_error(tmp_path: Path) -> None:
+    state = {"linear_relu_stack.1000000000.weight": torch.zeros(10, 784)}
+    with pytest.raises(CheckpointError, match="layer 1000000000 among 1 keys"):
+        load_checkpoint(saved(state, tmp_path / "m.pth"))
+
+
+@pytest.mark.parametrize("new_zip", [True, False])
+def test_whatever_is_damaged_it_is_a_checkpoint_error(new_zip: bool, tmp_path: Path) -> None:
+    state = Mlp(ModelConfig(layer_sizes=(784, 2, 10))).state_dict()
+    data = saved(state, tmp_path / "m.pth", _use_new_zipfile_serialization=new_zip).read_bytes()
+    places = random.Random(1)
+    for _ in range(300):
+        broken = bytearray(data)
+        # The structure, not the numbers: of those an old file has no checksum.
+        place = places.choice([places.randrange(600), len(data) - 1 - places.randrange(600)])
+        broken[place] = places.randrange(256)
+        (tmp_path / "m.pth").write_bytes(broken)
+        with contextlib.suppress(CheckpointError):
+            assert load_checkpoint(tmp_path / "m.pth").record.config.layer_sizes == (784, 2, 10)

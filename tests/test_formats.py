@@ -1,5 +1,6 @@
 """The contract: every registered format, on every device that is here, without edits for a new format."""
 
+import io
 import os
 import random
 import subprocess
@@ -20,6 +21,7 @@ from toolkit.errors import (
     MissingPackageError,
     PrecisionError,
     UnknownFormatError,
+    UnsafeArtifactError,
     UnsupportedDeviceError,
 )
 from toolkit.formats import (
@@ -36,6 +38,7 @@ from toolkit.formats import (
 from toolkit.formats import onnx as onnx_format
 from toolkit.formats.eager import open_eager
 from toolkit.records import ArtifactMetadata, Precision
+from toolkit.sessions import Target, open_session
 
 ALL = pytest.mark.parametrize("info", FORMATS.values(), ids=FORMATS)
 DEVICES = [
@@ -228,10 +231,10 @@ class TestOnnx:
                 return {"CUDAExecutionProvider": {} if setting is None else {"use_tf32": setting}}
 
         if opens:
-            assert onnx_format.OnnxRuntimeSession(OnCuda(), "cuda").precision == "float32"
+            assert onnx_format.OnnxRuntimeSession(OnCuda(), "cuda", "float32").precision == "float32"
         else:
             with pytest.raises(PrecisionError, match="tf32"):
-                onnx_format.OnnxRuntimeSession(OnCuda(), "cuda")
+                onnx_format.OnnxRuntimeSession(OnCuda(), "cuda", "float32")
 
 
 class Argument:
@@ -266,3 +269,82 @@ class TestPrecision:
         model.linear_relu_stack[0].half()
         with pytest.raises(PrecisionError, match="mixed"):
             open_eager(model, "cpu")
+
+
+class Trap:
+    """Leaves a trace where it is unpickled."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self.trace,)
+
+
+def rewritten(source: Path, path: Path, change: dict[str, bytes]) -> Path:
+    """Copy an archive with some members replaced; the checksums are right."""
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(path, "w") as new:
+        for name in old.namelist():
+            content = next((value for end, value in change.items() if name.endswith(end)), old.read(name))
+            new.writestr(name, content)
+    return path
+
+
+def pickled(value: object) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(value, buffer)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("place", ["weight", "escaped", "inputs", "older"])
+def test_nothing_of_a_hostile_exported_program_runs(place: str, exported: Path, tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    with zipfile.ZipFile(exported / "model.pt2") as archive:
+        config = archive.read("archive/data/weights/model_weights_config.json")
+    flag = b'"use_pickle": true' if place == "weight" else b'"use_\\u0070ickle":true'
+    change = {
+        "weight": {
+            "weights_config.json": config.replace(b'"use_pickle": false', flag),
+            "weight_0": pickled(Trap(trace)),
+        },
+        "escaped": {
+            "weights_config.json": config.replace(b'"use_pickle": false', flag),
+            "weight_0": pickled(Trap(trace)),
+        },
+        "inputs": {"sample_inputs/model.pt": pickled((Trap(trace),))},
+        "older": {"archive_format": b"", "weight_0": pickled(Trap(trace))},
+    }[place]
+    path = rewritten(exported / "model.pt2", tmp_path / "model.pt2", change)
+    if place == "older":
+        with zipfile.ZipFile(exported / "model.pt2") as old, zipfile.ZipFile(path, "w") as new:
+            for name in old.namelist():
+                if not name.endswith("archive_format"):
+                    new.writestr(name, old.read(name))
+    module = import_format(FORMATS["torch-export"])
+    for function in (module.read_metadata, lambda each: module.load(each, "cpu", 1)):
+        with pytest.raises(UnsafeArtifactError, match="nothing of it was run"):
+            function(path)
+    assert not trace.exists()
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit")
+def test_a_frozen_torchscript_opens_with_the_precision_of_its_constants(bundled: Checkpoint, tmp_path: Path) -> None:
+    frozen = torch.jit.freeze(torch.jit.script(bundled.model()))
+    frozen.save(tmp_path / "model.ts.pt")
+    session = import_format(FORMATS["torchscript"]).load(tmp_path / "model.ts.pt", "cpu", None)
+    assert session.precision == "float32"
+    images = np.random.default_rng(0).random((3, 1, 28, 28), np.float32)
+    assert session.to_host(session.run(session.to_device(images))).shape == (3, 10)
+
+
+def test_lower_precision_inside_a_graph_is_read_back(exported: Path, tmp_path: Path) -> None:
+    proto = onnx.load(exported / "model.onnx")
+    weight = next(each for each in proto.graph.initializer if each.name == "linear_relu_stack.2.weight")
+    half = onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(weight).astype(np.float16), "half")
+    proto.graph.initializer.append(half)
+    proto.graph.initializer.remove(weight)
+    proto.graph.node.insert(0, onnx.helper.make_node("Cast", ["half"], [weight.name], to=onnx.TensorProto.FLOAT))
+    onnx.save(proto, tmp_path / "model.onnx")
+    assert onnx_format.weights_precision(tmp_path / "model.onnx") == "float16"
+    with pytest.raises(PrecisionError, match="would compute in float16, not in float32"):
+        open_session(Target(FORMATS["onnx"], tmp_path / "model.onnx"), "cpu")

@@ -30,6 +30,7 @@ from toolkit.weights import checked_weights, weights_sha256
 BUNDLED = "bundled"
 _METADATA_KEY, _DIGEST_KEY = "fmnist_tk", "fmnist_tk_sha256"
 _LONGEST_HEADER_BYTES = 100_000_000  # safetensors' own limit
+_PICKLE_PROTOCOLS = (b"\2", b"\3", b"\4", b"\5")
 
 
 @dataclass(frozen=True)
@@ -95,10 +96,11 @@ def _read(path: Path, name: str) -> Checkpoint:
         raise CheckpointError(path, reason) from error
     if not head:
         raise CheckpointError(path, "is empty")
-    if head.startswith((b"PK", b"\x80")):
-        return _read_torch(path, name)
+    # safetensors first: the length of its header can begin with the very byte that begins a pickle.
     if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < _LONGEST_HEADER_BYTES:
         return _read_safetensors(path, name)
+    if head.startswith(b"PK") or (head[:1] == b"\x80" and head[1:2] in _PICKLE_PROTOCOLS):
+        return _read_torch(path, name)
     raise CheckpointError(path, f"is neither a torch.save file nor safetensors (it starts with {head[:12]!r})")
 
 
@@ -108,8 +110,8 @@ def _read_torch(path: Path, name: str) -> Checkpoint:
     form: Literal["state-dict", "pickled-module", "training-state"] = "state-dict"
     if final_relu is not None:
         form = "pickled-module"
-    elif isinstance(rest.get("fmnist_tk"), str):  # our own partial training says what it is
-        form, config = "training-state", ModelConfig.model_validate_json(str(rest["fmnist_tk"]))
+    elif isinstance(rest.get("course"), str) and isinstance(rest.get("fmnist_tk"), str):
+        form, config = "training-state", parse_record(str(rest["fmnist_tk"]), ModelConfig, path)
     inferred, state = checked_weights(found, path, config)
     if final_relu is not None:
         inferred = inferred.model_copy(update={"final_relu": final_relu})

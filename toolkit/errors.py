@@ -15,6 +15,7 @@ A result that is bad news (a mismatch, a regression) is a record, never one of t
     │   ├── UnknownFormatError
     │   ├── ArtifactNotFoundError
     │   ├── CorruptArtifactError    the runtime cannot open the file
+    │   ├── UnsafeArtifactError     the file would run code of its own
     │   ├── MissingPackageError
     │   ├── UnsupportedDeviceError
     │   ├── PrecisionError          the session would not compute in the precision asked for
@@ -143,6 +144,17 @@ class CorruptArtifactError(FormatError):
         self.path, self.format, self.reason = path, format, reason
         super().__init__(
             f"Artifact {path} does not open as {format}: {reason}; write it again with: fmnist-tk export {format}"
+        )
+
+
+class UnsafeArtifactError(FormatError):
+    """The artifact would run code of its own when it is opened."""
+
+    def __init__(self, path: Path, requested: Iterable[str]) -> None:
+        self.path, self.requested = path, tuple(requested)
+        super().__init__(
+            f"Artifact {path}: refused, nothing of it was run: it asks for {', '.join(self.requested)}; "
+            "export it again with torch.export.save and tensors only"
         )
 
 

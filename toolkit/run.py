@@ -8,11 +8,11 @@ from toolkit.checkpoint import Checkpoint
 from toolkit.environment import new_report
 from toolkit.errors import FormatError
 from toolkit.export import export_formats
-from toolkit.formats import FORMATS, check_device
+from toolkit.formats import FORMATS
 from toolkit.parity import check_parity
 from toolkit.progress import Progress, silent
 from toolkit.records import Report, SkipRecord, write_record
-from toolkit.sessions import Target, skip_of
+from toolkit.sessions import Target, check_runs, skip_of
 
 #: The report's name inside the folder.
 REPORT = "report.json"
@@ -86,7 +86,7 @@ def _runnable(exported: Report, folder: Path, device: str) -> tuple[list[Target]
     for record in exported.artifacts:
         info = FORMATS[record.format]
         try:
-            check_device(info, device)
+            check_runs(Target(info, folder / record.file), device)
             targets.append(Target(info, folder / record.file))
         except FormatError as error:
             skips.append(skip_of(info.name, error))

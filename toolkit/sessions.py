@@ -1,9 +1,16 @@
 """Targets and sessions: what a name on the command line means, and how it is opened."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolkit.errors import ArtifactNotFoundError, FormatError, UnknownFormatError
+from toolkit.errors import (
+    ArtifactNotFoundError,
+    CorruptArtifactError,
+    FormatError,
+    PrecisionError,
+    UnknownFormatError,
+)
 from toolkit.formats import (
     FORMATS,
     FormatInfo,
@@ -46,12 +53,14 @@ def resolve_targets(names: list[str], folder: Path, device: str) -> tuple[list[T
         path = folder / artifact_name(info)
         try:
             _check_there(path, info, folder)
-            check_packages(info)
-            check_device(info, device)
+            check_runs(Target(info, path), device)
             found.append(Target(info, path))
         except FormatError as error:
             skips.append(skip_of(info.name, error))
-    if not found and not _any_artifact(folder):
+    if not found and any((folder / artifact_name(info)).is_file() for info in FORMATS.values()):
+        reasons = "; ".join(f"{skip.what}: {skip.reason}; {skip.remedy}" for skip in skips)
+        raise ArtifactNotFoundError(folder, f"nothing in it runs on {device}: {reasons}")
+    if not found:
         raise ArtifactNotFoundError(folder, f"write some with: fmnist-tk export --folder {folder}")
     return found, skips
 
@@ -65,7 +74,24 @@ def open_session(target: Target, device: str, threads: int | None = None) -> Ses
     check_device(target.info, device)
     if not target.path.is_file():
         raise ArtifactNotFoundError(target.path, "check the path")
-    return import_format(target.info).load(target.path, device, threads)
+    session = import_format(target.info).load(target.path, device, threads)
+    if session.precision != target.info.precision:
+        raise PrecisionError(target.info.precision, session.precision, "export the artifact again in float32")
+    return session
+
+
+def check_runs(target: Target, device: str) -> None:
+    """Find out whether an artifact's runtime has ``device`` here: the format may, and this build of it not.
+
+    Raises:
+        MissingPackageError, UnsupportedDeviceError: If it has not. A file that does not open is another
+            matter, which parity reports.
+    """
+    check_packages(target.info)
+    check_device(target.info, device)
+    if device != "cpu":
+        with suppress(CorruptArtifactError, PrecisionError):
+            open_session(target, device)
 
 
 def skip_of(what: str, error: FormatError) -> SkipRecord:
@@ -96,7 +122,3 @@ def _named(name: str, folder: Path) -> Target:
 def _check_there(path: Path, info: FormatInfo, folder: Path) -> None:
     if not path.is_file():
         raise ArtifactNotFoundError(path, f"write it with: fmnist-tk export {info.name} --folder {folder}")
-
-
-def _any_artifact(folder: Path) -> bool:
-    return any((folder / artifact_name(info)).is_file() for info in FORMATS.values())

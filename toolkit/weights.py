@@ -43,6 +43,8 @@ def checked_weights(
         CheckpointError: Naming all missing, extra and misshapen keys at once, or what else is wrong.
     """
     named = {_stripped(str(name)): value for name, value in found.items()}
+    if len(named) < len(found):
+        raise CheckpointError(path, "holds some keys twice, with and without a prefix", "save one model only")
     layers = sorted({int(match[1]) for name in named if (match := _KEY.match(name))})
     if not layers:
         raise CheckpointError(
@@ -50,6 +52,8 @@ def checked_weights(
             f"holds no weights of this model: it has {_some(list(named)) or 'nothing'}, not linear_relu_stack.0.weight",
             "save the quickstart's model, or rename its keys",
         )
+    if layers[-1] > 2 * len(named):  # or the list of what is missing would have no end
+        raise CheckpointError(path, f"has a layer {layers[-1]} among {len(named)} keys", "pass a whole state dict")
     problems = _problems(named, layers[-1])
     if problems:
         raise CheckpointError(path, "; ".join(problems), "pass weights of the quickstart's model family")
@@ -77,7 +81,7 @@ def _problems(named: dict[str, object], last: int) -> list[str]:
         value = named.get(name)
         if value is None:
             features = None if name.endswith(".weight") else features
-        elif not isinstance(value, Tensor) or not value.is_floating_point():
+        elif not isinstance(value, Tensor) or not _is_plain(value):
             misshapen.append(f"{name} is {_what(value)}, not a floating-point tensor")
         elif name.endswith(".weight"):
             if value.ndim != 2 or features not in {None, value.shape[1]}:
@@ -114,7 +118,14 @@ def _float32(value: object) -> Tensor:
 
 
 def _what(value: object) -> str:
-    return f"a tensor of {value.dtype}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
+    if not isinstance(value, Tensor):
+        return f"a {type(value).__name__}"
+    return f"a tensor of {value.dtype}, {str(value.layout).removeprefix('torch.')}, on {value.device}"
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    """Say whether a tensor holds ordinary floating-point numbers."""
+    return tensor.is_floating_point() and tensor.layout == torch.strided and not tensor.is_meta
 
 
 def _some(names: list[str]) -> str:

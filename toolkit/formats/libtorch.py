@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from toolkit.archives import ZIP_ERRORS, damaged_member
 from toolkit.devices import device_type, synchronize
 from toolkit.errors import CorruptArtifactError, PrecisionError, UnsupportedDeviceError
 from toolkit.records import Precision, Signature
@@ -106,8 +107,8 @@ def check_archive(path: Path, format: str) -> None:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, ValueError) as error:
+            damaged = damaged_member(archive)
+    except ZIP_ERRORS as error:
         raise CorruptArtifactError(path, format, f"it is no archive, or a truncated one ({error})") from error
     if damaged:
         raise CorruptArtifactError(path, format, f"it is damaged: {damaged} is not what was written")

@@ -9,13 +9,11 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime
-import torch
 from numpy.typing import NDArray
 
 from toolkit.devices import device_index, device_type
 from toolkit.errors import CorruptArtifactError, PrecisionError, UnsupportedDeviceError, first_line
 from toolkit.formats import Session
-from toolkit.formats.torch_export import export_program
 from toolkit.model import Mlp
 from toolkit.records import ArtifactMetadata, Precision, Signature, TensorSpec
 
@@ -27,11 +25,21 @@ _OPSET, _IR_VERSION = 18, 8
 _CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 # ONNX Runtime's element types in NumPy's words.
 _DTYPES = {"tensor(float)": "float32", "tensor(double)": "float64", "tensor(float16)": "float16"}
+_TYPE = onnx.TensorProto
+_LOWER: tuple[tuple[Precision, set[int]], ...] = (
+    ("int8", {_TYPE.INT8, _TYPE.UINT8}),
+    ("bfloat16", {_TYPE.BFLOAT16}),
+    ("float16", {_TYPE.FLOAT16}),
+)
 _LOAD_ERRORS_ONLY = 3  # ONNX Runtime's severity for errors; its warnings are told through the provider check
 
 
 def export(model: Mlp, path: Path, metadata: ArtifactMetadata) -> None:
     """Write ``model`` as one ONNX file: input ``input``, output ``logits``, a free batch dimension."""
+    import torch  # for export alone: a process that only runs ONNX never loads libtorch
+
+    from toolkit.formats.torch_export import export_program
+
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()):  # the exporter talks to stdout
         warnings.filterwarnings("ignore", category=DeprecationWarning)  # of onnxscript's own making
         warnings.filterwarnings("ignore", category=FutureWarning)
@@ -83,31 +91,29 @@ def load(path: Path, device: str, threads: int | None = None) -> Session:
             f"ONNX Runtime fell back to {used}",
             "check that its CUDA and cuDNN libraries are installed",
         )
-    return OnnxRuntimeSession(session, device)
+    return OnnxRuntimeSession(session, device, weights_precision(path))
 
 
 def read_metadata(path: Path) -> str | None:
     """Return the JSON among the model's properties that `export` wrote, or None."""
-    try:
-        proto = onnx.load(path, load_external_data=False)
-    except Exception as error:
-        raise CorruptArtifactError(path, _NAME, first_line(error)) from error
+    proto = _read(path)
     return next((entry.value for entry in proto.metadata_props if entry.key == _METADATA_KEY), None)
 
 
 class OnnxRuntimeSession:
     """A graph in ONNX Runtime; on CUDA its batches and logits stay on the device."""
 
-    def __init__(self, session: Any, device: str) -> None:
-        self._session, self._device = session, device
+    def __init__(self, session: Any, device: str, precision: Precision) -> None:
+        self._session = session
         self._kind, self._index = device_type(device), device_index(device)
-        self._input = session.get_inputs()[0].name
-        self._output = session.get_outputs()[0].name
+        self._input = next((each.name for each in session.get_inputs()), "")
+        self._output = next((each.name for each in session.get_outputs()), "")
         self.signature = Signature(
             inputs=tuple(_spec(each) for each in session.get_inputs()),
             outputs=tuple(_spec(each) for each in session.get_outputs()),
         )
-        self.precision = self._effective_precision()
+        self.precision = precision
+        self._refuse_tf32()
 
     def to_device(self, images: NDArray[np.float32]) -> Any:
         """Copy ``(N, 1, 28, 28)`` float32 to the device; on the CPU the array itself is the batch."""
@@ -133,12 +139,30 @@ class OnnxRuntimeSession:
         host: NDArray[np.float32] = logits if self._kind == "cpu" else logits.numpy()
         return host
 
-    def _effective_precision(self) -> Precision:
+    def _refuse_tf32(self) -> None:
         if self._kind == "cuda":
             options = self._session.get_provider_options().get(_CUDA, {})
             if options.get("use_tf32") != "0":
                 raise PrecisionError("float32", "tf32", "use an ONNX Runtime whose CUDA provider knows use_tf32 (1.18)")
-        return "float32"
+
+
+def weights_precision(path: Path) -> Precision:
+    """Return the lowest precision in which a graph stores or casts numbers; its CPU kernels compute in that.
+
+    Raises:
+        CorruptArtifactError: If the file is no ONNX graph.
+    """
+    graph = _read(path).graph
+    types = {each.data_type for each in graph.initializer if len(each.dims) > 1}
+    types |= {each.i for node in graph.node if node.op_type == "Cast" for each in node.attribute if each.name == "to"}
+    return next((name for name, members in _LOWER if types & members), "float32")
+
+
+def _read(path: Path) -> onnx.ModelProto:
+    try:
+        return onnx.load(path, load_external_data=False)
+    except Exception as error:
+        raise CorruptArtifactError(path, _NAME, first_line(error)) from error
 
 
 def _provider(device: str) -> tuple[str, dict[str, str]]:

@@ -1,7 +1,9 @@
 """torch.export: the successor of TorchScript, a graph of ATen operators with its weights in one file."""
 
 import io
+import json
 import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,8 @@ from torch import Tensor
 from torch.export import Dim, ExportedProgram
 from torch.export.passes import move_to_device_pass
 
-from toolkit.errors import CorruptArtifactError, first_line
+from toolkit.archives import foreign_pickles, read_members
+from toolkit.errors import CorruptArtifactError, UnsafeArtifactError, first_line
 from toolkit.formats import Session
 from toolkit.formats.libtorch import LibtorchSession, check_archive, check_placed, set_threads
 from toolkit.model import Mlp
@@ -67,6 +70,7 @@ def read_metadata(path: Path) -> str | None:
 
 def _open(path: Path, extra: dict[str, Any]) -> ExportedProgram:
     check_archive(path, _NAME)
+    _refuse_code(path)
     try:
         with warnings.catch_warnings():
             # torch 2.11 reads its own weights from a buffer that cannot be written, and says so.
@@ -74,6 +78,36 @@ def _open(path: Path, extra: dict[str, Any]) -> ExportedProgram:
             return torch.export.load(path, extra_files=extra)
     except Exception as error:
         raise CorruptArtifactError(path, _NAME, first_line(error)) from error
+
+
+def _refuse_code(path: Path) -> None:
+    """Refuse an archive that would run code of its own when it is loaded.
+
+    torch.export.load unpickles freely where a weight says that it is pickled, and example inputs that
+    the weights-only unpickler refuses. What torch itself writes for tensors needs neither.
+
+    Raises:
+        UnsafeArtifactError: Naming what the archive asks for.
+    """
+    configs = read_members(path, "_config.json")
+    asked = [f"{name} to be unpickled" for name, content in configs if _asks_for_pickle(content)]
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+    if not any(name.endswith("/archive_format") for name in names):
+        asked.append("an older form of torch.export, which is pickled")
+    asked += [name for name in names if "aotinductor" in name or "custom_obj" in name]
+    asked += [each for _, content in read_members(path, ".pt") for each in foreign_pickles(content)]
+    if asked:
+        raise UnsafeArtifactError(path, asked)
+
+
+def _asks_for_pickle(config: bytes) -> bool:
+    """Say whether a list of weights has one that is pickled; a list that cannot be read has."""
+    try:
+        weights = json.loads(config)["config"].values()
+        return any(weight["use_pickle"] is not False for weight in weights)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return True
 
 
 def _signature(program: ExportedProgram) -> Signature:

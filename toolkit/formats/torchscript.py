@@ -44,8 +44,10 @@ def load(path: Path, device: str, threads: int | None = None) -> Session:
     set_threads(threads)
     module = _open(path, device, {})
     check_placed(module, device, _NAME)
-    dtypes = {tensor.dtype for tensor in module.parameters()}
-    return LibtorchSession(module, dtypes, device, _signature(module))
+    try:
+        return LibtorchSession(module, _dtypes(module), device, _signature(module))
+    except (RuntimeError, AttributeError) as error:
+        raise CorruptArtifactError(path, _NAME, first_line(error)) from error
 
 
 def read_metadata(path: Path) -> str | None:
@@ -67,6 +69,16 @@ def _open(path: Path, device: str, extra: dict[str, Any]) -> torch.jit.ScriptMod
         raise CorruptArtifactError(path, _NAME, first_line(error)) from error
     module.eval()
     return module
+
+
+def _dtypes(module: torch.jit.ScriptModule) -> set[torch.dtype]:
+    """Return the dtypes of all weights; a frozen module has them as constants of its graph."""
+    dtypes = {tensor.dtype for tensor in (*module.parameters(), *module.buffers()) if tensor.is_floating_point()}
+    for node in module.inlined_graph.nodes():
+        for name in node.attributeNames():
+            if node.kindOf(name) == "t" and node.t(name).is_floating_point():
+                dtypes.add(node.t(name).dtype)
+    return dtypes
 
 
 def _signature(module: torch.jit.ScriptModule) -> Signature:

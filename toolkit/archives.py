@@ -1,0 +1,108 @@
+"""Zip archives and pickles, looked at without running anything."""
+
+import pickletools
+import re
+import zipfile
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Final
+
+#: The globals that weights themselves are pickled with: tensors, storages, ordered dicts.
+WEIGHTS_GLOBAL: Final = re.compile(
+    r"^(collections\.OrderedDict|(__builtin__|builtins)\.set|torch\._utils\._rebuild_(tensor|tensor_v2|parameter)"
+    r"|torch\.storage\.\w+|torch\.\w*Storage|torch\.(float|double|half|bfloat)\w*)$"
+)
+# Ways to name a global other than in one literal. torch writes protocol 2, which has none of them.
+_INDIRECT = {"STACK_GLOBAL", "INST", "EXT1", "EXT2", "EXT4"}
+_DIRECTORY_ATTRIBUTE = 0x10
+#: What the reading of a broken zip file can raise.
+ZIP_ERRORS: Final = (
+    zipfile.BadZipFile,
+    NotImplementedError,
+    RuntimeError,
+    EOFError,
+    OSError,
+    ValueError,
+    IndexError,
+    KeyError,
+    OverflowError,
+)
+
+
+def damaged_member(archive: zipfile.ZipFile) -> str | None:
+    """Return the name of a member that is not what was written, or None.
+
+    torch compares no checksums, so a flipped bit would be another weight; and it reads nothing from a
+    member that carries the attribute of a directory, so that one is damage, too.
+
+    Raises:
+        One of `ZIP_ERRORS`: If the archive cannot be read.
+    """
+    marked = next((each for each in archive.infolist() if each.external_attr & _DIRECTORY_ATTRIBUTE), None)
+    return marked.filename if marked else archive.testzip()
+
+
+def requested_globals(data: bytes) -> tuple[str, ...]:
+    """Name every class and function that the pickles in ``data`` ask for, as far as they are named literally."""
+    found: dict[str, None] = {}
+    strings: list[str] = []  # the last two are what STACK_GLOBAL most often takes
+    memo: dict[int, str] = {}
+    for opcode, argument in _opcodes(data):
+        if opcode in {"GLOBAL", "INST"}:
+            found[str(argument).replace(" ", ".")] = None
+        elif opcode == "STACK_GLOBAL":
+            found[".".join(strings[-2:])] = None
+        elif opcode in {"MEMOIZE", "PUT", "BINPUT", "LONG_BINPUT"} and strings:
+            memo[len(memo) if argument is None else int(argument)] = strings[-1]
+        elif opcode in {"GET", "BINGET", "LONG_BINGET"} and argument in memo:
+            strings.append(memo[argument])
+        elif "UNICODE" in opcode or opcode.endswith("STRING"):
+            strings.append(str(argument))
+    return tuple(found)
+
+
+def foreign_pickles(data: bytes) -> tuple[str, ...]:
+    """Say what a file of ``torch.save`` asks for beyond weights; empty for one that is safe to unpickle.
+
+    Args:
+        data: The file: a zip, since torch 1.6.
+    """
+    try:
+        with zipfile.ZipFile(BytesIO(data)) as archive:
+            pickles = [archive.read(name) for name in archive.namelist() if name.endswith(".pkl")]
+    except ZIP_ERRORS:
+        return ("something that is no archive of torch",)
+    asked: dict[str, None] = {}
+    for content in pickles:
+        try:
+            opcodes = [(opcode.name, argument) for opcode, argument, _ in pickletools.genops(content)]
+        except (ValueError, IndexError):
+            return ("something that is no pickle",)
+        for opcode, argument in opcodes:
+            name = str(argument).replace(" ", ".")
+            if opcode in _INDIRECT or (opcode == "GLOBAL" and not WEIGHTS_GLOBAL.match(name)):
+                asked[name if opcode == "GLOBAL" else f"something by {opcode}"] = None
+    return tuple(asked)
+
+
+def read_members(path: Path, suffix: str) -> Iterator[tuple[str, bytes]]:
+    """Yield name and content of the members of a zip whose names end in ``suffix``."""
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            if name.endswith(suffix):
+                yield name, archive.read(name)
+
+
+def _opcodes(data: bytes) -> Iterator[tuple[str, Any]]:
+    """Yield opcodes and arguments of all pickles that follow one another, until something else comes."""
+    rest = data
+    while rest[:1] == b"\x80":
+        end = 0
+        try:
+            for opcode, argument, position in pickletools.genops(rest):
+                yield opcode.name, argument
+                end = (position or 0) + 1
+        except (ValueError, IndexError):
+            return
+        rest = rest[end:]
