@@ -2,23 +2,29 @@
 
 import os
 import shutil
+import subprocess
+import sys
 import textwrap
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from support import save_small
 from toolkit import bench as bench_module
 from toolkit.bench import launch, run_benchmark
-from toolkit.bench.job import Job
+from toolkit.bench.job import Job, JobResult
 from toolkit.bench.measure import Budget, measure
 from toolkit.bench.worker import run_job
 from toolkit.checkpoint import Checkpoint, load_checkpoint
 from toolkit.errors import UnverifiedArtifactError
 from toolkit.formats import FORMATS, artifact_name
-from toolkit.manifest import check_verified
+from toolkit.manifest import check_verified, note_verified
+from toolkit.parity import Reference, check_artifact
+from toolkit.records import CheckRecord, read_record, write_record
 from toolkit.sessions import Target, resolve_targets
 
 
@@ -125,29 +131,78 @@ def test_verification_is_of_these_bytes_these_weights_and_this_runtime(
 ) -> None:
     (onnx,) = targets(folder, "onnx")
     weights = bundled.record.weights_sha256
-    check_verified(onnx, weights, "")
+    check_verified(onnx, weights, "cpu", "")
     with pytest.raises(UnverifiedArtifactError, match="against another checkpoint"):
-        check_verified(onnx, "0" * 64, "")
+        check_verified(onnx, "0" * 64, "cpu", "")
     with monkeypatch.context() as patch:
         patch.setattr("toolkit.manifest.runtime_version", lambda info: "9.9")
         with pytest.raises(UnverifiedArtifactError, match=r"installed is 9\.9"):
-            check_verified(onnx, weights, "")
+            check_verified(onnx, weights, "cpu", "")
     with onnx.path.open("ab") as file:
         file.write(b"\0")
     with pytest.raises(UnverifiedArtifactError, match="has not passed this file"):
-        check_verified(onnx, weights, "")
+        check_verified(onnx, weights, "cpu", "")
     (folder / "verified.json").write_text("garbage")
     with pytest.raises(UnverifiedArtifactError):
-        check_verified(targets(folder, "torchscript")[0], weights, "")
+        check_verified(targets(folder, "torchscript")[0], weights, "cpu", "")
 
 
 @pytest.mark.usefixtures("quick")
-def test_fast_because_wrong_is_a_failed_row(folder: Path, tmp_path: Path) -> None:
+def test_an_unverified_row_is_timed_and_says_what_is_wrong_with_it(folder: Path, tmp_path: Path) -> None:
     wrong = load_checkpoint(save_small(tmp_path / "m.safetensors"))
     report = run_benchmark(targets(folder, "onnx"), wrong, batch_sizes=(1,), threads=1, unverified=True)
-    assert [row.format for row in report.latency] == ["eager"]
-    assert not report.passed
-    assert "its outputs are off by" in report.failures[0].reason
+    assert [(row.format, row.verified) for row in report.latency] == [("eager", True), ("onnx", False)]
+    assert "its outputs are off by" in (report.latency[1].mismatch or "")
+    assert [each.format for each in report.fastest] == ["eager"]
+
+
+def test_fast_because_wrong_is_a_failed_row_at_the_very_batch_size(
+    exported: Path, tmp_path: Path, bundled: Checkpoint, job: Job
+) -> None:
+    """Right for every batch but 27: parity has no such size, so bench looks at each size that it times."""
+    proto = onnx.load(exported / "model.onnx")
+    proto.graph.node[-1].output[0] = "before"
+    one, size = np.float32(1), np.int64(27)
+    for name, value in (("size", size), ("one", one), ("zero", np.array([0], np.int64))):
+        proto.graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
+    proto.graph.node.extend(
+        [
+            helper.make_node("Shape", ["input"], ["shape"]),
+            helper.make_node("Gather", ["shape", "zero"], ["count"]),
+            helper.make_node("Equal", ["count", "size"], ["hit"]),
+            helper.make_node("Cast", ["hit"], ["extra"], to=TensorProto.FLOAT),
+            helper.make_node("Add", ["extra", "one"], ["gain"]),
+            helper.make_node("Mul", ["before", "gain"], ["logits"]),
+        ]
+    )
+    onnx.save(proto, tmp_path / "model.onnx")
+    assert check_artifact(Target(FORMATS["onnx"], tmp_path / "model.onnx"), Reference(bundled)).passed
+    changed = job.model_copy(update={"path": str(tmp_path / "model.onnx"), "batch_sizes": (8, 27, 32)})
+    result = run_job(changed)
+    assert [row.batch_size for row in result.rows] == [8, 32]
+    assert [(each.batch_size, "off by" in each.reason) for each in result.failures] == [(27, True)]
+
+
+def test_a_failure_on_a_device_outweighs_a_pass_on_another(folder: Path, bundled: Checkpoint) -> None:
+    (onnx_target,) = targets(folder, "onnx")
+    weights = bundled.record.weights_sha256
+    record = check_artifact(onnx_target, Reference(bundled))
+    bad = CheckRecord(name="values", passed=False, detail="")
+    note_verified(folder, [record.model_copy(update={"device": "cuda", "checks": (bad,)})])
+    check_verified(onnx_target, weights, "cpu", "")
+    with pytest.raises(UnverifiedArtifactError, match="parity failed on cuda"):
+        check_verified(onnx_target, weights, "cuda", "")
+
+
+def test_a_worker_that_runs_onnx_loads_no_libtorch(job: Job, tmp_path: Path) -> None:
+    write_record(job, tmp_path / "job.json")
+    code = (
+        "import sys; from toolkit.bench.worker import main; "
+        f"main({str(tmp_path / 'job.json')!r}, {str(tmp_path / 'result.json')!r}); print('torch' in sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout == "False\n"
+    assert len(read_record(tmp_path / "result.json", JobResult).rows) == 2
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ import torch
 import toolkit
 from support import Cli, NeuralNetwork, Outcome
 from toolkit.cli import app
+from toolkit.errors import UnsupportedDeviceError
 from toolkit.files import folder_lock
 from toolkit.model import Mlp
 from toolkit.records import ModelConfig
@@ -85,6 +86,7 @@ class TestManners:
     def test_debug_shows_the_traceback(self, tmp_path: Path) -> None:
         command = [sys.executable, "-m", "toolkit", "parity", "--debug", "--folder", str(tmp_path)]
         result = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert result.returncode == 2
         assert "Traceback" in result.stderr
         assert "ArtifactNotFoundError" in result.stderr
 
@@ -136,6 +138,35 @@ class TestResults:
         report = cli("parity", "--folder", folder, "--json").report
         assert [record.passed for record in report.parity] == [True, True, False]
         assert not report.passed
+
+    def test_names_that_look_like_markup_are_shown_as_they_are(self, in_empty_folder: Path, cli: Cli) -> None:
+        outcome = cli("export", "torchscript", "--folder", "run[a]/x[/b]")
+        assert outcome.code == 0
+        assert "run[a]/x[/b]/model.ts.pt" in outcome.out
+
+    def test_the_schema_can_be_written_to_a_file(self, in_empty_folder: Path, cli: Cli) -> None:
+        outcome = cli("report", "--schema", "-o", "schema.json")
+        assert (in_empty_folder / "schema.json").read_text() == outcome.out
+
+    def test_what_a_runtime_cannot_do_here_is_a_skip_by_default_and_an_error_by_name(
+        self, exported: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A machine with CUDA and an ONNX Runtime without: the CPU stands for CUDA in libtorch."""
+        from toolkit import sessions
+
+        real = sessions.open_session
+
+        def on_cuda(target: sessions.Target, device: str, threads: int | None = None) -> object:
+            if target.info.name == "onnx":
+                raise UnsupportedDeviceError("onnx", device, "no CUDA provider", "install onnxruntime-gpu")
+            return real(target, "cpu", threads)
+
+        monkeypatch.setattr(sessions, "open_session", on_cuda)
+        found, skips = sessions.resolve_targets([], exported, "cuda")
+        assert [target.info.name for target in found] == ["torchscript", "torch-export"]
+        assert [(skip.what, skip.remedy) for skip in skips] == [("onnx", "install onnxruntime-gpu")]
+        with pytest.raises(UnsupportedDeviceError):
+            sessions.resolve_targets(["onnx"], exported, "cuda")
 
     def test_a_saved_report_is_shown_again_with_its_exit_code(self, exported: Path, tmp_path: Path, cli: Cli) -> None:
         saved = tmp_path / "report.json"
@@ -315,6 +346,43 @@ class TestBadInput:
     )
     def test_options_that_make_no_sense(self, arguments: list[str], words: list[str]) -> None:
         assert_one_line(self.cli(*arguments), *words)
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ["parity", "x" * 300 + ".onnx"],
+            ["inspect", "x" * 300],
+            ["export", "--checkpoint", "x" * 300],
+            ["bench", "--batch", "9" * 4500],
+            ["parity", "--threads", "99999999999"],
+            ["train", "--seed", "18446744073709551616"],
+            ["train", "--hidden", "1000000000"],
+            ["train", "-o", "model.pth"],
+        ],
+    )
+    def test_absurd_values(self, arguments: list[str]) -> None:
+        assert_one_line(self.cli(*arguments))
+
+    def test_a_fault_of_ours_is_not_exit_code_1(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("toolkit.doctor.diagnose", lambda: {}["nothing"])
+        assert_one_line(self.cli("doctor"), "KeyError: 'nothing'", "--debug")
+
+    def test_a_report_that_cannot_be_written_is_refused_before_the_work(self, exported: Path) -> None:
+        (self.here / "taken").mkdir()
+        outcome = self.cli("parity", "--folder", exported, "-o", "taken")
+        assert_one_line(outcome, "it is a folder")
+        assert "parity 0/" not in outcome.err
+
+    def test_an_artifact_that_has_gone_is_not_silently_left_out(self, exported: Path) -> None:
+        folder = shutil.copytree(exported, self.here / "exported")
+        (folder / "model.onnx").unlink()
+        for command in ("parity", "bench"):
+            assert_one_line(self.cli(command), "exported/model.onnx", "manifest.json lists it", "fmnist-tk export onnx")
+
+    def test_a_manifest_that_is_broken_says_how_to_go_on(self) -> None:
+        (self.here / "exported").mkdir()
+        self.write("exported/manifest.json", b"{")
+        assert_one_line(self.cli("export", "onnx"), "manifest.json", "delete it and export again")
 
     def test_nothing_was_written_by_any_of_this(self) -> None:
         self.cli("export", "onxx")

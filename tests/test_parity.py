@@ -19,7 +19,15 @@ from toolkit.formats import FORMATS, artifact_name
 from toolkit.model import Mlp
 from toolkit.parity import Reference, check_artifact
 from toolkit.parity.checks import LIMIT_IN_UNITS, check_labels, check_outputs, check_signature, first_failure
-from toolkit.records import ModelConfig, ParityRecord, Signature, TensorSpec
+from toolkit.records import (
+    LABELS,
+    ArtifactMetadata,
+    ModelConfig,
+    ParityRecord,
+    Preprocessing,
+    Signature,
+    TensorSpec,
+)
 from toolkit.sessions import Target
 
 UNIT = 1e-6
@@ -320,6 +328,26 @@ def test_a_stale_artifact_is_named_as_such(name: str, exported: Path, tmp_path: 
     assert failure.name == "integrity"
     assert "stale" in failure.detail
     assert "of the checkpoint bundled" in failure.detail
+
+
+@pytest.mark.parametrize(
+    ("field", "change"),
+    [
+        ("labels", {"labels": tuple(reversed(LABELS))}),
+        ("preprocessing", {"preprocessing": Preprocessing(high=255.0)}),
+        ("config", {"config": ModelConfig(final_relu=True)}),
+    ],
+)
+def test_an_artifact_that_says_other_things_of_itself_fails(
+    field: str, change: dict[str, object], exported: Path, reference: Reference, tmp_path: Path
+) -> None:
+    proto = onnx.load(exported / "model.onnx")
+    metadata = ArtifactMetadata.model_validate_json(proto.metadata_props[0].value)
+    proto.metadata_props[0].value = metadata.model_copy(update=change).model_dump_json()
+    onnx.save(proto, tmp_path / "model.onnx")
+    failure = first_failure(check_artifact(Target(FORMATS["onnx"], tmp_path / "model.onnx"), reference))
+    assert failure is not None
+    assert (failure.name, field in failure.detail) == ("integrity", True)
 
 
 @pytest.mark.cuda

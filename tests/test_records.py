@@ -180,3 +180,8 @@ def test_a_written_record_can_be_read(tmp_path: Path) -> None:
     report = new_report("doctor")
     write_record(report, tmp_path / "new" / "report.json")
     assert read_record(tmp_path / "new" / "report.json", Report) == report
+
+
+def test_a_check_cannot_contradict_its_own_limit() -> None:
+    with pytest.raises(ValidationError, match="contradicts"):
+        CheckRecord(name="values", passed=True, measured=9.0, limit=8.0, detail="")

@@ -11,7 +11,7 @@ from toolkit.render.units import rate, seconds, size
 
 
 def text_of(report: Report, width: int = 160) -> str:
-    console = Console(file=io.StringIO(), width=width)
+    console = Console(file=io.StringIO(), width=width, markup=False)
     for part in render_report(report):
         console.print(part)
     assert isinstance(console.file, io.StringIO)
@@ -55,7 +55,8 @@ def test_rows_are_sorted_by_batch_then_median_and_eager_is_one() -> None:
         latency((1e-5,) * 5, batch_size=64, verified=False),
     )
     text = text_of(new_report("bench").model_copy(update={"latency": rows}))
-    lines = [line.split() for line in text.splitlines() if "float32" in line]
+    assert "throughput on cpu, float32, 2 threads" in text
+    lines = [line.split() for line in text.splitlines() if "µs" in line][:4]
     assert [(line[0], line[1]) for line in lines] == [("1", "onnx"), ("1", "eager"), ("64", "onnx"), ("64", "eager")]
     assert "2.50" in lines[0]
     assert "unverified" in lines[2]
@@ -67,6 +68,25 @@ def test_the_first_failed_check_is_told_and_the_others_are_counted() -> None:
         update={"parity": (parity(GOOD, BAD, BAD.model_copy(update={"name": "c"})),)}
     )
     assert "✗ model.onnx: b:  (and 1 more: c; see --json)" in text_of(report)
+
+
+def test_rows_that_differ_get_a_column_for_it() -> None:
+    rows = (latency((1.0,), device="cuda"), latency((1.0,), device="cuda:1"))
+    text = text_of(new_report("bench").model_copy(update={"latency": rows}))
+    assert {"device", "precision", "threads"} <= set(text.split())
+    assert "cuda:1" in text
+
+
+def test_tables_fit_into_a_terminal_of_80_columns() -> None:
+    rows = tuple(latency((1.5e-3,) * 1000, batch_size=1024, format=name) for name in ("eager", "torch-export"))
+    report = new_report("run").model_copy(update={"latency": rows, "parity": (parity(GOOD),)})
+    lines = text_of(report, width=80).splitlines()
+    assert sum("1.50 ms" in line and "1,024" in line for line in lines) == 3
+
+
+def test_paths_are_no_markup() -> None:
+    record = parity(GOOD).model_copy(update={"target": "run[a]/x[/b]"})
+    assert "run[a]/x[/b]" in text_of(new_report("parity").model_copy(update={"parity": (record,)}))
 
 
 def test_failures_skips_and_notes_are_never_left_out() -> None:

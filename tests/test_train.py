@@ -17,7 +17,7 @@ import toolkit.train as train_module
 from support import NeuralNetwork
 from toolkit.checkpoint import load_checkpoint
 from toolkit.data import ImageSet, load_sample
-from toolkit.errors import CheckpointError, OutputError, TrainingError, TrainingInterruptedError
+from toolkit.errors import CheckpointError, OutputError, TrainingError, TrainingInterruptedError, UsageError
 from toolkit.model import Mlp
 from toolkit.records import EpochRecord, ModelConfig
 from toolkit.train import Course, find_recipe, train
@@ -158,8 +158,9 @@ def test_a_loss_that_is_not_finite_stops_and_writes_nothing(tmp_path: Path) -> N
 
 
 def test_an_output_that_cannot_be_written_is_found_before_training(tmp_path: Path) -> None:
+    (tmp_path / "x.safetensors").mkdir()
     with pytest.raises(OutputError, match="it is a folder"):
-        train(course(), tmp_path, progress=interrupt_after(0))  # type: ignore[arg-type]
+        train(course(), tmp_path / "x.safetensors", progress=interrupt_after(0))  # type: ignore[arg-type]
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="not a folder"):
         train(course(), tmp_path / "file" / "m.safetensors", progress=interrupt_after(0))  # type: ignore[arg-type]
@@ -271,3 +272,48 @@ def test_the_fast_forward_is_the_models_own_with_its_gradient(hidden: list[int],
     for expected, actual in zip(*gradients, strict=True):
         torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-6)
     assert any(bool(gradient.any()) for gradient in gradients[1])
+
+
+def test_an_interrupt_in_the_very_end_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train_module, "evaluate", interrupted)
+        with pytest.raises(TrainingInterruptedError, match="saved epoch 4 of 4"):
+            train(course(), tmp_path / "m.safetensors", data=tmp_path)
+    train(course(), tmp_path / "m.safetensors", resume=tmp_path / "m.partial.pt")
+    train(course(), tmp_path / "whole.safetensors")
+    assert (tmp_path / "m.safetensors").read_bytes() == (tmp_path / "whole.safetensors").read_bytes()
+
+
+def test_weights_that_overflow_in_the_last_step_stop_training(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"not finite.*nothing was written"):
+        train(course("quickstart", lr=1e38, epochs=1, batch_size=800), tmp_path / "m.safetensors")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_checkpoint_is_not_written_under_a_name_that_promises_another_form(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"end the name in \.safetensors"):
+        train(course(), tmp_path / "model.pth")
+
+
+def test_a_kill_during_training_leaves_no_file(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        textwrap.dedent("""
+        import toolkit.train
+        from toolkit.cli import main
+        from toolkit.data import load_sample
+        toolkit.train.load_data = lambda folder, workers: (load_sample(), load_sample())
+        main(["train", "--epochs", "100000", "--hidden", "8", "--threads", "1", "-o", "out/model.safetensors"])
+        """)
+    )
+    process = subprocess.Popen([sys.executable, script], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("train 5/"):
+            break
+    process.kill()
+    process.communicate()
+    assert list((tmp_path / "out").iterdir()) == []

@@ -39,8 +39,13 @@ def damaged_member(archive: zipfile.ZipFile) -> str | None:
     Raises:
         One of `ZIP_ERRORS`: If the archive cannot be read.
     """
-    marked = next((each for each in archive.infolist() if each.external_attr & _DIRECTORY_ATTRIBUTE), None)
-    return marked.filename if marked else archive.testzip()
+    seen: set[str] = set()
+    for each in archive.infolist():
+        # torch finds members whatever their case, so two of one name would be one here and another there.
+        if each.external_attr & _DIRECTORY_ATTRIBUTE or each.filename.lower() in seen:
+            return each.filename
+        seen.add(each.filename.lower())
+    return archive.testzip()
 
 
 def requested_globals(data: bytes) -> tuple[str, ...]:
@@ -90,7 +95,7 @@ def read_members(path: Path, suffix: str) -> Iterator[tuple[str, bytes]]:
     """Yield name and content of the members of a zip whose names end in ``suffix``."""
     with zipfile.ZipFile(path) as archive:
         for name in archive.namelist():
-            if name.endswith(suffix):
+            if name.lower().endswith(suffix):
                 yield name, archive.read(name)
 
 

@@ -168,14 +168,14 @@ def _fetch() -> dict[str, Path]:
     Raises:
         DataNotFoundError: If the download fails, as it does offline.
     """
-    from torchvision.datasets import FashionMNIST
-
     cache = cache_folder()
     make_folder(cache)
     with tempfile.TemporaryDirectory(dir=cache, prefix=".download-") as temporary:
         try:
+            from torchvision.datasets import FashionMNIST  # it does not import beside another build's torch
+
             FashionMNIST(temporary, download=True)
-        except (RuntimeError, OSError) as error:
+        except (RuntimeError, OSError, ImportError) as error:
             raise DataNotFoundError(f"the download failed: {str(error).splitlines()[-1]}", URL) from error
         found = _files_in(Path(temporary))
         for name, path in found.items():

@@ -3,18 +3,20 @@
 import os
 import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from toolkit.checkpoint import Checkpoint
 from toolkit.environment import new_report, versions
 from toolkit.errors import FormatError, OutputError, first_line
-from toolkit.files import folder_lock, make_folder, sha256_of
+from toolkit.files import check_writable, folder_lock, make_folder, sha256_of
 from toolkit.formats import FORMATS, FormatInfo, artifact_name, check_packages, find_format, import_format
-from toolkit.golden import make_golden, write_golden
-from toolkit.manifest import GOLDEN, MANIFEST, note_verified, read_manifest
+from toolkit.golden import write_golden
+from toolkit.manifest import GOLDEN, LEDGER, MANIFEST, note_verified, read_manifest
 from toolkit.parity import Reference, check_artifact
 from toolkit.parity.checks import first_failure
 from toolkit.parity.probes import default_probes
+from toolkit.parity.reference import make_golden
 from toolkit.progress import Progress, silent
 from toolkit.records import (
     ArtifactMetadata,
@@ -37,6 +39,7 @@ def export_formats(
     folder: Path,
     *,
     verify: bool = True,
+    threads: int | None = None,
     progress: Progress = silent,
 ) -> Report:
     """Write ``checkpoint`` in each format, check what was written, and put it into ``folder``.
@@ -49,6 +52,7 @@ def export_formats(
         checkpoint: The weights.
         folder: Where the artifacts, ``manifest.json`` and ``golden.npz`` go.
         verify: Whether to check parity before an artifact is put in place.
+        threads: Of the sessions that check it; None leaves it to each runtime.
         progress: Told after each format.
 
     Raises:
@@ -57,14 +61,14 @@ def export_formats(
         OutputError: If something cannot be written.
     """
     infos, skips = _choose(formats)
+    for name in (*map(artifact_name, infos), GOLDEN, MANIFEST, LEDGER):
+        check_writable(folder / name)
     with folder_lock(folder):
-        manifest = read_manifest(folder)
+        before = read_manifest(folder)
         staging = _empty_staging(folder)
         try:
-            made, failures, checked = _make(infos, checkpoint, staging, verify=verify, progress=progress)
-            artifacts = [_publish(path, info, folder, checkpoint) for info, path in made]
-            if artifacts:
-                _write_companions(folder, checkpoint, manifest, artifacts, checked)
+            made = _make(infos, checkpoint, staging, verify=verify, threads=threads, progress=progress)
+            artifacts, notes = _put_in_place(made, folder, checkpoint, before)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
     if not verify:
@@ -75,11 +79,21 @@ def export_formats(
         update={
             "checkpoint": checkpoint.record,
             "artifacts": tuple(artifacts),
-            "parity": tuple(checked),
-            "failures": tuple(failures),
+            "parity": tuple(made.checked),
+            "failures": tuple(made.failures),
             "skips": tuple(skips),
+            "notes": tuple(notes),
         }
     )
+
+
+@dataclass
+class _Made:
+    """What an export has in its staging folder: the good artifacts, and what was found of all."""
+
+    good: list[tuple[FormatInfo, Path]] = field(default_factory=list)
+    failures: list[FailureRecord] = field(default_factory=list)
+    checked: list[ParityRecord] = field(default_factory=list)
 
 
 def _choose(names: Sequence[str]) -> tuple[list[FormatInfo], list[SkipRecord]]:
@@ -108,33 +122,32 @@ def _empty_staging(folder: Path) -> Path:
 
 
 def _make(
-    infos: list[FormatInfo], checkpoint: Checkpoint, staging: Path, *, verify: bool, progress: Progress
-) -> tuple[list[tuple[FormatInfo, Path]], list[FailureRecord], list[ParityRecord]]:
-    """Write every format into ``staging`` and keep the good ones."""
-    reference, probes = Reference(checkpoint), default_probes()
-    good: list[tuple[FormatInfo, Path]] = []
-    failures: list[FailureRecord] = []
-    checked: list[ParityRecord] = []
+    infos: list[FormatInfo],
+    checkpoint: Checkpoint,
+    staging: Path,
+    *,
+    verify: bool,
+    threads: int | None,
+    progress: Progress,
+) -> _Made:
+    """Write every format into ``staging`` and find out which are good."""
+    reference, probes, made = Reference(checkpoint), default_probes(), _Made()
     for number, info in enumerate(infos):
         progress("export", number, len(infos), info.name)
         path = staging / artifact_name(info)
         reason = _export_one(info, checkpoint, path)
         if reason is None and verify:
-            record = check_artifact(Target(info, path), reference, probes)
-            record = record.model_copy(update={"target": str(staging.parent / path.name)})
-            checked.append(record)
+            record = check_artifact(Target(info, path), reference, probes, threads=threads)
+            made.checked.append(record.model_copy(update={"target": str(staging.parent / path.name)}))
             failure = first_failure(record)
-            reason = (
-                f"does not match the checkpoint, not put in place: {failure.name}: {failure.detail}"
-                if failure
-                else None
-            )
+            if failure:
+                reason = f"does not match the checkpoint, not put in place: {failure.name}: {failure.detail}"
         if reason is None:
-            good.append((info, path))
+            made.good.append((info, path))
         else:
-            failures.append(FailureRecord(target=path.name, format=info.name, device="cpu", reason=reason))
+            made.failures.append(FailureRecord(target=path.name, format=info.name, device="cpu", reason=reason))
     progress("export", len(infos), len(infos))
-    return good, failures, checked
+    return made
 
 
 def _export_one(info: FormatInfo, checkpoint: Checkpoint, path: Path) -> str | None:
@@ -160,6 +173,21 @@ def _export_one(info: FormatInfo, checkpoint: Checkpoint, path: Path) -> str | N
     except Exception as error:  # noqa: BLE001  an exporter that breaks fails its format, not the others
         return f"the exporter failed: {first_line(error)}"
     return None
+
+
+def _put_in_place(
+    made: _Made, folder: Path, checkpoint: Checkpoint, before: Manifest | None
+) -> tuple[list[ArtifactRecord], list[str]]:
+    """Rename the good artifacts to their final names; whatever stops it, the manifest tells what is there."""
+    artifacts: list[ArtifactRecord] = []
+    notes: list[str] = []
+    try:
+        for info, path in made.good:
+            artifacts.append(_publish(path, info, folder, checkpoint))
+    finally:
+        if artifacts:
+            notes = _write_companions(folder, checkpoint, before, artifacts, made.checked)
+    return artifacts, notes
 
 
 def _publish(staged: Path, info: FormatInfo, folder: Path, checkpoint: Checkpoint) -> ArtifactRecord:
@@ -188,8 +216,12 @@ def _write_companions(
     before: Manifest | None,
     artifacts: list[ArtifactRecord],
     checked: list[ParityRecord],
-) -> None:
-    """Write golden.npz, manifest.json and the ledger; artifacts of other formats stay listed."""
+) -> list[str]:
+    """Write golden.npz, manifest.json and the ledger; artifacts of other formats stay listed.
+
+    Returns:
+        A note when golden.npz is no longer that of every artifact in the folder.
+    """
     written = {record.file for record in artifacts}
     kept = [
         record
@@ -200,6 +232,16 @@ def _write_companions(
     manifest = Manifest(
         artifacts=tuple(sorted([*kept, *artifacts], key=lambda record: record.file)),
         golden_sha256=sha256_of(folder / GOLDEN),
+        golden_weights_sha256=checkpoint.record.weights_sha256,
     )
     write_record(manifest, folder / MANIFEST)
-    note_verified(folder, [record for record in checked if record.passed])
+    passed = [record for record in checked if record.passed]
+    note_verified(folder, passed)
+    others = [record.file for record in kept if record.weights_sha256 != checkpoint.record.weights_sha256]
+    if not others:
+        return []
+    note = (
+        f"{', '.join(others)} in {folder} have other weights, and golden.npz is no longer theirs: "
+        "export them again, or use another --folder for each checkpoint"
+    )
+    return [note]

@@ -1,12 +1,15 @@
 """The files beside the artifacts: what is in the folder, and what parity has passed."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from toolkit.errors import ReportError, UnverifiedArtifactError
 from toolkit.files import sha256_of
 from toolkit.formats import runtime_version
 from toolkit.records import Ledger, Manifest, ParityRecord, VerificationRecord, read_record, write_record
-from toolkit.sessions import Target
+
+if TYPE_CHECKING:
+    from toolkit.sessions import Target
 
 MANIFEST, LEDGER, GOLDEN = "manifest.json", "verified.json", "golden.npz"
 # The oldest entries go: they are of artifacts that were replaced long ago.
@@ -20,11 +23,14 @@ def read_manifest(folder: Path) -> Manifest | None:
         ReportError: If it cannot be read.
     """
     path = folder / MANIFEST
-    return read_record(path, Manifest) if path.exists() else None
+    try:
+        return read_record(path, Manifest) if path.exists() else None
+    except ReportError as error:
+        raise ReportError(path, error.reason, "delete it and export again") from error
 
 
 def note_verified(folder: Path, records: list[ParityRecord]) -> None:
-    """Write down beside the artifacts in ``folder`` which of them passed, and forget those that failed.
+    """Write down beside the artifacts in ``folder`` which of them passed and which did not.
 
     Raises:
         OutputError: If that cannot be written.
@@ -32,19 +38,15 @@ def note_verified(folder: Path, records: list[ParityRecord]) -> None:
     if not records:
         return
     entries = {_key(entry): entry for entry in _ledger(folder).verified}
-    for record in records:
-        if record.passed:
-            entries[_key(record)] = _entry(record)
-        else:
-            entries.pop(_key(record), None)
+    entries.update({_key(record): _entry(record) for record in records})
     write_record(Ledger(verified=tuple(entries.values())[-_MOST_ENTRIES:]), folder / LEDGER)
 
 
-def check_verified(target: Target, weights_sha256: str, remedy: str) -> None:
+def check_verified(target: "Target", weights_sha256: str, device: str, remedy: str) -> None:
     """Make sure that parity has passed the artifact as it is, with the runtime as it is.
 
-    A pass on one device counts for the others: bench itself compares the outputs on its device
-    with the reference before it times them.
+    A pass on one device counts on another, unless parity failed there: bench itself compares the outputs
+    on its device with the reference before it times them.
 
     Raises:
         UnverifiedArtifactError: If it has not, with the reason.
@@ -52,15 +54,19 @@ def check_verified(target: Target, weights_sha256: str, remedy: str) -> None:
     digest, version = sha256_of(target.path), runtime_version(target.info)
     same_bytes = [entry for entry in _ledger(target.path.parent).verified if entry.sha256 == digest]
     against = [entry for entry in same_bytes if entry.weights_sha256 == weights_sha256]
-    if any(entry.runtime_version == version for entry in against):
-        return
-    if against:
-        reason = f"parity passed it with {target.info.runtime} {against[-1].runtime_version}, installed is {version}"
-    elif same_bytes:
-        reason = "parity passed it against another checkpoint than this one"
-    else:
+    current = [entry for entry in against if entry.runtime_version == version]
+    failed = next((entry for entry in current if entry.device == device and not entry.passed), None)
+    if failed or not any(entry.passed for entry in current):
         reason = "parity has not passed this file"
-    raise UnverifiedArtifactError(target.path, reason, remedy)
+        if failed or current:
+            reason = f"parity failed on {device if failed else current[-1].device}"
+        elif against:
+            reason = (
+                f"parity judged it with {target.info.runtime} {against[-1].runtime_version}, installed is {version}"
+            )
+        elif same_bytes:
+            reason = "parity judged it against another checkpoint than this one"
+        raise UnverifiedArtifactError(target.path, reason, remedy)
 
 
 def _ledger(folder: Path) -> Ledger:
@@ -77,7 +83,6 @@ def _key(record: ParityRecord | VerificationRecord) -> tuple[str, str, str]:
 
 
 def _entry(record: ParityRecord) -> VerificationRecord:
-    assert record.precision is not None  # it opened, or it would not have passed
     return VerificationRecord(
         sha256=record.sha256,
         weights_sha256=record.weights_sha256,
@@ -85,4 +90,5 @@ def _entry(record: ParityRecord) -> VerificationRecord:
         precision=record.precision,
         runtime=record.runtime,
         runtime_version=record.runtime_version,
+        passed=record.passed,
     )

@@ -47,11 +47,11 @@ def run_pipeline(
     Raises:
         ToolkitError: If a part cannot run at all.
     """
-    exported = export_formats(formats, checkpoint, folder, progress=progress)
+    exported = export_formats(formats, checkpoint, folder, threads=threads, progress=progress)
     targets, skips = _runnable(exported, folder, device)
     parity = exported.parity
     if device != "cpu":
-        parity += check_parity(targets, checkpoint, device=device, progress=progress).parity
+        parity += check_parity(targets, checkpoint, device=device, threads=threads, progress=progress).parity
         passed = {record.target for record in parity if record.passed and record.device == device}
         targets = [target for target in targets if str(target.path) in passed]
     timed = run_benchmark(
@@ -72,6 +72,7 @@ def run_pipeline(
             "latency": timed.latency,
             "failures": (*exported.failures, *timed.failures),
             "skips": (*exported.skips, *timed.skips),
+            "notes": exported.notes,
             "interrupted": timed.interrupted,
         }
     )

@@ -10,6 +10,7 @@ from toolkit.errors import (
     FormatError,
     PrecisionError,
     UnknownFormatError,
+    UnsafeArtifactError,
 )
 from toolkit.formats import (
     FORMATS,
@@ -21,6 +22,7 @@ from toolkit.formats import (
     format_of,
     import_format,
 )
+from toolkit.manifest import read_manifest
 from toolkit.records import SkipRecord
 
 
@@ -44,8 +46,7 @@ def resolve_targets(names: list[str], folder: Path, device: str) -> tuple[list[T
     if names:
         targets = [_named(name, folder) for name in names]
         for target in targets:
-            check_packages(target.info)
-            check_device(target.info, device)
+            check_runs(target, device)
         return list(dict.fromkeys(targets)), []
     found: list[Target] = []
     skips: list[SkipRecord] = []
@@ -57,6 +58,7 @@ def resolve_targets(names: list[str], folder: Path, device: str) -> tuple[list[T
             found.append(Target(info, path))
         except FormatError as error:
             skips.append(skip_of(info.name, error))
+    _check_complete(folder)
     if not found and any((folder / artifact_name(info)).is_file() for info in FORMATS.values()):
         reasons = "; ".join(f"{skip.what}: {skip.reason}; {skip.remedy}" for skip in skips)
         raise ArtifactNotFoundError(folder, f"nothing in it runs on {device}: {reasons}")
@@ -80,6 +82,21 @@ def open_session(target: Target, device: str, threads: int | None = None) -> Ses
     return session
 
 
+def _check_complete(folder: Path) -> None:
+    """Raise when an artifact that the manifest lists has gone: its check would silently be left out.
+
+    Raises:
+        ArtifactNotFoundError: Naming it.
+    """
+    manifest = read_manifest(folder)
+    gone = [each for each in manifest.artifacts if not (folder / each.file).is_file()] if manifest else []
+    for each in gone:
+        raise ArtifactNotFoundError(
+            folder / each.file,
+            f"manifest.json lists it; write it with: fmnist-tk export {each.format} --folder {folder}",
+        )
+
+
 def check_runs(target: Target, device: str) -> None:
     """Find out whether an artifact's runtime has ``device`` here: the format may, and this build of it not.
 
@@ -90,7 +107,7 @@ def check_runs(target: Target, device: str) -> None:
     check_packages(target.info)
     check_device(target.info, device)
     if device != "cpu":
-        with suppress(CorruptArtifactError, PrecisionError):
+        with suppress(CorruptArtifactError, PrecisionError, UnsafeArtifactError):
             open_session(target, device)
 
 

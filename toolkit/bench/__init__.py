@@ -3,6 +3,7 @@
 First version: the rows are measured one after the other, closed loop, inputs on the device already.
 """
 
+import shlex
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,9 +14,8 @@ from toolkit.bench.launch import run_worker
 from toolkit.environment import default_threads, installed_version, new_report
 from toolkit.errors import UnverifiedArtifactError
 from toolkit.formats import EAGER, runtime_version
-from toolkit.golden import make_golden, write_golden
+from toolkit.golden import write_golden
 from toolkit.manifest import check_verified
-from toolkit.parity.reference import Reference
 from toolkit.progress import Progress, silent
 from toolkit.records import FailureRecord, LatencyRecord, Report, SkipRecord
 from toolkit.sessions import Target
@@ -60,7 +60,10 @@ def run_benchmark(
     Raises:
         UnverifiedArtifactError: If parity has not passed a target, unless ``unverified``.
     """
-    verified = [_is_verified(target, checkpoint, tolerate=unverified) for target in targets]
+    # Not at the top: a worker imports this package, and must load no runtime but its own.
+    from toolkit.parity.reference import Reference, make_golden
+
+    verified = [_is_verified(target, checkpoint, device=device, tolerate=unverified) for target in targets]
     record = checkpoint.record
     with tempfile.TemporaryDirectory(prefix="fmnist-tk-bench-") as scratch:
         golden = Path(scratch) / "golden.npz"
@@ -109,10 +112,11 @@ def _run_jobs(jobs: list[Job], scratch: Path, progress: Progress) -> tuple[JobRe
     return JobResult(rows=tuple(rows), failures=tuple(failures)), False
 
 
-def _is_verified(target: Target, checkpoint: "Checkpoint", *, tolerate: bool) -> bool:
-    source = "" if checkpoint.record.form == "bundled" else f" --checkpoint {checkpoint.record.path}"
+def _is_verified(target: Target, checkpoint: "Checkpoint", *, device: str, tolerate: bool) -> bool:
+    source = [] if checkpoint.record.form == "bundled" else ["--checkpoint", checkpoint.record.path]
+    words = shlex.join([str(target.path), *source, *([] if device == "cpu" else ["--device", device])])
     try:
-        check_verified(target, checkpoint.record.weights_sha256, f"run: fmnist-tk parity {target.path}{source}")
+        check_verified(target, checkpoint.record.weights_sha256, device, f"run: fmnist-tk parity {words}")
     except UnverifiedArtifactError:
         if not tolerate:
             raise

@@ -6,6 +6,7 @@ Exit codes are those of ``diff``: 0 good, 1 ran and found a failure, 2 could not
 import os
 import signal
 import sys
+import traceback
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -13,7 +14,7 @@ import typer
 from toolkit import __version__
 from toolkit.cli import bench, doctor, export, inspect, parity, report, run, train
 from toolkit.cli.options import debugging
-from toolkit.errors import ToolkitError
+from toolkit.errors import ToolkitError, first_line
 
 __all__ = ["app", "main"]
 
@@ -69,10 +70,6 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         if code == _INTERRUPTED:  # typer makes an exit of Ctrl-C, without a word
             _fail("Interrupted", _INTERRUPTED)
         sys.exit(code if isinstance(code, int) else 0)
-    except ToolkitError as error:
-        if debugging():
-            raise
-        _fail(str(error), error.exit_code)
     except _ClickError as error:
         _fail(f"{error.format_message().rstrip('.')}; see {_help_of(error)}", 2)
     except (KeyboardInterrupt, typer.Abort):
@@ -81,6 +78,20 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         # The reader of our output has gone, as in `fmnist-tk doctor | head`; nobody is left to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except ToolkitError as error:
+        _explain()
+        _fail(str(error), error.exit_code)
+    except Exception as error:  # noqa: BLE001  a fault of ours is no result: exit code 1 would say that the artifact is wrong
+        _explain()
+        _fail(
+            f"{type(error).__name__}: {first_line(error)}; if the input is right, report it with what --debug shows", 2
+        )
+
+
+def _explain() -> None:
+    """With ``--debug``, print where the present error came from."""
+    if debugging():
+        traceback.print_exc()
 
 
 def _help_of(error: Exception) -> str:

@@ -30,13 +30,13 @@ def finish(report: "Report", *, as_json: bool, output: Path | None, quiet: bool)
     """
     from toolkit.records import to_json, write_record
 
-    if output:
-        write_record(report, output)
     if as_json:
         sys.stdout.write(to_json(report))
         sys.stdout.flush()
     elif not quiet:
         show(report)
+    if output:  # last: a result that cannot be written was at least shown
+        write_record(report, output)
     raise typer.Exit(_INTERRUPTED if report.interrupted else 0 if report.passed else 1)
 
 
@@ -86,11 +86,11 @@ def _bar() -> Iterator["Progress"]:
 
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[detail]}"),
+        TextColumn("{task.fields[detail]}", markup=False),
     )
     with Progress(*columns, console=_console(True, stderr=True), transient=True) as bar:
         tasks: dict[str, int] = {}
@@ -109,4 +109,4 @@ def _bar() -> Iterator["Progress"]:
 def _console(terminal: bool, *, stderr: bool) -> "Console":
     from rich.console import Console
 
-    return Console(stderr=stderr, width=None if terminal else _WIDTH_OF_FILES, soft_wrap=False, highlight=False)
+    return Console(stderr=stderr, width=None if terminal else _WIDTH_OF_FILES, highlight=False, markup=False)

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from toolkit.errors import UsageError
+from toolkit.files import check_writable
 
 _RESULT = "Result"
 
@@ -15,6 +16,13 @@ def _formats(incomplete: str) -> list[str]:
     from toolkit.formats import FORMATS
 
     return [name for name in FORMATS if name.startswith(incomplete)]
+
+
+def _writable(path: Path | None) -> Path | None:
+    """Refuse a report's path before the work, not after it."""
+    if path:
+        check_writable(path)
+    return path
 
 
 FormatsArgument = Annotated[
@@ -59,6 +67,7 @@ ThreadsOption = Annotated[
     typer.Option(
         "--threads",
         min=1,
+        max=1024,
         metavar="N",
         help="Threads on the CPU. Default: the physical cores.",
         show_default=False,
@@ -94,6 +103,7 @@ OutputOption = Annotated[
         metavar="FILE",
         help="Also write the report to FILE as JSON.",
         rich_help_panel=_RESULT,
+        callback=_writable,
     ),
 ]
 QuietOption = Annotated[
@@ -116,6 +126,9 @@ DebugOption = Annotated[
 DEFAULT_FOLDER = Path("exported")
 DEFAULT_BATCH = "1,64,1024"
 
+# More images than that fit into no memory.
+_MOST_DIGITS = 9
+
 _state = {"debug": False}
 
 
@@ -137,7 +150,7 @@ def parse_batch_sizes(text: str) -> tuple[int, ...]:
     """
     sizes = []
     for part in text.split(","):
-        if not part.strip().isdecimal() or int(part) < 1:
+        if not part.strip().isdecimal() or len(part.strip()) > _MOST_DIGITS or int(part) < 1:
             raise UsageError(
                 f"--batch {text}: {part.strip()!r} is not a whole number from 1; write for example --batch 1,64"
             )

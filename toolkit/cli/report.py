@@ -9,6 +9,7 @@ import typer
 from toolkit.cli.console import finish, say
 from toolkit.cli.options import DebugOption, JsonOption, OutputOption, QuietOption
 from toolkit.errors import UsageError
+from toolkit.files import write_bytes
 
 __all__ = ["report"]
 
@@ -37,7 +38,10 @@ def report(
     from toolkit.records import Report, read_record
 
     if schema:
-        say(json.dumps(Report.model_json_schema(mode="serialization"), indent=1))
+        text = json.dumps(Report.model_json_schema(mode="serialization"), indent=1)
+        say(text)
+        if output:
+            write_bytes(output, f"{text}\n".encode())
     elif file is None:
         raise UsageError("report needs a FILE: pass the JSON that a command wrote, such as exported/report.json")
     else:

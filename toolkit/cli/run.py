@@ -96,8 +96,12 @@ def _next_steps(folder: Path, checkpoint: Path | None, report: Path) -> list[str
     source = "" if checkpoint is None else f" --checkpoint {shlex.quote(str(checkpoint))}"
     return [
         f"Wrote {report}. Next:",
-        f"  fmnist-tk parity{where}{source}            check again, for example in CI; exits 1 on a mismatch",
-        f"  fmnist-tk bench{where}{source} --batch 1,8  time other batch sizes, --device cuda or mps",
-        f"  fmnist-tk inspect {folder}/model.onnx      see what stands inside an artifact",
-        "  fmnist-tk run --checkpoint model.pth       do all this with your own weights",
+        f"  fmnist-tk parity{where}{source}",
+        "      checks again, for example in CI; exits 1 on a mismatch",
+        f"  fmnist-tk bench{where}{source} --batch 1,8",
+        "      times other batch sizes; --device cuda or mps",
+        f"  fmnist-tk inspect {shlex.quote(str(folder / 'model.onnx'))}",
+        "      shows what stands inside an artifact",
+        "  fmnist-tk run --checkpoint model.pth",
+        "      does all this with your own weights",
     ]

@@ -14,12 +14,16 @@ if TYPE_CHECKING:
 
 __all__ = ["train"]
 
+# A layer of more features would need tens of gigabytes.
+_MOST_DIGITS = 5
 _COURSE = "What to train (not with --resume)"
 
 
-def _option(name: str, *, help: str, metavar: str | None = None, min: float | None = None) -> Any:
+def _option(
+    name: str, *, help: str, metavar: str | None = None, min: float | None = None, max: float | None = None
+) -> Any:
     """Return an option that belongs to the course of training."""
-    return typer.Option(name, help=help, metavar=metavar, min=min, rich_help_panel=_COURSE, show_default=False)
+    return typer.Option(name, help=help, metavar=metavar, min=min, max=max, rich_help_panel=_COURSE, show_default=False)
 
 
 def train(
@@ -41,7 +45,9 @@ def train(
         str,
         _option("--recipe", metavar="NAME", help="strong (91 %) or quickstart (the tutorial). Default: strong."),
     ] = "strong",
-    seed: Annotated[int, _option("--seed", min=0, help="Of weights, order and augmentation. Default: 0.")] = 0,
+    seed: Annotated[
+        int, _option("--seed", min=0, max=2**63 - 1, help="Of weights, order and augmentation. Default: 0.")
+    ] = 0,
     device: Annotated[
         str, _option("--device", metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps. Default: auto.")
     ] = "auto",
@@ -143,8 +149,8 @@ def make_course(
     from toolkit.train import Course, Recipe, find_recipe
 
     widths = [part.strip() for part in hidden.split(",") if part.strip()]
-    if not all(width.isdecimal() and int(width) for width in widths):
-        raise UsageError(f"--hidden {hidden}: write widths from 1, such as --hidden 512,512")
+    if not all(width.isdecimal() and len(width) <= _MOST_DIGITS and int(width) for width in widths):
+        raise UsageError(f"--hidden {hidden}: write widths from 1 to 99999, such as --hidden 512,512")
     given = {name: value for name, value in changes.items() if value is not None}
     try:
         return Course(

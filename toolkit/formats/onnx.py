@@ -4,7 +4,7 @@ import io
 import warnings
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from toolkit.devices import device_index, device_type
 from toolkit.errors import CorruptArtifactError, PrecisionError, UnsupportedDeviceError, first_line
 from toolkit.formats import Session
-from toolkit.model import Mlp
 from toolkit.records import ArtifactMetadata, Precision, Signature, TensorSpec
+
+if TYPE_CHECKING:
+    from toolkit.model import Mlp
 
 _NAME = "onnx"
 _METADATA_KEY = "fmnist_tk"
@@ -34,7 +36,7 @@ _LOWER: tuple[tuple[Precision, set[int]], ...] = (
 _LOAD_ERRORS_ONLY = 3  # ONNX Runtime's severity for errors; its warnings are told through the provider check
 
 
-def export(model: Mlp, path: Path, metadata: ArtifactMetadata) -> None:
+def export(model: "Mlp", path: Path, metadata: ArtifactMetadata) -> None:
     """Write ``model`` as one ONNX file: input ``input``, output ``logits``, a free batch dimension."""
     import torch  # for export alone: a process that only runs ONNX never loads libtorch
 

@@ -10,7 +10,15 @@ from numpy.typing import NDArray
 
 from toolkit.checkpoint import Checkpoint
 from toolkit.environment import default_threads, new_report
-from toolkit.errors import CorruptArtifactError, FormatError, OutputError, PrecisionError, ReportError, first_line
+from toolkit.errors import (
+    CorruptArtifactError,
+    FormatError,
+    OutputError,
+    PrecisionError,
+    ReportError,
+    UnsafeArtifactError,
+    first_line,
+)
 from toolkit.files import sha256_of
 from toolkit.formats import Session, import_format, runtime_version
 from toolkit.manifest import note_verified, read_manifest
@@ -18,7 +26,15 @@ from toolkit.parity.checks import check_integrity, check_outputs, check_signatur
 from toolkit.parity.probes import Probe, default_probes
 from toolkit.parity.reference import Reference
 from toolkit.progress import Progress, silent
-from toolkit.records import ArtifactMetadata, CheckRecord, ParityRecord, Report, SkipRecord, parse_record
+from toolkit.records import (
+    ArtifactMetadata,
+    CheckpointRecord,
+    CheckRecord,
+    ParityRecord,
+    Report,
+    SkipRecord,
+    parse_record,
+)
 from toolkit.sessions import Target, open_session
 
 __all__ = ["Reference", "check_artifact", "check_parity"]
@@ -94,14 +110,15 @@ def check_artifact(
     """
     checks: list[CheckRecord] = []
     session: Session | None = None
+    sha256 = sha256_of(target.path)  # of what is opened next, not of what may replace it meanwhile
     try:
         session = open_session(target, device, threads)
         checks.append(CheckRecord(name="opens", passed=True, detail=f"with {target.info.runtime} on {device}"))
-        checks.append(_integrity(target, reference.weights_sha256))
+        checks.append(_integrity(target, sha256, reference.checkpoint))
         checks.append(check_signature(session.signature))
         for probe in default_probes() if probes is None else probes:
             checks += _check_probe(session, probe, reference)
-    except (CorruptArtifactError, PrecisionError) as error:
+    except (CorruptArtifactError, PrecisionError, UnsafeArtifactError) as error:
         checks.append(failed("opens", str(error)))
     return ParityRecord(
         target=str(target.path),
@@ -109,7 +126,7 @@ def check_artifact(
         device=device,
         precision=session.precision if session else None,
         threads=threads,
-        sha256=sha256_of(target.path),
+        sha256=sha256,
         weights_sha256=reference.weights_sha256,
         runtime=target.info.runtime,
         runtime_version=runtime_version(target.info),
@@ -140,13 +157,13 @@ def _infer(session: Session, images: NDArray[np.float32]) -> NDArray[np.float32]
     return session.to_host(logits)
 
 
-def _integrity(target: Target, weights_sha256: str) -> CheckRecord:
+def _integrity(target: Target, sha256: str, checkpoint: CheckpointRecord) -> CheckRecord:
     try:
         text = import_format(target.info).read_metadata(target.path)
-        inside = parse_record(text, ArtifactMetadata, target.path).weights_sha256 if text else None
+        inside = parse_record(text, ArtifactMetadata, target.path) if text else None
         manifest = read_manifest(target.path.parent)
     except (FormatError, ReportError) as error:
         return failed("integrity", str(error))
     artifacts = manifest.artifacts if manifest else ()
     listed = next((each for each in artifacts if each.file == target.path.name), None)
-    return check_integrity(sha256_of(target.path), weights_sha256, listed, inside)
+    return check_integrity(sha256, checkpoint, listed, inside)

@@ -3,7 +3,15 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.records import ArtifactRecord, CheckRecord, ParityRecord, Signature, TensorSpec
+from toolkit.records import (
+    ArtifactMetadata,
+    ArtifactRecord,
+    CheckpointRecord,
+    CheckRecord,
+    ParityRecord,
+    Signature,
+    TensorSpec,
+)
 
 #: A float32 session passes when its error is at most so many times eager float32's own error on the same
 #: inputs. Measured over the 10,000 test images: TorchScript 1.0, ONNX Runtime 1.7, OpenVINO 2.2; bfloat16
@@ -11,6 +19,8 @@ from toolkit.records import ArtifactRecord, CheckRecord, ParityRecord, Signature
 LIMIT_IN_UNITS = 8.0
 _CLASSES = 10
 _INPUT_SHAPE = (1, 28, 28)
+# What an artifact says of itself and its users rely on, beside the weights.
+_CONTRACT = ("config", "labels", "preprocessing")
 
 
 def check_signature(signature: Signature) -> CheckRecord:
@@ -30,25 +40,33 @@ def check_signature(signature: Signature) -> CheckRecord:
     return CheckRecord(name="signature", passed=not problems, detail=detail)
 
 
-def check_integrity(sha256: str, weights_sha256: str, listed: ArtifactRecord | None, inside: str | None) -> CheckRecord:
-    """Check that the file is the exported one, and that it was exported from this checkpoint.
+def check_integrity(
+    sha256: str, checkpoint: CheckpointRecord, listed: ArtifactRecord | None, inside: ArtifactMetadata | None
+) -> CheckRecord:
+    """Check that the file is the exported one, of this checkpoint, and says of itself what the checkpoint says.
 
     Args:
         sha256: Of the file.
-        weights_sha256: Of the checkpoint.
+        checkpoint: What it must have been exported from.
         listed: What the manifest beside the file says of it, or None.
-        inside: The SHA-256 of the weights that the artifact says it was made from, or None.
+        inside: What stands inside the artifact, or None for a file of another tool.
     """
     if listed and listed.sha256 != sha256:
         detail = f"the file is not the exported one: SHA-256 {sha256[:12]}…, manifest.json has {listed.sha256[:12]}…"
         return failed("integrity", f"{detail}; export it again")
-    if inside and inside != weights_sha256:
+    if inside and inside.weights_sha256 != checkpoint.weights_sha256:
         source = f" of the checkpoint {listed.checkpoint}" if listed else ""
-        detail = f"stale: exported from the weights {inside[:12]}…{source}, compared with {weights_sha256[:12]}…"
+        detail = (
+            f"stale: exported from the weights {inside.weights_sha256[:12]}…{source}, "
+            f"compared with {checkpoint.weights_sha256[:12]}…"
+        )
         return failed("integrity", f"{detail}; pass its own --checkpoint or export it again")
+    other = [name for name in _CONTRACT if inside and getattr(inside, name) != getattr(checkpoint, name)]
+    if other:
+        return failed("integrity", f"its {' and '.join(other)} are not the checkpoint's; export it again")
     known = [
         *(["the file is the one in manifest.json"] if listed else []),
-        *(["its weights are the checkpoint's"] if inside else []),
+        *(["its weights, layers, labels and preprocessing are the checkpoint's"] if inside else []),
     ]
     return CheckRecord(name="integrity", passed=True, detail=", ".join(known) or "nothing to compare with")
 

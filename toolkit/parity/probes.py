@@ -9,7 +9,7 @@ from toolkit.data import load_sample
 
 #: Seed of the random probes; it stands in their names.
 SEED = 0
-_RANDOM_IMAGES = 256
+_RANDOM_IMAGES = 1024
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,6 @@ def default_probes() -> tuple[Probe, ...]:
     shape = (_RANDOM_IMAGES, 1, 28, 28)
     return (
         Probe("sample images", load_sample().inputs(), (1000, 64)),
-        Probe(f"uniform random (seed {SEED})", random.random(shape, np.float32), (1, 2, 7, 16, 256)),
-        Probe(f"normal random (seed {SEED})", random.standard_normal(shape, np.float32), (3, 8, 64)),
+        Probe(f"uniform random (seed {SEED})", random.random(shape, np.float32), (1, 2, 7, 16, 1024)),
+        Probe(f"normal random (seed {SEED})", random.standard_normal(shape, np.float32), (3, 8, 64, 500)),
     )

@@ -5,13 +5,17 @@ import torch
 from numpy.typing import NDArray
 
 from toolkit.checkpoint import Checkpoint
+from toolkit.data import load_sample
 from toolkit.formats.libtorch import effective_precision
+from toolkit.golden import Golden
 from toolkit.model import Mlp
+from toolkit.parity.checks import LIMIT_IN_UNITS
 
 Float32Array = NDArray[np.float32]
 Float64Array = NDArray[np.float64]
 
 _BATCH = 1000
+_GOLDEN_IMAGES = 16
 # Half an ulp: what it costs to store a number in float32, relative to its size.
 _ROUNDING = float(np.finfo(np.float32).eps) / 2
 
@@ -20,6 +24,7 @@ class Reference:
     """What the checkpoint computes, in float64 on the CPU."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
+        self.checkpoint = checkpoint.record
         self.weights_sha256 = checkpoint.record.weights_sha256
         self._exact = checkpoint.model().double()
         self._eager = checkpoint.model()
@@ -42,6 +47,15 @@ class Reference:
         error = np.abs(_in_batches(self._eager, images, torch.float32) - expected).max(initial=0.0)
         rounding = _ROUNDING * float(np.abs(expected).max(initial=0.0))
         return max(float(error), rounding, float(np.finfo(np.float32).tiny))
+
+
+def make_golden(reference: Reference) -> Golden:
+    """Compute the golden logits; the limit is taken over the whole sample, 16 images say too little."""
+    inputs = load_sample().inputs()
+    expected = reference.logits(inputs)
+    chosen = np.linspace(0, len(inputs) - 1, _GOLDEN_IMAGES).astype(int)
+    limit = LIMIT_IN_UNITS * reference.unit(inputs, expected)
+    return Golden(inputs[chosen], expected[chosen], limit)
 
 
 def _in_batches(model: Mlp, images: Float32Array, dtype: torch.dtype) -> Float64Array:

@@ -60,21 +60,23 @@ class Manifest(Record):
     schema_version: Literal[1] = 1
     artifacts: tuple[ArtifactRecord, ...]
     golden_sha256: Sha256 | None = Field(default=None, description="Digest of golden.npz.")
+    golden_weights_sha256: Sha256 | None = Field(default=None, description="The weights that golden.npz is of.")
 
 
 class VerificationRecord(Record):
-    """Parity passed: for these bytes, against these weights, with this runtime, on this device."""
+    """What parity said last: of these bytes, against these weights, with this runtime, on this device."""
 
     sha256: Sha256
     weights_sha256: Sha256
     device: Device
-    precision: Precision
+    precision: Precision | None
     runtime: str
     runtime_version: str
+    passed: bool
 
 
 class Ledger(Record):
-    """``verified.json``: what parity has passed. Bench asks it before it times an artifact."""
+    """``verified.json``: what parity has said. Bench asks it before it times an artifact."""
 
     schema_name: Literal["fmnist-tk/verified"] = "fmnist-tk/verified"
     schema_version: Literal[1] = 1

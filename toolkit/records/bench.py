@@ -22,6 +22,9 @@ class LatencyRecord(Record):
     threads: PositiveInt
     batch_size: PositiveInt
     verified: bool = Field(description="Whether parity has passed these bytes.")
+    mismatch: str | None = Field(
+        default=None, description="What is wrong with its outputs; only an unverified row can have it."
+    )
     load_s: NonNegativeFloat = Field(description="Seconds to open the artifact, imports done before.")
     first_call_s: NonNegativeFloat = Field(description="Seconds of the very first call at this batch size.")
     warmup_calls: int = Field(ge=0, description="Calls before the first timed one, the first call included.")

@@ -1,6 +1,6 @@
 """Records of parity."""
 
-from pydantic import Field, PositiveInt, computed_field
+from pydantic import Field, PositiveInt, computed_field, model_validator
 
 from toolkit.records.base import Device, Precision, Record, Sha256
 
@@ -16,6 +16,12 @@ class CheckRecord(Record):
     unit: str | None = None
     facts: dict[str, float] = Field(default_factory=dict, description="Numbers behind ``measured``.")
     detail: str = Field(description="One sentence for people.")
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> "CheckRecord":
+        if self.measured is not None and self.limit is not None and self.passed != (self.measured <= self.limit):
+            raise ValueError(f"passed={self.passed} contradicts {self.measured} against {self.limit}")
+        return self
 
 
 class ParityRecord(Record):

@@ -1,6 +1,6 @@
 """A report as tables in a terminal. One function per part; each part is shown when the report has it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from rich import box
 from rich.console import RenderableType
@@ -150,58 +150,64 @@ def _artifacts(report: Report) -> Table:
     return table
 
 
+def _shared(values: Iterable[object]) -> str | None:
+    """Return what all rows have in common, to be told once in the title and not in a column; None if they differ."""
+    different = dict.fromkeys(map(str, values))
+    return next(iter(different)) if len(different) == 1 else None
+
+
 def _parity(records: tuple[ParityRecord, ...]) -> Iterator[RenderableType]:
-    table = _table(
-        "Parity with the float64 reference",
-        "artifact",
-        "device",
-        "precision",
-        "checks",
-        "error / eager's own",
-        "limit",
-        "labels agree",
-        "",
-        right=("checks", "error / eager's own", "limit", "labels agree"),
-    )
+    where = _shared(f"{record.device}, {record.precision or 'not opened'}" for record in records)
+    limits = {check.limit for record in records for check in record.checks if check.name == "values"}
+    columns = ["artifact", "checks", "error / eager's own", "labels agree", ""]
+    title = f"Parity{f' on {where}' if where else ''}"
+    if limits:
+        title += f", error limit {max(limit or 0 for limit in limits):g} × eager's own"
+    if where is None:
+        columns[1:1] = ["device", "precision"]
+    table = _table(title, *columns, right=("checks", "error / eager's own", "labels agree"))
     for record in records:
-        limits = [check.limit for check in record.checks if check.name == "values" and check.limit is not None]
-        table.add_row(
+        cells: list[RenderableType] = [
             record.target,
-            record.device,
-            record.precision or "—",
             f"{sum(check.passed for check in record.checks)}/{len(record.checks)}",
             "—" if record.error_ratio is None else f"{record.error_ratio:.3g} ×",
-            f"{max(limits):g} ×" if limits else "—",
             "—" if record.agreement is None else f"{record.agreement:.2%}",
             _mark(record.passed),
-        )
+        ]
+        if where is None:
+            cells[1:1] = [record.device, record.precision or "—"]
+        table.add_row(*cells)
     yield table
     for record in records:
         failures = [check for check in record.checks if not check.passed]
         for check in failures[:1]:  # the checks are ordered so that the first failure names the cause
-            where = f" on {check.probe}" if check.probe else ""
+            on = f" on {check.probe}" if check.probe else ""
             others = ", ".join(dict.fromkeys(each.name for each in failures[1:]))
             more = f" (and {len(failures) - 1} more: {others}; see --json)" if others else ""
-            yield Text(f"✗ {record.target}: {check.name}{where}: {check.detail}{more}", style="red")
+            yield Text(f"✗ {record.target}: {check.name}{on}: {check.detail}{more}", style="red")
 
 
 def _latency(report: Report) -> Iterator[RenderableType]:
-    numbers = ("batch", "threads", "p50", "p90", "p99", "images/s", "× eager")
-    table = _table(
-        "Latency of a call (p50, p90, p99) and throughput, each format in a process of its own",
-        "batch",
-        "format",
-        "device",
-        "precision",
-        *numbers[1:],
-        "verified",
-        right=numbers,
-    )
     rows = sorted(report.latency, key=lambda row: (row.device, row.batch_size, row.median_s))
+    where = _shared(f"{row.device}, {row.precision}, {row.threads} threads" for row in rows)
+    verified = all(row.verified for row in rows)
+    numbers = ("p50", "p90", "p99", "images/s", "× eager")
+    columns = ["batch", "format", *numbers]
+    if where is None:
+        columns[2:2] = ["device", "precision", "threads"]
+    if not verified:
+        columns.append("verified")
+    title = f"Latency of a call and throughput{f' on {where}' if where else ''}{', all verified' if verified else ''}"
+    table = _table(title, *columns, right=("batch", "threads", *numbers))
     eager = {(row.device, row.batch_size): row.median_s for row in rows if row.format == "eager"}
     for number, row in enumerate(rows):
+        cells = _latency_cells(row, eager.get((row.device, row.batch_size)))
+        if where is None:
+            cells[2:2] = [row.device, row.precision, str(row.threads)]
+        if not verified:
+            cells.append(_mark(row.verified) if row.verified else Text("✗ unverified", style="bold red"))
         last = number + 1 == len(rows) or rows[number + 1].batch_size != row.batch_size
-        table.add_row(*_latency_cells(row, eager.get((row.device, row.batch_size))), end_section=last)
+        table.add_row(*cells, end_section=last)
     yield table
     if report.fastest:
         fastest = _table("Fastest verified", "batch", "format", "p50", "× eager", right=("batch", "p50", "× eager"))
@@ -211,26 +217,25 @@ def _latency(report: Report) -> Iterator[RenderableType]:
         yield fastest
 
 
-def _latency_cells(row: LatencyRecord, eager_s: float | None) -> tuple[RenderableType, ...]:
-    return (
+def _latency_cells(row: LatencyRecord, eager_s: float | None) -> list[RenderableType]:
+    return [
         f"{row.batch_size:,}",
         row.format,
-        row.device,
-        row.precision,
-        str(row.threads),
         seconds(row.median_s),
         seconds(row.p90_s),
         seconds(row.p99_s),
         rate(row.throughput_images_per_s),
         f"{eager_s / row.median_s:.2f}" if eager_s and row.median_s else "—",
-        _mark(row.verified) if row.verified else Text("✗ unverified", style="bold red"),
-    )
+    ]
 
 
 def _remarks(report: Report) -> Iterator[RenderableType]:
     for failure in report.failures:
         batch = f" at batch {failure.batch_size:,}" if failure.batch_size else ""
         yield Text(f"✗ {failure.target}{batch}: {failure.reason}", style="red")
+    for row in report.latency:
+        if row.mismatch:
+            yield Text(f"✗ {row.target} at batch {row.batch_size:,}: {row.mismatch}", style="red")
     for skip in report.skips:
         yield Text(f"– skipped {skip.what}: {skip.reason}; {skip.remedy}", style="yellow")
     for note in report.notes:

@@ -1,5 +1,7 @@
 """Training: from a recipe and Fashion-MNIST to a checkpoint."""
 
+import math
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,7 @@ from toolkit.checkpoint import save_checkpoint
 from toolkit.data import ImageSet, load_data
 from toolkit.devices import resolve_device
 from toolkit.environment import new_report
-from toolkit.errors import TrainingInterruptedError, UsageError
+from toolkit.errors import TrainingError, TrainingInterruptedError, UsageError
 from toolkit.files import check_writable
 from toolkit.model import build_model
 from toolkit.progress import Progress, silent
@@ -49,6 +51,8 @@ def train(
         TrainingError: If the loss is not finite.
         DataError, OutputError, CheckpointError: If a file cannot be read or written.
     """
+    if output.suffix != ".safetensors":
+        raise UsageError(f"--output {output}: checkpoints are written as safetensors; end the name in .safetensors")
     check_writable(output)
     snapshot = load_snapshot(resume) if resume else None
     course = snapshot.course if snapshot else course
@@ -62,10 +66,10 @@ def train(
         for each in training_epochs(course, kept, held, snapshot):
             snapshot = each
             progress("train", len(each.course.epochs), total, _describe(each))
+        assert snapshot is not None  # a recipe has at least one epoch
+        return _finish(snapshot, test, output, len(kept), finished)
     except KeyboardInterrupt as error:
-        raise _interrupted(snapshot, output, total) from error
-    assert snapshot is not None  # a recipe has at least one epoch
-    return _finish(snapshot, test, output, len(kept), finished)
+        raise _interrupted(snapshot, output, data) from error
 
 
 def partial_path(output: Path) -> Path:
@@ -93,15 +97,25 @@ def _describe(snapshot: Snapshot) -> str:
     return f"loss {last.loss:.4f}, accuracy {last.accuracy:.2%}{held}"
 
 
-def _interrupted(snapshot: Snapshot | None, output: Path, total: int) -> TrainingInterruptedError:
+def _interrupted(snapshot: Snapshot | None, output: Path, data: Path | None) -> TrainingInterruptedError:
     """Save the last finished epoch, if any, and return the error that says so."""
     if snapshot is None:
         return TrainingInterruptedError("Interrupted before the first epoch was finished; nothing was saved")
     path = partial_path(output)
     save_snapshot(snapshot, path)
+    words = [
+        "fmnist-tk",
+        "train",
+        "--resume",
+        str(path),
+        "--output",
+        str(output),
+        *(["--data", str(data)] if data else []),
+    ]
+    course = snapshot.course
     return TrainingInterruptedError(
-        f"Interrupted; saved epoch {len(snapshot.course.epochs)} of {total} to {path}; "
-        f"go on with: fmnist-tk train --resume {path} --output {output}"
+        f"Interrupted; saved epoch {len(course.epochs)} of {course.recipe.epochs} to {path}; "
+        f"go on with: {shlex.join(words)}"
     )
 
 
@@ -110,6 +124,10 @@ def _finish(snapshot: Snapshot, test: ImageSet, output: Path, train_images: int,
     device = course.device
     weights = {name: tensor.cpu() for name, tensor in snapshot.model.items()}
     result = evaluate(build_model(course.config, weights), test)
+    if not math.isfinite(result.loss):
+        raise TrainingError(
+            f"The test loss is not finite; nothing was written: try a smaller --lr than {course.recipe.lr:g}"
+        )
     reduced = course.recipe.bfloat16 and fast_bfloat16(device)
     summary = TrainingSummary(
         recipe=course.recipe.name,

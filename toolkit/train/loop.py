@@ -50,7 +50,8 @@ def training_epochs(
     for epoch in range(len(course.epochs) + 1, recipe.epochs + 1):
         started = time.perf_counter()
         loss, accuracy = _one_epoch(model, optimizer, batches, generator, recipe, epoch=epoch, reduced=reduced)
-        if not math.isfinite(loss):
+        # The loss is of before the last step, so the weights are looked at as well.
+        if not (math.isfinite(loss) and all(bool(each.isfinite().all()) for each in model.parameters())):
             raise TrainingError(
                 f"The loss is not finite in epoch {epoch} of {recipe.epochs}; nothing was written: try a smaller --lr "
                 f"than {recipe.lr:g}"
@@ -106,14 +107,14 @@ def _one_epoch(
 ) -> tuple[float, float]:
     """Take one step per batch; return mean loss and accuracy over the images as they were seen."""
     model.train()
-    kind = next(model.parameters()).device.type
-    total_loss = torch.zeros((), device=kind)
-    right = torch.zeros((), dtype=torch.int64, device=kind)
+    device = next(model.parameters()).device
+    total_loss = torch.zeros((), device=device)
+    right = torch.zeros((), dtype=torch.int64, device=device)
     steps, images_seen = batches.steps_per_epoch, 0
     for number, (images, labels) in enumerate(batches.epoch(generator), start=(epoch - 1) * steps):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(recipe, number, recipe.epochs * steps)
-        with torch.autocast(kind, torch.bfloat16) if reduced else nullcontext():
+        with torch.autocast(device.type, torch.bfloat16) if reduced else nullcontext():
             logits = forward(model, images)
         loss = functional.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
         optimizer.zero_grad()
