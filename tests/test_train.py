@@ -226,19 +226,23 @@ def test_one_cycle_is_pytorchs(steps: int, warmup: float) -> None:
             theirs.step()
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_saves_the_last_finished_epoch_and_exits_130(sent: signal.Signals, tmp_path: Path) -> None:
-    script = tmp_path / "script.py"
-    script.write_text(
-        textwrap.dedent("""
+def endless_training(folder: Path) -> subprocess.Popen[str]:
+    """Start ``fmnist-tk train`` on the bundled images, with more epochs than any test waits for."""
+    script = """
         import toolkit.train
         from toolkit.cli import main
         from toolkit.data import load_sample
         toolkit.train.load_data = lambda folder, workers: (load_sample(), load_sample())
-        main(["train", "--epochs", "100000", "--hidden", "8", "--threads", "1", "-o", "model.safetensors"])
-        """)
+        main(["train", "--epochs", "100000", "--hidden", "8", "--threads", "1", "-o", "out/model.safetensors"])
+    """
+    return subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(script)], cwd=folder, stderr=subprocess.PIPE, text=True
     )
-    process = subprocess.Popen([sys.executable, script], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_the_last_finished_epoch_and_exits_130(sent: signal.Signals, tmp_path: Path) -> None:
+    process = endless_training(tmp_path)
     assert process.stderr is not None
     for line in process.stderr:
         if line.startswith("train 3/"):
@@ -248,8 +252,8 @@ def test_a_signal_saves_the_last_finished_epoch_and_exits_130(sent: signal.Signa
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "error: Interrupted; saved epoch" in err
-    assert "fmnist-tk train --resume model.partial.pt" in err
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.partial.pt", "script.py"]
+    assert "fmnist-tk train --resume out/model.partial.pt --output out/model.safetensors" in err
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["model.partial.pt"]
 
 
 def test_epoch_records_refuse_what_cannot_be() -> None:
@@ -299,17 +303,7 @@ def test_a_checkpoint_is_not_written_under_a_name_that_promises_another_form(tmp
 
 
 def test_a_kill_during_training_leaves_no_file(tmp_path: Path) -> None:
-    script = tmp_path / "script.py"
-    script.write_text(
-        textwrap.dedent("""
-        import toolkit.train
-        from toolkit.cli import main
-        from toolkit.data import load_sample
-        toolkit.train.load_data = lambda folder, workers: (load_sample(), load_sample())
-        main(["train", "--epochs", "100000", "--hidden", "8", "--threads", "1", "-o", "out/model.safetensors"])
-        """)
-    )
-    process = subprocess.Popen([sys.executable, script], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    process = endless_training(tmp_path)
     assert process.stderr is not None
     for line in process.stderr:
         if line.startswith("train 5/"):

@@ -10,8 +10,8 @@ from toolkit.data import ImageSet
 from toolkit.train.recipes import Recipe
 
 # A batch is cut into so many parts, and each part gets one mirroring and one shift. As the order is
-# random, an image sees every variant over the epochs, and whole parts are moved by plain slicing:
-# per image it would cost more than the training step itself.
+# random, an image sees every variant over the epochs, and whole parts are moved by plain slicing,
+# where each image by itself would need a gather over all of its pixels.
 _PARTS = 8
 
 
