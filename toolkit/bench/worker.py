@@ -1,7 +1,7 @@
 """The worker: a process that opens one artifact, checks its outputs, and times it.
 
-``python -m toolkit.bench.worker JOB.json RESULT.json``; started by the parent, which imports no runtime
-for it. Runtimes slow each other down in one process, so each has its own.
+``python -m toolkit.bench.worker JOB.json RESULT.json``. Runtimes slow each other down in one process, so each
+has its own, and imports no other.
 """
 
 import sys

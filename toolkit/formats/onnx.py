@@ -149,7 +149,7 @@ class OnnxRuntimeSession:
 
 
 def weights_precision(path: Path) -> Precision:
-    """Return the lowest precision in which a graph stores or casts numbers; its CPU kernels compute in that.
+    """Return the lowest precision in which a graph stores its matrices or to which it casts.
 
     Raises:
         CorruptArtifactError: If the file is no ONNX graph.
