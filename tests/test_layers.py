@@ -72,7 +72,7 @@ def test_imports_point_down_and_modules_stay_small(path: Path) -> None:
     if part in {"records", "errors", "render", "files", "progress", "archives"}:
         assert inside <= {"records", "errors", "files", "render"}
     if part == "formats":
-        assert inside <= {"formats", "archives", "records", "errors", "devices", "model", "environment"}
+        assert inside <= {"formats", "archives", "files", "records", "errors", "devices", "model", "environment"}
     if part != "devices":
         assert not any(
             f"{module}.is_available" in path.read_text(encoding="utf-8") for module in ("torch.cuda", "backends.mps")

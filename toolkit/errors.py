@@ -15,7 +15,7 @@ A result that is bad news (a mismatch, a regression) is a record, never one of t
     │   ├── UnknownFormatError
     │   ├── ArtifactNotFoundError
     │   ├── CorruptArtifactError    the runtime cannot open the file
-    │   ├── UnsafeArtifactError     the file would run code of its own
+    │   ├── UnsafeArtifactError     the file would run code of its own, or read files of others
     │   ├── MissingPackageError
     │   ├── UnsupportedDeviceError
     │   ├── PrecisionError          the session would not compute in the precision asked for
@@ -148,13 +148,17 @@ class CorruptArtifactError(FormatError):
 
 
 class UnsafeArtifactError(FormatError):
-    """The artifact would run code of its own when it is opened."""
+    """The artifact would run code of its own, or read files of others, when it is opened."""
 
-    def __init__(self, path: Path, requested: Iterable[str]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        requested: Iterable[str],
+        remedy: str = "export it again with torch.export.save and tensors only",
+    ) -> None:
         self.path, self.requested = path, tuple(requested)
         super().__init__(
-            f"Artifact {path}: refused, nothing of it was run: it asks for {', '.join(self.requested)}; "
-            "export it again with torch.export.save and tensors only"
+            f"Artifact {path}: refused, nothing of it was run: it asks for {', '.join(self.requested)}; {remedy}"
         )
 
 

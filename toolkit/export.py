@@ -13,9 +13,7 @@ from toolkit.files import check_writable, folder_lock, make_folder, sha256_of
 from toolkit.formats import FORMATS, FormatInfo, artifact_name, check_packages, find_format, import_format
 from toolkit.golden import write_golden
 from toolkit.manifest import GOLDEN, LEDGER, MANIFEST, note_verified, read_manifest
-from toolkit.parity import Reference, check_artifact
-from toolkit.parity.checks import first_failure
-from toolkit.parity.probes import default_probes
+from toolkit.parity import Reference, check_artifact, make_plan
 from toolkit.parity.reference import make_golden
 from toolkit.progress import Progress, silent
 from toolkit.records import (
@@ -131,15 +129,15 @@ def _make(
     progress: Progress,
 ) -> _Made:
     """Write every format into ``staging`` and find out which are good."""
-    reference, probes, made = Reference(checkpoint), default_probes(), _Made()
+    plan, made = make_plan(Reference(checkpoint)), _Made()
     for number, info in enumerate(infos):
         progress("export", number, len(infos), info.name)
         path = staging / artifact_name(info)
         reason = _export_one(info, checkpoint, path)
         if reason is None and verify:
-            record = check_artifact(Target(info, path), reference, probes, threads=threads)
+            record = check_artifact(Target(info, path), plan, threads=threads)
             made.checked.append(record.model_copy(update={"target": str(staging.parent / path.name)}))
-            failure = first_failure(record)
+            failure = record.failure
             if failure:
                 reason = f"does not match the checkpoint, not put in place: {failure.name}: {failure.detail}"
         if reason is None:

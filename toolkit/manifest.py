@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toolkit.errors import ReportError, UnverifiedArtifactError
-from toolkit.files import sha256_of
 from toolkit.formats import runtime_version
+from toolkit.formats.companions import artifact_digest
 from toolkit.records import Ledger, Manifest, ParityRecord, VerificationRecord, read_record, write_record
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ def note_verified(folder: Path, records: list[ParityRecord]) -> None:
     Raises:
         OutputError: If that cannot be written.
     """
+    records = [record for record in records if record.weights_sha256]  # not those against another artifact
     if not records:
         return
     entries = {_key(entry): entry for entry in _ledger(folder).verified}
@@ -51,7 +52,7 @@ def check_verified(target: "Target", weights_sha256: str, device: str, remedy: s
     Raises:
         UnverifiedArtifactError: If it has not, with the reason.
     """
-    digest, version = sha256_of(target.path), runtime_version(target.info)
+    digest, version = artifact_digest(target.info, target.path), runtime_version(target.info)
     same_bytes = [entry for entry in _ledger(target.path.parent).verified if entry.sha256 == digest]
     against = [entry for entry in same_bytes if entry.weights_sha256 == weights_sha256]
     current = [entry for entry in against if entry.runtime_version == version]
@@ -77,12 +78,13 @@ def _ledger(folder: Path) -> Ledger:
         return Ledger()
 
 
-def _key(record: ParityRecord | VerificationRecord) -> tuple[str, str, str]:
+def _key(record: ParityRecord | VerificationRecord) -> tuple[str, str | None, str]:
     """Return what a judgement is about: these bytes, against these weights, on this device."""
     return record.sha256, record.weights_sha256, record.device
 
 
 def _entry(record: ParityRecord) -> VerificationRecord:
+    assert record.weights_sha256 is not None  # note_verified has left the others out
     return VerificationRecord(
         sha256=record.sha256,
         weights_sha256=record.weights_sha256,

@@ -22,8 +22,10 @@ from toolkit.formats import (
     format_of,
     import_format,
 )
+from toolkit.formats.companions import artifact_files
+from toolkit.formats.reshaped import fit_session
 from toolkit.manifest import read_manifest
-from toolkit.records import SkipRecord
+from toolkit.records import Precision, SkipRecord
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,19 @@ def resolve_targets(names: list[str], folder: Path, device: str) -> tuple[list[T
     return found, skips
 
 
-def open_session(target: Target, device: str, threads: int | None = None) -> Session:
+def open_session(
+    target: Target, device: str, threads: int | None = None, precision: Precision | None = None
+) -> Session:
     """Open an artifact on exactly ``device``.
+
+    Args:
+        target: The artifact.
+        device: Where it must run.
+        threads: On the CPU; None leaves it to the runtime.
+        precision: The arithmetic that is expected; None for the format's own.
+
+    Returns:
+        A session that takes ``(N, 1, 28, 28)``, whatever shape the artifact itself wants.
 
     Raises:
         FormatError: If it does not open there, with the reason and the remedy.
@@ -76,10 +89,13 @@ def open_session(target: Target, device: str, threads: int | None = None) -> Ses
     check_device(target.info, device)
     if not target.path.is_file():
         raise ArtifactNotFoundError(target.path, "check the path")
+    artifact_files(target.info, target.path)
     session = import_format(target.info).load(target.path, device, threads)
-    if session.precision != target.info.precision:
-        raise PrecisionError(target.info.precision, session.precision, "export the artifact again in float32")
-    return session
+    wanted = precision or target.info.precision
+    if session.precision != wanted:
+        remedy = f"declare it with --precision {session.precision}, or export the artifact again in {wanted}"
+        raise PrecisionError(wanted, session.precision, remedy)
+    return fit_session(session)
 
 
 def _check_complete(folder: Path) -> None:

@@ -79,6 +79,9 @@ class FormatInfo:
         distributions: Packages whose version is the runtime's, by the names it is published under.
         precision: The arithmetic that a session must have.
         devices: Kinds of device on which the runtime can execute.
+        keeps_float32: What to do when the runtime computes in less than float32.
+        names: What input and output are called in the files that `Format.export` writes; None where a format
+            has no names.
         packages: Import names that must be there.
         module: The module of this package that implements it.
     """
@@ -91,8 +94,13 @@ class FormatInfo:
     devices: tuple[str, ...]
     packages: tuple[str, ...]
     module: str
+    keeps_float32: str
+    names: tuple[str | None, str | None]
 
 
+_LIBTORCH_ADVICE: Final = (
+    "set torch.set_float32_matmul_precision('highest'), and export without half or quantised weights"
+)
 FORMATS: Final[dict[str, FormatInfo]] = {
     info.name: info
     for info in (
@@ -105,6 +113,8 @@ FORMATS: Final[dict[str, FormatInfo]] = {
             devices=("cpu", "cuda", "mps"),
             packages=("torch",),
             module="torchscript",
+            keeps_float32=_LIBTORCH_ADVICE,
+            names=("images", None),
         ),
         FormatInfo(
             name="onnx",
@@ -115,6 +125,8 @@ FORMATS: Final[dict[str, FormatInfo]] = {
             devices=("cpu", "cuda"),
             packages=("onnx", "onnxscript", "onnxruntime"),
             module="onnx",
+            keeps_float32="set the provider option use_tf32 to 0, and convert without half or quantised weights",
+            names=("input", "logits"),
         ),
         FormatInfo(
             name="torch-export",
@@ -125,6 +137,8 @@ FORMATS: Final[dict[str, FormatInfo]] = {
             devices=("cpu", "cuda", "mps"),
             packages=("torch",),
             module="torch_export",
+            keeps_float32=_LIBTORCH_ADVICE,
+            names=("images", None),
         ),
     )
 }

@@ -43,11 +43,15 @@ class LibtorchSession:
         """
         self._function, self._device = function, device
         self.signature = signature
+        self._dtype = next(iter(dtypes), torch.float32)
         self.precision = effective_precision(dtypes, device)
 
     def to_device(self, images: NDArray[np.float32]) -> Tensor:
-        """Copy ``(N, 1, 28, 28)`` float32 to the device; on the CPU the memory is shared, nothing is copied."""
-        return torch.from_numpy(images).to(self._device)
+        """Copy ``(N, 1, 28, 28)`` float32 to the device, in the dtype of the weights.
+
+        On the CPU and in float32 the memory is shared, nothing is copied.
+        """
+        return torch.from_numpy(images).to(self._device, self._dtype)
 
     def run(self, batch: Tensor) -> Any:
         """Return the logits on the device, which may still be computing them."""
@@ -66,8 +70,9 @@ class LibtorchSession:
         """
         if not isinstance(logits, Tensor):
             raise TypeError(f"the artifact returns a {type(logits).__name__}, not one tensor")
-        host: NDArray[np.float32] = logits.detach().cpu().numpy()
-        return host
+        host = logits.detach().cpu()
+        array: NDArray[np.float32] = (host.float() if host.dtype == torch.bfloat16 else host).numpy()
+        return array  # NumPy has no bfloat16
 
 
 def effective_precision(dtypes: set[torch.dtype], device: str) -> Precision:
@@ -79,9 +84,10 @@ def effective_precision(dtypes: set[torch.dtype], device: str) -> Precision:
     Raises:
         PrecisionError: If the setting does not hold, or the weights have no single known dtype.
     """
-    dtype = dtypes.pop() if len(dtypes) == 1 else None
+    dtype = next(iter(dtypes)) if len(dtypes) == 1 else None
     if dtype not in _PRECISIONS:
-        raise PrecisionError("float32", "mixed or unknown dtypes", "export the model with float32 weights")
+        found = " and ".join(sorted(str(each).removeprefix("torch.") for each in dtypes)) or "no floating-point weights"
+        raise PrecisionError("float32", found, "export the model with float32 weights")
     if dtype != torch.float32 or device_type(device) == "mps":
         return _PRECISIONS[dtype]  # Metal has no setting that lowers float32
     backends: Any = torch.backends  # torch's annotations do not know mkldnn.matmul

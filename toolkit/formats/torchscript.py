@@ -86,8 +86,15 @@ def _signature(module: torch.jit.ScriptModule) -> Signature:
     schema = module._c._get_method("forward").schema
     return Signature(
         inputs=tuple(TensorSpec(name=each.name) for each in schema.arguments if each.name != "self"),
-        outputs=tuple(TensorSpec(name=each.name or None) for each in schema.returns),
+        outputs=tuple(spec for each in schema.returns for spec in _outputs(each.name, each.type)),
     )
+
+
+def _outputs(name: str, kind: Any) -> list[TensorSpec]:
+    """Return what a declared type holds: a tuple is as many outputs, a list or dict is no tensor."""
+    if kind.kind() == "TupleType":
+        return [spec for element in kind.elements() for spec in _outputs("", element)]
+    return [TensorSpec(name=name or None, dtype=None if kind.kind() == "TensorType" else str(kind))]
 
 
 def _reproducible(data: bytes) -> bytes:

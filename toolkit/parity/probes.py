@@ -1,38 +1,148 @@
 """Probes: the inputs on which an artifact is compared."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from toolkit.data import load_sample
+from toolkit.data import ImageSet, load_sample
+from toolkit.model import Mlp
 
-#: Seed of the random probes; it stands in their names.
+Float32Array = NDArray[np.float32]
+
+#: Seed of the random probes unless another is asked for; it stands in their names.
 SEED = 0
 _RANDOM_IMAGES = 1024
+_LARGE_IMAGES = 64
+_BATCH = 1000
+_SIDE = 28
+_PIXELS = _SIDE * _SIDE
+# Hidden units that get an image of their own; beyond that they are chosen evenly.
+_MOST_DRIVEN = 512
+_ASCENTS = 3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Probe:
-    """Inputs and how they are cut into batches.
+    """Images, and how they are cut into batches.
 
     Attributes:
         name: As in reports.
-        images: ``(N, 1, 28, 28)`` float32.
-        batch_sizes: Each is tried over the images; the sizes find a fixed batch or a special case.
+        images: ``(N, 1, 28, 28)`` float32, or pictures ``(N, 28, 28)`` uint8 that become floats batch by batch.
+        batch_size: Images per call.
+        labels: ``(N,)`` int64 where the images have labels.
     """
 
     name: str
-    images: NDArray[np.float32]
-    batch_sizes: tuple[int, ...]
+    images: NDArray[np.float32] | NDArray[np.uint8]
+    batch_size: int = _BATCH
+    labels: NDArray[np.int64] | None = field(default=None, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def batches(self) -> Iterator[Float32Array]:
+        """Yield ``(n, 1, 28, 28)`` float32, n at most ``batch_size``."""
+        for start in range(0, len(self), self.batch_size):
+            part = self.images[start : start + self.batch_size]
+            if part.dtype == np.uint8:
+                yield ImageSet(part.astype(np.uint8, copy=False), np.zeros(len(part), np.int64)).inputs()
+            else:
+                yield part.astype(np.float32, copy=False)
 
 
-def default_probes() -> tuple[Probe, ...]:
-    """Return the bundled sample, and random images inside and outside the range of pictures."""
-    random = np.random.default_rng(SEED)
-    shape = (_RANDOM_IMAGES, 1, 28, 28)
+def picture_probe(name: str, images: ImageSet) -> Probe:
+    """Return a probe of labelled pictures."""
+    return Probe(name, images.images, labels=images.labels)
+
+
+def sample_probe() -> Probe:
+    """Return the bundled sample: 1,000 test images."""
+    return picture_probe("sample images", load_sample())
+
+
+def random_probes(seed: int = SEED) -> tuple[Probe, ...]:
+    """Return random images inside and outside the range of pictures."""
+    random = np.random.default_rng(seed)
+    shape = (_RANDOM_IMAGES, 1, _SIDE, _SIDE)
+    large = random.choice(np.array([-1e4, 0, 1e4], np.float32), (_LARGE_IMAGES, *shape[1:]))
     return (
-        Probe("sample images", load_sample().inputs(), (1000, 64)),
-        Probe(f"uniform random (seed {SEED})", random.random(shape, np.float32), (1, 2, 7, 16, 1024)),
-        Probe(f"normal random (seed {SEED})", random.standard_normal(shape, np.float32), (3, 8, 64, 500)),
+        Probe(f"uniform random (seed {seed})", random.random(shape, np.float32)),
+        Probe(f"normal random (seed {seed})", random.standard_normal(shape, np.float32)),
+        Probe(f"±10,000 (seed {seed})", large),
     )
+
+
+def hostile_probe(seed: int = SEED) -> Probe:
+    """Return images that no camera takes and some code treats apart.
+
+    Zeros and ones; each pixel alone; checkerboards and stripes; denormal numbers, which some kernels flush;
+    values just outside [0, 1], which some graphs clip.
+    """
+    random = np.random.default_rng(seed)
+    rows, columns = np.indices((_SIDE, _SIDE))
+    patterns = [(rows + columns) % 2, (rows + columns + 1) % 2, rows % 2, columns % 2]
+    tiny = np.float32(np.finfo(np.float32).smallest_subnormal)
+    sample = load_sample().inputs()[:8, 0]
+    groups = [
+        np.zeros((1, _SIDE, _SIDE)),
+        np.ones((1, _SIDE, _SIDE)),
+        np.eye(_PIXELS).reshape(-1, _SIDE, _SIDE),
+        np.stack(patterns),
+        np.full((1, _SIDE, _SIDE), tiny),
+        random.integers(0, 1000, (4, _SIDE, _SIDE)) * np.float64(tiny),
+        sample * np.float32(1.02) - np.float32(0.01),
+        np.full((1, _SIDE, _SIDE), -1e-6),
+        np.full((1, _SIDE, _SIDE), 1 + 1e-6),
+    ]
+    return Probe("hostile images", np.concatenate(groups).astype(np.float32)[:, np.newaxis])
+
+
+def driving_probe(model: Mlp) -> Probe:
+    """Return images in [0, 1] that drive hidden units high: a fault in a unit that real images leave dead shows.
+
+    For a unit of the first hidden layer the image is 1 where its weight is positive; deeper units get a few
+    steps of sign-gradient ascent.
+    """
+    linear = [layer for layer in model.linear_relu_stack if isinstance(layer, torch.nn.Linear)][:-1]
+    places = [(depth, unit) for depth, layer in enumerate(linear) for unit in range(layer.out_features)]
+    if len(places) > _MOST_DRIVEN:
+        places = [places[i] for i in np.linspace(0, len(places) - 1, _MOST_DRIVEN).astype(int)]
+    if not places:
+        return Probe("hidden units driven", np.ones((1, 1, _SIDE, _SIDE), np.float32))
+    return Probe("hidden units driven", _ascend(linear, places).reshape(-1, 1, _SIDE, _SIDE))
+
+
+def _ascend(linear: Sequence[torch.nn.Linear], places: list[tuple[int, int]]) -> Float32Array:
+    """Return ``(len(places), 784)`` images in [0, 1] that raise the units ``(depth, unit)``."""
+    images = torch.full((len(places), _PIXELS), 0.5)
+    for _ in range(_ASCENTS):
+        images.requires_grad_()
+        values = images
+        raised = torch.zeros(())
+        for depth, layer in enumerate(linear):
+            values = torch.nn.functional.linear(values, layer.weight, layer.bias)
+            chosen = [(row, unit) for row, (at, unit) in enumerate(places) if at == depth]
+            if chosen:
+                rows, units = zip(*chosen, strict=True)
+                raised = raised + values[list(rows), list(units)].sum()
+            values = torch.nn.functional.relu(values)
+        (gradient,) = torch.autograd.grad(raised, images)
+        images = (gradient > 0).float()
+    result: Float32Array = images.numpy()
+    return result
+
+
+def default_probes(model: Mlp | None = None, seed: int = SEED, full: ImageSet | None = None) -> tuple[Probe, ...]:
+    """Return all probes beside the sample.
+
+    Args:
+        model: Whose hidden units are driven; None when the reference is an artifact.
+        seed: Of the random ones.
+        full: The test set, to be compared on as well.
+    """
+    driven = (driving_probe(model),) if model else ()
+    whole = (picture_probe("test set", full),) if full else ()
+    return (*whole, *random_probes(seed), hostile_probe(seed), *driven)

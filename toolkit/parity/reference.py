@@ -1,4 +1,7 @@
-"""The reference and its unit: float64 eager, and how far float32 eager is from it."""
+"""The reference: what an artifact must compute, and how far float32 itself is from it."""
+
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -6,47 +9,132 @@ from numpy.typing import NDArray
 
 from toolkit.checkpoint import Checkpoint
 from toolkit.data import load_sample
+from toolkit.formats import Session
 from toolkit.formats.libtorch import effective_precision
 from toolkit.golden import Golden
 from toolkit.model import Mlp
-from toolkit.parity.checks import LIMIT_IN_UNITS
+from toolkit.parity.probes import Probe
+from toolkit.parity.tolerance import LIMIT_IN_UNITS, rounding_unit
+from toolkit.records import CheckpointRecord
 
 Float32Array = NDArray[np.float32]
 Float64Array = NDArray[np.float64]
 
 _BATCH = 1000
 _GOLDEN_IMAGES = 16
-# Half an ulp: what it costs to store a number in float32, relative to its size.
-_ROUNDING = float(np.finfo(np.float32).eps) / 2
+
+
+class ReferenceModel(Protocol):
+    """Something to compare an artifact with: a checkpoint in float64, or another artifact."""
+
+    @property
+    def checkpoint(self) -> CheckpointRecord | None:
+        """The checkpoint, if that is what it is."""
+
+    @property
+    def model(self) -> Mlp | None:
+        """The float32 model on the CPU, if there is one: layers can then be compared as well."""
+
+    def logits(self, images: Float32Array) -> Float64Array:
+        """Return the logits ``(N, 10)`` float64 of images ``(N, 1, 28, 28)`` float32."""
+
+    def float32_errors(self, images: Float32Array, expected: Float64Array) -> Float64Array:
+        """Return ``(N, 10)`` float64: how far float32 itself is from ``expected``; not finite where it overflows."""
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What is expected on a probe.
+
+    Attributes:
+        logits: ``(N, 10)`` float64.
+        judged: ``(N,)``: whether float32 itself is finite there, so that an artifact can be judged.
+        unit: The unit of error on these images, in logit units.
+    """
+
+    logits: Float64Array
+    judged: NDArray[np.bool_]
+    unit: float
 
 
 class Reference:
-    """What the checkpoint computes, in float64 on the CPU."""
+    """What a checkpoint computes, in float64 on the CPU."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.checkpoint = checkpoint.record
-        self.weights_sha256 = checkpoint.record.weights_sha256
+        self.model = checkpoint.model()
         self._exact = checkpoint.model().double()
-        self._eager = checkpoint.model()
 
     def logits(self, images: Float32Array) -> Float64Array:
         """Return the logits ``(N, 10)`` float64 of images ``(N, 1, 28, 28)`` float32."""
         return _in_batches(self._exact, images, torch.float64)
 
-    def unit(self, images: Float32Array, expected: Float64Array) -> float:
-        """Return eager float32's own largest error on ``images``, in logit units: the unit of every comparison.
-
-        It is never less than the rounding of the largest logit to float32 (which eager can undercut by luck
-        on few images, or with weights of zero) and never zero.
-
-        Args:
-            images: ``(N, 1, 28, 28)`` float32.
-            expected: Their `logits`.
-        """
+    def float32_errors(self, images: Float32Array, expected: Float64Array) -> Float64Array:
+        """Return the errors ``(N, 10)`` float64 of eager float32; not finite where it overflows."""
         effective_precision({torch.float32}, "cpu")  # the unit must be that of float32 itself
-        error = np.abs(_in_batches(self._eager, images, torch.float32) - expected).max(initial=0.0)
-        rounding = _ROUNDING * float(np.abs(expected).max(initial=0.0))
-        return max(float(error), rounding, float(np.finfo(np.float32).tiny))
+        with np.errstate(invalid="ignore"):  # infinity less infinity, where both overflow
+            return np.abs(_in_batches(self.model, images, torch.float32) - expected)
+
+
+class ArtifactReference:
+    """What another artifact computes.
+
+    Its float64 is not known, so the unit is estimated by perturbation: how far its logits move when every pixel
+    moves by one unit in the last place, at random. That is one sample of Monte Carlo arithmetic
+    (Parker, "Monte Carlo Arithmetic", 1997), confined to the inputs.
+    """
+
+    checkpoint: CheckpointRecord | None = None
+    model: Mlp | None = None
+    _SAMPLES = 4
+
+    def __init__(self, session: Session, seed: int = 0) -> None:
+        self._session = session
+        self._seed = seed
+
+    def logits(self, images: Float32Array) -> Float64Array:
+        """Return the logits ``(N, 10)`` of images ``(N, 1, 28, 28)`` float32, as float64."""
+        parts = []
+        for start in range(0, len(images), _BATCH):
+            logits = self._session.run(self._session.to_device(images[start : start + _BATCH].copy()))
+            self._session.synchronize()
+            parts.append(np.asarray(self._session.to_host(logits)).astype(np.float64))
+        return np.concatenate(parts)
+
+    def float32_errors(self, images: Float32Array, expected: Float64Array) -> Float64Array:
+        """Return ``(N, 10)`` float64: the largest change over a few perturbations of the inputs in the last place."""
+        random = np.random.default_rng(self._seed)
+        worst = np.zeros_like(expected)
+        for _ in range(self._SAMPLES):
+            towards = np.where(random.random(images.shape) < 0.5, -np.inf, np.inf).astype(np.float32)
+            with np.errstate(invalid="ignore", under="ignore"):
+                moved = self.logits(np.nextafter(images, np.where(images == 0, images, towards)))
+                worst = np.maximum(worst, np.abs(moved - expected))
+        return worst
+
+
+class Expectations:
+    """The expectations of a reference on probes, each computed once and used for every artifact."""
+
+    def __init__(self, reference: ReferenceModel) -> None:
+        self.reference = reference
+        self._known: dict[int, tuple[Probe, Expectation]] = {}
+
+    def of(self, probe: Probe) -> Expectation:
+        """Return what is expected on ``probe``."""
+        if id(probe) not in self._known:  # the probe is kept, so its id is not used again
+            expected, errors = [], []
+            for images in probe.batches():
+                expected.append(self.reference.logits(images))
+                errors.append(self.reference.float32_errors(images, expected[-1]))
+            self._known[id(probe)] = probe, expectation(np.concatenate(expected), np.concatenate(errors))
+        return self._known[id(probe)][1]
+
+
+def expectation(expected: Float64Array, errors: Float64Array) -> Expectation:
+    """Put together what the reference says and how far float32 is from it."""
+    judged = np.all(np.isfinite(np.concatenate((errors, expected), axis=1)), axis=1)
+    return Expectation(expected, judged, rounding_unit(errors[judged], expected[judged]))
 
 
 def make_golden(reference: Reference) -> Golden:
@@ -54,7 +142,7 @@ def make_golden(reference: Reference) -> Golden:
     inputs = load_sample().inputs()
     expected = reference.logits(inputs)
     chosen = np.linspace(0, len(inputs) - 1, _GOLDEN_IMAGES).astype(int)
-    limit = LIMIT_IN_UNITS * reference.unit(inputs, expected)
+    limit = LIMIT_IN_UNITS * expectation(expected, reference.float32_errors(inputs, expected)).unit
     return Golden(inputs[chosen], expected[chosen], limit)
 
 

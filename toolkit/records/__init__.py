@@ -23,7 +23,14 @@ from toolkit.records.model import (
     TrainingSummary,
     TrainRecord,
 )
-from toolkit.records.parity import CheckRecord, ParityRecord
+from toolkit.records.parity import (
+    CheckName,
+    CheckRecord,
+    DivergenceRecord,
+    ParityRecord,
+    QualityRecord,
+    check_order,
+)
 from toolkit.records.report import (
     DataRecord,
     DeviceRecord,
@@ -39,12 +46,14 @@ __all__ = [
     "PIXELS",
     "ArtifactMetadata",
     "ArtifactRecord",
+    "CheckName",
     "CheckRecord",
     "CheckpointMetadata",
     "CheckpointRecord",
     "DataRecord",
     "Device",
     "DeviceRecord",
+    "DivergenceRecord",
     "DoctorRecord",
     "EpochRecord",
     "FailureRecord",
@@ -59,6 +68,7 @@ __all__ = [
     "ParityRecord",
     "Precision",
     "Preprocessing",
+    "QualityRecord",
     "Record",
     "Report",
     "Sha256",
@@ -68,6 +78,7 @@ __all__ = [
     "TrainRecord",
     "TrainingSummary",
     "VerificationRecord",
+    "check_order",
     "parse_record",
     "quantile",
     "read_record",

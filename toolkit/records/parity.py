@@ -1,27 +1,146 @@
-"""Records of parity."""
+"""Records of parity: checks, the quality of a lower precision, where an artifact diverges."""
 
-from pydantic import Field, PositiveInt, computed_field, model_validator
+import math
+from typing import Final, Literal
+
+from pydantic import Field, NonNegativeInt, PositiveInt, computed_field, model_validator
 
 from toolkit.records.base import Device, Precision, Record, Sha256
 
+#: Names of the checks, in the order in which a report shows them.
+CheckName = Literal[
+    "opens",
+    "integrity",
+    "signature",
+    "batch sizes",
+    "shape",
+    "dtype",
+    "finite",
+    "values",
+    "labels",
+    "accuracy",
+    "significance",
+    "agreement",
+    "contract",
+    "input kept",
+    "determinism",
+    "row independence",
+]
+# When several fail, the most specific one names the cause: a file that is not the exported one explains wrong values,
+# as do outputs that change from call to call or with the neighbours in the batch.
+_CAUSES: Final[tuple[CheckName, ...]] = (
+    "opens",
+    "integrity",
+    "signature",
+    "batch sizes",
+    "shape",
+    "dtype",
+    "finite",
+    "input kept",
+    "determinism",
+    "row independence",
+    "values",
+    "labels",
+    "accuracy",
+    "significance",
+    "agreement",
+    "contract",
+)
+# 97.5 % quantile of the normal distribution: intervals here cover 95 %.
+_Z95: Final = 1.959963984540054
+
 
 class CheckRecord(Record):
-    """One question put to an artifact, and the answer."""
+    """One question put to an artifact, and the answer. What is measured is stored; whether it passes follows."""
 
-    name: str = Field(description="What is checked: opens, integrity, signature, shape, …")
+    name: CheckName
     probe: str | None = Field(default=None, description="The inputs it was checked on; null for none.")
-    passed: bool
-    measured: float | None = Field(default=None, description="Null when not a number or not finite.")
-    limit: float | None = None
-    unit: str | None = None
-    facts: dict[str, float] = Field(default_factory=dict, description="Numbers behind ``measured``.")
+    measured: float | None = Field(description="Null when it could not be measured or is not finite: a failure.")
+    limit: float
+    bound: Literal["at most", "at least"] = "at most"
+    unit: str = Field(description="Of ``measured`` and ``limit``.")
+    facts: dict[str, float] = Field(default_factory=dict, description="More numbers behind the answer.")
     detail: str = Field(description="One sentence for people.")
 
+    @computed_field
+    @property
+    def passed(self) -> bool:
+        """Whether ``measured`` keeps the limit."""
+        if self.measured is None:
+            return False
+        return self.measured <= self.limit if self.bound == "at most" else self.measured >= self.limit
+
+
+class QualityRecord(Record):
+    """How well an artifact of lower precision classifies, beside the float64 reference on the same labelled images."""
+
+    source: Literal["sample", "test set", "given"] = Field(description="Which images.")
+    images: PositiveInt
+    reference_right: NonNegativeInt = Field(description="Images that the reference classifies as labelled.")
+    lost: NonNegativeInt = Field(description="Right in the reference, wrong in the artifact.")
+    gained: NonNegativeInt = Field(description="Wrong in the reference, right in the artifact.")
+    disagreements: NonNegativeInt = Field(description="Images whose top-1 label is not the reference's.")
+    mean_probability_change: float = Field(ge=0, description="Mean |d| of a class probability (softmax).")
+    max_probability_change: float = Field(ge=0, description="Largest |d| of a class probability (softmax).")
+    sqnr_db: float | None = Field(
+        description="Signal to quantisation noise of the logits, 10 log10(sum y^2 / sum d^2); null without noise."
+    )
+
     @model_validator(mode="after")
-    def _agrees_with_itself(self) -> "CheckRecord":
-        if self.measured is not None and self.limit is not None and self.passed != (self.measured <= self.limit):
-            raise ValueError(f"passed={self.passed} contradicts {self.measured} against {self.limit}")
+    def _adds_up(self) -> "QualityRecord":
+        wrong = self.images - self.reference_right
+        if self.lost > self.reference_right or self.gained > wrong or self.disagreements > self.images:
+            raise ValueError("more images lost, gained or changed than there are")
+        if self.lost + self.gained > self.disagreements:
+            raise ValueError("an image lost or gained is one on which the labels disagree")
         return self
+
+    @computed_field
+    @property
+    def reference_accuracy(self) -> float:
+        """Fraction of images that the reference classifies as labelled."""
+        return self.reference_right / self.images
+
+    @computed_field
+    @property
+    def accuracy(self) -> float:
+        """Fraction of images that the artifact classifies as labelled."""
+        return (self.reference_right - self.lost + self.gained) / self.images
+
+    @computed_field
+    @property
+    def drop_points(self) -> float:
+        """Accuracy lost, in percentage points; negative for a gain."""
+        return 100 * (self.lost - self.gained) / self.images
+
+    @computed_field
+    @property
+    def drop_interval_points(self) -> tuple[float, float]:
+        """95 % confidence interval of the drop in the population, in percentage points.
+
+        The adjusted Wald interval for paired proportions of Bonett and Price (2012), which keeps its coverage
+        when few images change.
+        """
+        lost, gained = (self.lost + 1) / (self.images + 2), (self.gained + 1) / (self.images + 2)
+        half = _Z95 * math.sqrt((lost + gained - (lost - gained) ** 2) / (self.images + 2))
+        return 100 * max(lost - gained - half, -1.0), 100 * min(lost - gained + half, 1.0)
+
+    @computed_field
+    @property
+    def agreement(self) -> float:
+        """Fraction of images whose top-1 label is the reference's."""
+        return 1 - self.disagreements / self.images
+
+
+class DivergenceRecord(Record):
+    """Where an artifact leaves the reference: the first layer whose output is outside the limit."""
+
+    layer: str | None = Field(description="Name of the reference's layer; null when it could not be found.")
+    node: str | None = Field(default=None, description="The artifact's own name of the place.")
+    error_ratio: float | None = Field(
+        default=None, description="Error there in units of eager float32's own; null when not finite or not comparable."
+    )
+    detail: str = Field(description="One sentence for people.")
 
 
 class ParityRecord(Record):
@@ -30,19 +149,31 @@ class ParityRecord(Record):
     target: str
     format: str
     device: Device
-    precision: Precision | None = Field(description="Null when the artifact did not open.")
+    declared: Precision = Field(default="float32", description="The precision by whose rule it was judged.")
+    precision: Precision | None = Field(description="What the runtime says it computes in; null when it did not open.")
     threads: PositiveInt | None = Field(description="Null: as many as the runtime takes by itself.")
-    sha256: Sha256
-    weights_sha256: Sha256 = Field(description="Of the checkpoint that is the reference.")
+    sha256: Sha256 = Field(description="Of the artifact; with external data, of the digests of all its files.")
+    weights_sha256: Sha256 | None = Field(description="Of the checkpoint that is the reference; null for an artifact.")
+    against: str | None = Field(default=None, description="The artifact that is the reference; null: the checkpoint.")
     runtime: str
     runtime_version: str
     checks: tuple[CheckRecord, ...] = Field(min_length=1)
+    quality: QualityRecord | None = Field(default=None, description="Of a row declared with lower precision.")
+    divergence: DivergenceRecord | None = Field(default=None, description="Looked for when values fail.")
+    reproduction: str | None = Field(default=None, description="Folder of the reproduction, when one was written.")
 
     @computed_field
     @property
     def passed(self) -> bool:
         """Whether every check passed."""
         return all(check.passed for check in self.checks)
+
+    @computed_field
+    @property
+    def cause(self) -> CheckName | None:
+        """The failed check that best explains the others; null when all passed."""
+        failed = {check.name for check in self.checks if not check.passed}
+        return next((name for name in _CAUSES if name in failed), None)
 
     @computed_field
     @property
@@ -59,3 +190,16 @@ class ParityRecord(Record):
         """Smallest fraction of equal top-1 labels over the probes; null if not measured."""
         fractions = [check.facts["agreement"] for check in self.checks if "agreement" in check.facts]
         return min(fractions, default=None)
+
+    @property
+    def failure(self) -> CheckRecord | None:
+        """The first failed check of the name that `cause` gives; None when all passed."""
+        return next((check for check in self.checks if not check.passed and check.name == self.cause), None)
+
+
+def check_order(name: CheckName) -> int:
+    """Return the place of a check in reports."""
+    return _ORDER.index(name)
+
+
+_ORDER: Final[tuple[CheckName, ...]] = CheckName.__args__  # type: ignore[attr-defined]  # a Literal has its values there

@@ -61,11 +61,12 @@ class DoctorRecord(Record):
 class Report(Record):
     """One command's result; the parts that the command does not have are empty.
 
-    Versions of the schema: 1, the first.
+    Versions of the schema: 1, the first; 2, every check has a measured value and a limit, and ``passed`` follows
+    from them; parity records name their cause, divergence and quality.
     """
 
     schema_name: Literal["fmnist-tk/report"] = "fmnist-tk/report"
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     tool_version: str
     command: str
     created_at: datetime

@@ -1,0 +1,101 @@
+"""Parity of one artifact: open it, ask every check, and say why and where it fails."""
+
+from toolkit.errors import CorruptArtifactError, FormatError, PrecisionError, ReportError, UnsafeArtifactError
+from toolkit.files import sha256_of
+from toolkit.formats import Session, import_format, runtime_version
+from toolkit.formats.companions import artifact_digest
+from toolkit.manifest import read_manifest
+from toolkit.parity.checks import check_contract, check_integrity, verdict
+from toolkit.parity.examine import Examination, examine
+from toolkit.parity.explain import explain
+from toolkit.parity.plan import Plan
+from toolkit.parity.quality import judge_quality, measure_quality
+from toolkit.parity.signature import check_signature
+from toolkit.records import (
+    ArtifactMetadata,
+    ArtifactRecord,
+    CheckRecord,
+    ParityRecord,
+    QualityRecord,
+    check_order,
+    parse_record,
+)
+from toolkit.sessions import Target, open_session
+
+
+def check_artifact(target: Target, plan: Plan, *, device: str = "cpu", threads: int | None = None) -> ParityRecord:
+    """Put all checks to one artifact.
+
+    Args:
+        target: The artifact.
+        plan: What it must compute, and on what it is compared.
+        device: Where it is opened.
+        threads: For the session; None leaves it to the runtime.
+
+    Raises:
+        FormatError: If it cannot be tried at all: no such device for its runtime, a package missing.
+    """
+    sha256, session, opens = _open(target, plan, device, threads)
+    listed, inside, unreadable = _described(target, opened=session is not None)
+    reference = plan.reference.checkpoint
+    checks = [opens, unreadable or check_integrity(sha256, reference, listed, inside)]
+    quality: QualityRecord | None = None
+    examination: Examination | None = None
+    if session:
+        names = target.info.names if inside else (None, None)
+        checks.append(check_signature(session.signature, plan.declared, names))
+        checks.append(check_contract(reference, inside))
+        examination = examine(
+            session, plan.expectations, plan.sample, plan.probes, seed=plan.seed, declared=plan.declared
+        )
+        checks += examination.checks
+        if plan.declared != "float32" and _finite(examination):
+            quality = measure_quality(examination.calls, plan.reference, plan.labelled, plan.source)
+            checks += judge_quality(quality, plan.gates)
+    record = ParityRecord(
+        target=str(target.path),
+        format=target.info.name,
+        device=device,
+        declared=plan.declared,
+        precision=session.precision if session else None,
+        threads=threads,
+        sha256=sha256,
+        weights_sha256=reference.weights_sha256 if reference else None,
+        against=plan.against,
+        runtime=target.info.runtime,
+        runtime_version=runtime_version(target.info),
+        checks=tuple(sorted(checks, key=lambda check: check_order(check.name))),
+        quality=quality,
+    )
+    return explain(record, target, plan, examination) if examination else record
+
+
+def _open(target: Target, plan: Plan, device: str, threads: int | None) -> tuple[str, Session | None, CheckRecord]:
+    """Open an artifact; return the digest of what was opened, the session or None, and the check."""
+    sha256 = sha256_of(target.path)  # before it is opened, not of what may replace it meanwhile
+    try:
+        sha256 = artifact_digest(target.info, target.path)
+        session = open_session(target, device, threads, plan.declared)
+    except (CorruptArtifactError, PrecisionError, UnsafeArtifactError) as error:
+        return sha256, None, verdict("opens", [str(error)], "")
+    return sha256, session, verdict("opens", [], f"with {target.info.runtime} on {device}, {session.precision}")
+
+
+def _described(
+    target: Target, *, opened: bool
+) -> tuple[ArtifactRecord | None, ArtifactMetadata | None, CheckRecord | None]:
+    """Return what the manifest beside an artifact says of it and what stands inside it, or why that cannot be read."""
+    try:
+        manifest = read_manifest(target.path.parent)
+        artifacts = manifest.artifacts if manifest else ()
+        listed = next((each for each in artifacts if each.file == target.path.name), None)
+        text = import_format(target.info).read_metadata(target.path) if opened else None
+        return listed, parse_record(text, ArtifactMetadata, target.path) if text else None, None
+    except (FormatError, ReportError) as error:
+        return None, None, verdict("integrity", [str(error)], "")
+
+
+def _finite(examination: Examination) -> bool:
+    """Say whether the logits can be classified at all."""
+    needed = {"batch sizes", "shape", "dtype", "finite"}
+    return all(check.passed for check in examination.checks if check.name in needed)

@@ -1,0 +1,114 @@
+"""Behaviour: the same image gives the same logits, whenever it comes and whatever comes with it."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.parity.checks import Yardstick, check_same, verdict
+from toolkit.records import CheckRecord
+
+Float32Array = NDArray[np.float32]
+Infer = Callable[[Float32Array], NDArray[Any]]
+
+#: Around the sizes at which kernels and exporters treat a batch apart: 1, the first vectorised ones, large.
+BATCH_SIZES = (1, 2, 3, 7, 8, 16, 64, 1000)
+_ANCHOR_IMAGES = 64
+_POISONED_IMAGES, _POISONED_ROW = 8, 3
+_NEIGHBOURED_IMAGES = 32
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The answer to a check, and when it failed, the batch ``(N, 1, 28, 28)`` float32 that shows it."""
+
+    check: CheckRecord
+    case: Float32Array | None = None
+
+
+def run_alone(infer: Infer, images: Float32Array) -> NDArray[Any]:
+    """Return the logits ``(N, 10)`` of every image in a batch of its own."""
+    return np.concatenate([infer(images[i : i + 1]) for i in range(len(images))])
+
+
+def independence(infer: Infer, images: Float32Array, alone: NDArray[Any], by: Yardstick, *, hostile: bool) -> Finding:
+    """Check that row i of a batch is what row i is alone, at every batch size and whatever its neighbours.
+
+    Args:
+        infer: The artifact.
+        images: ``(N, 1, 28, 28)`` float32.
+        alone: Their logits, each in a batch of its own.
+        by: How much of a difference other kernels explain.
+        hostile: Whether to try neighbours of ±10,000, too; they shift the scales of dynamic quantisation.
+    """
+    worst, where, case = 0.0, "", None
+    for batch, rows, order in _company(images, hostile=hostile):
+        difference = np.abs(infer(batch)[rows].astype(np.float64) - alone[order])
+        largest = float(difference.max(initial=0.0))
+        if not largest <= worst:  # so that NaN counts as well
+            row = int(np.nan_to_num(difference, nan=np.inf).max(1).argmax())
+            worst, where = largest, f": row {rows[row]} of a batch of {len(batch)}"
+            if not largest <= by.limit * by.unit:
+                case = batch
+                break
+    question = f"an image in a batch against the same image alone{where}"
+    return Finding(check_same("row independence", "sample images", worst, by, question), case)
+
+
+def determinism(infer: Infer, images: Float32Array, first: NDArray[Any], by: Yardstick) -> Finding:
+    """Check that the same batch gives the same logits again, after itself and after batches of other sizes.
+
+    Args:
+        infer: The artifact.
+        images: ``(N, 1, 28, 28)`` float32, N at least 128.
+        first: What the artifact gave for the first 64 when it was new.
+        by: How much of a difference is none.
+    """
+    anchor, other = images[:_ANCHOR_IMAGES], images[_ANCHOR_IMAGES : 2 * _ANCHOR_IMAGES]
+    worst = 0.0
+    for between in ([], [other], [other[:1]], [other[:7], images], [other[:3], other, other[:16]]):
+        for batch in between:
+            infer(batch)
+        largest = float(np.abs(infer(anchor).astype(np.float64) - first).max(initial=0.0))
+        worst = largest if not largest <= worst else worst
+    finding = check_same("determinism", "sample images", worst, by, "the same batch, called again after other batches,")
+    return Finding(finding, None if finding.passed else anchor)
+
+
+def poison(infer: Infer, images: Float32Array, alone: NDArray[Any], by: Yardstick) -> Finding:
+    """Check that NaN and infinity in one row of a batch leave the other rows as they are.
+
+    What the poisoned row itself gives is the runtime's own affair: some ReLUs keep NaN, some make it zero.
+    """
+    others = np.arange(_POISONED_IMAGES) != _POISONED_ROW
+    problems, case = [], None
+    for value in (np.nan, np.inf, -np.inf):
+        batch = images[:_POISONED_IMAGES].copy()
+        batch[_POISONED_ROW, 0, 10:18, 10:18] = value
+        difference = np.abs(infer(batch)[others].astype(np.float64) - alone[:_POISONED_IMAGES][others])
+        if not float(difference.max()) <= by.limit * by.unit:
+            problems.append(f"{value:g} in row {_POISONED_ROW} of a batch changes other rows")
+            case = batch
+    return Finding(verdict("finite", problems, "they stay in their own row", "NaN and infinities in one row"), case)
+
+
+def _company(
+    images: Float32Array, *, hostile: bool
+) -> Iterator[tuple[Float32Array, NDArray[np.int64], NDArray[np.int64]]]:
+    """Yield batches, the rows of each to look at, and which images these rows are."""
+    everything = np.arange(len(images))
+    for size in BATCH_SIZES[1:]:
+        start = 0 if size > len(images) // 2 else (size * 11) % (len(images) - size)
+        chosen = everything[start : start + size]
+        yield images[chosen], np.arange(len(chosen)), chosen
+    yield np.ascontiguousarray(images[::-1]), everything, everything[::-1]
+    if hostile:
+        chosen = everything[:_NEIGHBOURED_IMAGES]
+        random = np.random.default_rng(0)
+        for neighbour in (0.0, 1.0, 1e4, -1e4):
+            batch = np.full((2 * len(chosen), *images.shape[1:]), neighbour, np.float32)
+            batch[::2] = images[chosen]
+            batch[1::2] *= random.random(batch[1::2].shape, np.float32)
+            yield batch, 2 * chosen, chosen

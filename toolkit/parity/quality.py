@@ -1,0 +1,136 @@
+"""Judging lower precision: not by rounding, but by what it does to the classification."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.parity.probes import Probe
+from toolkit.parity.reference import ReferenceModel
+from toolkit.records import CheckRecord, QualityRecord
+
+#: Checks that `judge_quality` makes; they can be made again from a saved record.
+QUALITY_CHECKS = ("accuracy", "significance", "agreement")
+
+
+@dataclass(frozen=True)
+class Gates:
+    """What a row declared with lower precision must keep.
+
+    Attributes:
+        max_drop_points: Largest drop of accuracy, in percentage points.
+        min_agreement: Smallest fraction of equal top-1 labels with the reference.
+        significance: An accuracy that is worse with a p-value below this fails even within ``max_drop_points``;
+            0 turns that off.
+    """
+
+    max_drop_points: float = 0.5
+    min_agreement: float = 0.98
+    significance: float = 0.05
+
+
+def measure_quality(
+    infer: Callable[[NDArray[np.float32]], NDArray[Any]],
+    reference: ReferenceModel,
+    labelled: Probe,
+    source: Literal["sample", "test set", "given"],
+) -> QualityRecord:
+    """Compare the classification of an artifact with the reference's on labelled images, batch by batch.
+
+    Args:
+        infer: The artifact; its logits are finite.
+        reference: What it is compared with.
+        labelled: Images with labels.
+        source: Which images these are.
+
+    Raises:
+        ValueError: If the images have no labels.
+    """
+    if labelled.labels is None:
+        raise ValueError(f"the probe {labelled.name} has no labels")
+    right, lost, gained, disagreements, start = 0, 0, 0, 0, 0
+    signal, noise, change, largest = 0.0, 0.0, 0.0, 0.0
+    for images in labelled.batches():
+        labels = labelled.labels[start : start + len(images)]
+        start += len(images)
+        expected, actual = reference.logits(images), infer(images).astype(np.float64)
+        want, top = expected.argmax(1), actual.argmax(1)
+        right += int((want == labels).sum())
+        lost += int(((want == labels) & (top != labels)).sum())
+        gained += int(((want != labels) & (top == labels)).sum())
+        disagreements += int((want != top).sum())
+        signal += float((expected**2).sum())
+        noise += float(((actual - expected) ** 2).sum())
+        changes = np.abs(softmax(actual) - softmax(expected))
+        change += float(changes.sum())
+        largest = max(largest, float(changes.max(initial=0.0)))
+    return QualityRecord(
+        source=source,
+        images=start,
+        reference_right=right,
+        lost=lost,
+        gained=gained,
+        disagreements=disagreements,
+        mean_probability_change=change / (start * expected.shape[1]),
+        max_probability_change=largest,
+        sqnr_db=10 * float(np.log10(signal / noise)) if noise and signal else None,
+    )
+
+
+def judge_quality(quality: QualityRecord, gates: Gates) -> tuple[CheckRecord, ...]:
+    """Return the checks of a row declared with lower precision; a pure function of what was measured."""
+    low, high = quality.drop_interval_points
+    where = f"{quality.images:,} images ({quality.source})"
+    p_value = mcnemar(quality.lost, quality.gained)
+    return (
+        CheckRecord(
+            name="accuracy",
+            probe=where,
+            measured=quality.drop_points,
+            limit=gates.max_drop_points,
+            unit="percentage points of accuracy lost",
+            detail=f"accuracy {quality.accuracy:.2%}, the reference's {quality.reference_accuracy:.2%}: a drop of "
+            f"{quality.drop_points:.2f} points, 95 % interval {low:.2f} to {high:.2f}",
+        ),
+        CheckRecord(
+            name="significance",
+            probe=where,
+            measured=p_value,
+            limit=gates.significance,
+            bound="at least",
+            unit="p-value (exact McNemar, one-sided)",
+            detail=f"{quality.lost} images lost, {quality.gained} gained: with no real difference so many or more "
+            f"lost would come with probability {p_value:.3g}",
+        ),
+        CheckRecord(
+            name="agreement",
+            probe=where,
+            measured=quality.agreement,
+            limit=gates.min_agreement,
+            bound="at least",
+            unit="of top-1 labels equal the reference's",
+            detail=f"{quality.images - quality.disagreements:,} of {quality.images:,} labels agree; probabilities "
+            f"change by {quality.mean_probability_change:.2g} on average, {quality.max_probability_change:.2g} at most"
+            + ("" if quality.sqnr_db is None else f"; SQNR {quality.sqnr_db:.1f} dB"),
+        ),
+    )
+
+
+def mcnemar(lost: int, gained: int) -> float:
+    """Return the one-sided p-value of the exact test of McNemar (1947): are images rather lost than gained?
+
+    Among the images that only one of the two gets right, each is equally likely the other's when nothing
+    differs, so ``lost`` is binomial with 1/2.
+    """
+    from scipy.stats import binomtest  # half a second to import, needed only here
+
+    return float(binomtest(lost, lost + gained, 0.5, alternative="greater").pvalue) if lost + gained else 1.0
+
+
+def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the class probabilities ``(N, 10)`` of logits ``(N, 10)``."""
+    powers = np.exp(logits - logits.max(1, keepdims=True))
+    probabilities: NDArray[np.float64] = powers / powers.sum(1, keepdims=True)
+    return probabilities
