@@ -1,5 +1,6 @@
 """Checkpoints: every form in which people have the weights of this model, and our own."""
 
+import copy
 import hashlib
 import json
 from dataclasses import dataclass
@@ -9,10 +10,11 @@ from typing import Literal
 
 import safetensors
 import safetensors.torch
+import torch
 from pydantic import ValidationError
-from torch import Tensor
+from torch import Tensor, nn
 
-from toolkit.errors import CheckpointError, ReportError
+from toolkit.errors import CheckpointError, ReportError, first_line
 from toolkit.files import write_bytes
 from toolkit.model import Mlp, build_model
 from toolkit.pickles import find_weights, read_torch_file
@@ -30,6 +32,7 @@ from toolkit.weights import checked_weights, weights_sha256
 BUNDLED = "bundled"
 _METADATA_KEY, _DIGEST_KEY = "fmnist_tk", "fmnist_tk_sha256"
 _LONGEST_HEADER_BYTES = 100_000_000  # safetensors' own limit
+_TRIAL_IMAGES, _IMAGE_SHAPE = 16, (1, 28, 28)
 _PICKLE_PROTOCOLS = (b"\2", b"\3", b"\4", b"\5")
 
 
@@ -60,6 +63,36 @@ def load_checkpoint(path: Path | None = None) -> Checkpoint:
         with as_file(files("toolkit.assets") / "fashion-mlp.safetensors") as bundled:
             return _read(bundled, BUNDLED)
     return _read(path, str(path))
+
+
+def checkpoint_of(module: nn.Module) -> Checkpoint:
+    """Return the checkpoint of a module in memory, if it is of this model's family.
+
+    Its weights tell its shape; that it really is flatten, linear layers and ReLUs is tried on a few inputs.
+
+    Raises:
+        CheckpointError: If the module's weights or its function are not those of this family.
+    """
+    path = Path(type(module).__name__)
+    found: dict[str, object] = dict(copy.deepcopy(module).float().cpu().state_dict())
+    config, state = checked_weights(found, path, None)
+    for final_relu in (False, True):
+        config = config.model_copy(update={"final_relu": final_relu})
+        if _same_function(module, build_model(config, state)):
+            return _checkpoint(str(path), "module", config, state, None)
+    raise CheckpointError(path, "computes something else than flatten, linear layers and ReLUs")
+
+
+def _same_function(module: nn.Module, model: Mlp) -> bool:
+    """Say whether two modules agree on random images, as far as float32 can tell."""
+    images = torch.randn(_TRIAL_IMAGES, *_IMAGE_SHAPE, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    with torch.inference_mode():
+        try:
+            actual = copy.deepcopy(module).double().cpu().eval()(images)
+        except Exception as error:
+            raise CheckpointError(Path(type(module).__name__), f"does not run: {first_line(error)}") from error
+        expected = copy.deepcopy(model).double()(images)
+    return isinstance(actual, Tensor) and actual.shape == expected.shape and torch.allclose(actual, expected, rtol=1e-9)
 
 
 def save_checkpoint(
@@ -158,7 +191,7 @@ def _config_beside(path: Path) -> ModelConfig | None:
 
 def _checkpoint(
     name: str,
-    form: Literal["bundled", "safetensors", "state-dict", "pickled-module", "training-state"],
+    form: Literal["bundled", "safetensors", "state-dict", "pickled-module", "training-state", "module"],
     config: ModelConfig,
     state: dict[str, Tensor],
     metadata: CheckpointMetadata | None,

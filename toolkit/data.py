@@ -79,11 +79,29 @@ def load_data(folder: Path | None = None, *, workers: int = 2, download: bool = 
     """
     paths = _find(folder) or (_fetch() if download and folder is None else None)
     if paths is None:
-        where = f"not in {folder}" if folder else "not in any of the usual places"
-        raise DataNotFoundError(where, URL)
+        raise _nowhere(folder)
     with ThreadPoolExecutor(max_workers=workers) as pool:
         unpacked = dict(zip(paths, pool.map(_verified, paths.values(), paths.keys()), strict=True))
     return _image_set(unpacked, "train"), _image_set(unpacked, "t10k")
+
+
+def load_test_set(folder: Path | None = None) -> ImageSet:
+    """Return the 10,000 test images from this machine; nothing is downloaded, and the training images are not read.
+
+    Args:
+        folder: As in `load_data`.
+
+    Raises:
+        DataError, DataNotFoundError, UsageError: As `load_data`.
+    """
+    paths = _find(folder)
+    if paths is None:
+        raise _nowhere(folder)
+    return _image_set({name: _verified(path, name) for name, path in paths.items() if name.startswith("t10k")}, "t10k")
+
+
+def _nowhere(folder: Path | None) -> DataNotFoundError:
+    return DataNotFoundError(f"not in {folder}" if folder else "not in any of the usual places", URL)
 
 
 def places() -> list[Path]:

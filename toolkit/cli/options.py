@@ -1,12 +1,15 @@
 """Options that mean the same in every command."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from toolkit.errors import UsageError
 from toolkit.files import check_writable
+
+if TYPE_CHECKING:
+    from toolkit.records import Precision
 
 _RESULT = "Result"
 
@@ -140,6 +143,23 @@ def _debug(*, on: bool) -> bool:
 def debugging() -> bool:
     """Say whether the command was called with ``--debug``."""
     return _state["debug"]
+
+
+def parse_precision(text: str) -> "Precision":
+    """Return the precision called ``text``.
+
+    Raises:
+        UsageError: If there is none of that name.
+    """
+    from typing import get_args
+
+    from toolkit.records import Precision
+
+    for known in get_args(Precision):
+        if text == known:
+            precision: Precision = known
+            return precision
+    raise UsageError(f"--precision {text}: no such precision; choose one of {', '.join(get_args(Precision))}")
 
 
 def parse_batch_sizes(text: str) -> tuple[int, ...]:

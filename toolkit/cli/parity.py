@@ -1,28 +1,142 @@
 """``fmnist-tk parity``."""
 
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
 from toolkit.cli.console import finish, showing_progress
 from toolkit.cli.options import (
     DEFAULT_FOLDER,
     CheckpointOption,
+    DataOption,
     DebugOption,
     DeviceOption,
     FolderOption,
     JsonOption,
+    JunitOption,
+    MarkdownOption,
     OutputOption,
     QuietOption,
     TargetsArgument,
     ThreadsOption,
+    parse_precision,
 )
+from toolkit.errors import DataNotFoundError, UsageError
+
+if TYPE_CHECKING:
+    from toolkit.checkpoint import Checkpoint
+    from toolkit.data import ImageSet
+    from toolkit.parity.quality import Gates
+    from toolkit.records import Report
+    from toolkit.sessions import Target
 
 __all__ = ["parity"]
+
+_RULE, _INPUTS, _RESULT = "Rule", "Inputs", "Result"
 
 
 def parity(
     targets: TargetsArgument = None,
     checkpoint: CheckpointOption = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            "--against",
+            metavar="FILE",
+            help="Compare with another artifact, not a checkpoint.",
+            show_default=False,
+        ),
+    ] = None,
     folder: FolderOption = DEFAULT_FOLDER,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
+    precision: Annotated[
+        str,
+        typer.Option(
+            "--precision",
+            metavar="NAME",
+            help="What the targets are declared to compute in: float32 (judged by rounding error), tf32, bfloat16, "
+            "float16 or int8 (judged by accuracy). Default: float32.",
+            show_default=False,
+            rich_help_panel=_RULE,
+        ),
+    ] = "float32",
+    max_drop: Annotated[
+        float,
+        typer.Option(
+            "--max-drop",
+            min=0,
+            max=100,
+            metavar="POINTS",
+            help="Lower precision: largest drop of accuracy, in percentage points. Default: 0.5.",
+            show_default=False,
+            rich_help_panel=_RULE,
+        ),
+    ] = 0.5,
+    min_agreement: Annotated[
+        float,
+        typer.Option(
+            "--min-agreement",
+            min=0,
+            max=1,
+            metavar="FRACTION",
+            help="Lower precision: smallest fraction of labels equal to the reference's. Default: 0.98.",
+            show_default=False,
+            rich_help_panel=_RULE,
+        ),
+    ] = 0.98,
+    significance: Annotated[
+        float,
+        typer.Option(
+            "--significance",
+            min=0,
+            max=1,
+            metavar="P",
+            help="Lower precision: accuracy that is worse with a p-value below P fails even within --max-drop; "
+            "0 turns it off. Default: 0.05.",
+            show_default=False,
+            rich_help_panel=_RULE,
+        ),
+    ] = 0.05,
+    full: Annotated[
+        bool,
+        typer.Option("--full", help="Compare on all 10,000 test images as well.", rich_help_panel=_INPUTS),
+    ] = False,
+    data: DataOption = None,
+    seed: Annotated[
+        int,
+        typer.Option(
+            "--seed",
+            min=0,
+            max=2**31,
+            metavar="N",
+            help="Of the random inputs and of the search. Default: 0.",
+            show_default=False,
+            rich_help_panel=_INPUTS,
+        ),
+    ] = 0,
+    repro: Annotated[
+        Path | None,
+        typer.Option(
+            "--repro",
+            metavar="DIR",
+            help="For what fails, write a folder with a small input and a script that shows it.",
+            rich_help_panel=_RESULT,
+        ),
+    ] = None,
+    rejudge: Annotated[
+        Path | None,
+        typer.Option(
+            "--rejudge",
+            metavar="FILE",
+            help="Run nothing; judge the measurements of a saved report again, by the options given here.",
+            show_default=False,
+            rich_help_panel=_RULE,
+        ),
+    ] = None,
+    junit: JunitOption = None,
+    markdown: MarkdownOption = None,
     as_json: JsonOption = False,
     output: OutputOption = None,
     quiet: QuietOption = False,
@@ -31,19 +145,87 @@ def parity(
     """Check that artifacts still compute the checkpoint's function; exit 1 when one does not.
 
     Examples:
-        fmnist-tk parity
+        fmnist-tk parity --junit parity.xml
 
-        fmnist-tk parity onnx exported/model.pt2 --checkpoint model.pth --json
+        fmnist-tk parity onnx exported/model.pt2 --checkpoint model.pth --repro broken
+
+        fmnist-tk parity model.int8.onnx --precision int8 --max-drop 0.2
+    """
+    from toolkit.parity.quality import Gates
+
+    gates = Gates(max_drop, min_agreement, significance)
+    if rejudge:
+        report = _rejudged(rejudge, targets, gates)
+    else:
+        from toolkit.devices import resolve_device
+        from toolkit.parity import check_parity
+        from toolkit.sessions import resolve_targets
+
+        device = resolve_device(device)
+        declared = parse_precision(precision)
+        found, skips = resolve_targets(targets or [], folder, device)
+        reference = _reference(checkpoint, against)
+        with showing_progress(quiet=quiet) as progress:
+            report = check_parity(
+                found,
+                reference,
+                device=device,
+                threads=threads,
+                precision=declared,
+                gates=gates,
+                full=_test_set(data, wanted=full, useful=declared != "float32"),
+                seed=seed,
+                reproduce=repro,
+                skips=skips,
+                progress=progress,
+            )
+    finish(report, as_json=as_json, output=output, quiet=quiet, junit=junit, markdown=markdown)
+
+
+def _reference(checkpoint: Path | None, against: Path | None) -> "Checkpoint | Target":
+    """Return what the targets must compute.
+
+    Raises:
+        ToolkitError: If it cannot be read, or both are given.
     """
     from toolkit.checkpoint import load_checkpoint
-    from toolkit.devices import resolve_device
-    from toolkit.parity import check_parity
     from toolkit.sessions import resolve_targets
 
-    device = resolve_device(device)
-    found, skips = resolve_targets(targets or [], folder, device)
-    with showing_progress(quiet=quiet) as progress:
-        report = check_parity(
-            found, load_checkpoint(checkpoint), device=device, threads=threads, skips=skips, progress=progress
+    if against is None:
+        return load_checkpoint(checkpoint)
+    if checkpoint:
+        raise UsageError("--checkpoint and --against are two references; pass one of them")
+    (target,), _ = resolve_targets([str(against)], DEFAULT_FOLDER, "cpu")
+    return target
+
+
+def _test_set(folder: Path | None, *, wanted: bool, useful: bool) -> "ImageSet | None":
+    """Return the test set: when it is asked for it must be there; where it is only useful it is taken if it is.
+
+    Raises:
+        DataError: If it is asked for and not there, or is there and broken.
+    """
+    from toolkit.data import load_test_set
+
+    if wanted or folder:
+        return load_test_set(folder)
+    if not useful:
+        return None
+    try:
+        return load_test_set()
+    except DataNotFoundError:
+        return None
+
+
+def _rejudged(path: Path, targets: list[str] | None, gates: "Gates") -> "Report":
+    from toolkit.parity.rejudge import rejudge
+    from toolkit.records import Report, read_record
+
+    if targets:
+        raise UsageError("--rejudge takes its targets from the report; pass no others")
+    report = read_record(path, Report)
+    if not report.parity:
+        raise UsageError(
+            f"--rejudge {path}: the report of fmnist-tk {report.command} has no parity in it; pass another"
         )
-    finish(report, as_json=as_json, output=output, quiet=quiet)
+    return rejudge(report, gates)

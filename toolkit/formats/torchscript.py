@@ -85,7 +85,7 @@ def _signature(module: torch.jit.ScriptModule) -> Signature:
     """Read names and types off the compiled function; TorchScript records no dtypes and no shapes."""
     schema = module._c._get_method("forward").schema
     return Signature(
-        inputs=tuple(TensorSpec(name=each.name) for each in schema.arguments if each.name != "self"),
+        inputs=tuple(TensorSpec(name=each.name) for each in schema.arguments[1:]),  # the first is the module itself
         outputs=tuple(spec for each in schema.returns for spec in _outputs(each.name, each.type)),
     )
 

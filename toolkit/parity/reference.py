@@ -1,11 +1,13 @@
 """The reference: what an artifact must compute, and how far float32 itself is from it."""
 
+import copy
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from toolkit.checkpoint import Checkpoint
 from toolkit.data import load_sample
@@ -71,9 +73,26 @@ class Reference:
 
     def float32_errors(self, images: Float32Array, expected: Float64Array) -> Float64Array:
         """Return the errors ``(N, 10)`` float64 of eager float32; not finite where it overflows."""
-        effective_precision({torch.float32}, "cpu")  # the unit must be that of float32 itself
-        with np.errstate(invalid="ignore"):  # infinity less infinity, where both overflow
-            return np.abs(_in_batches(self.model, images, torch.float32) - expected)
+        return _eager_errors(self.model, images, expected)
+
+
+class ModuleReference:
+    """What any module computes that maps images to logits, in float64 on the CPU."""
+
+    checkpoint: CheckpointRecord | None = None
+    model: Mlp | None = None
+
+    def __init__(self, module: nn.Module) -> None:
+        self._eager = copy.deepcopy(module).float().cpu().eval()
+        self._exact = copy.deepcopy(module).double().cpu().eval()
+
+    def logits(self, images: Float32Array) -> Float64Array:
+        """Return the logits ``(N, 10)`` float64 of images ``(N, 1, 28, 28)`` float32."""
+        return _in_batches(self._exact, images, torch.float64)
+
+    def float32_errors(self, images: Float32Array, expected: Float64Array) -> Float64Array:
+        """Return the errors ``(N, 10)`` float64 of eager float32; not finite where it overflows."""
+        return _eager_errors(self._eager, images, expected)
 
 
 class ArtifactReference:
@@ -146,7 +165,14 @@ def make_golden(reference: Reference) -> Golden:
     return Golden(inputs[chosen], expected[chosen], limit)
 
 
-def _in_batches(model: Mlp, images: Float32Array, dtype: torch.dtype) -> Float64Array:
+def _eager_errors(model: nn.Module, images: Float32Array, expected: Float64Array) -> Float64Array:
+    effective_precision({torch.float32}, "cpu")  # the unit must be that of float32 itself
+    with np.errstate(invalid="ignore"):  # infinity less infinity, where both overflow
+        errors: Float64Array = np.abs(_in_batches(model, images, torch.float32) - expected)
+    return errors
+
+
+def _in_batches(model: nn.Module, images: Float32Array, dtype: torch.dtype) -> Float64Array:
     with torch.inference_mode():
         parts = [
             model(torch.from_numpy(images[start : start + _BATCH]).to(dtype)).double().numpy()

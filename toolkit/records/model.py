@@ -94,7 +94,7 @@ class CheckpointRecord(Record):
     """The checkpoint of a command: where it was read and what was found."""
 
     path: str
-    form: Literal["bundled", "safetensors", "state-dict", "pickled-module", "training-state"]
+    form: Literal["bundled", "safetensors", "state-dict", "pickled-module", "training-state", "module"]
     config: ModelConfig
     weights_sha256: Sha256
     labels: tuple[str, ...] = LABELS

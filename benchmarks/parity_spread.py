@@ -1,0 +1,142 @@
+"""How far correct artifacts lie from the float64 reference: the measurement behind parity's limit of 8 units.
+
+    python benchmarks/parity_spread.py -o benchmarks/results/parity-spread-MACHINE.json
+
+Exports checkpoints of many kinds in every format and puts all checks to each artifact, over seeds of the random inputs
+and numbers of threads; every run covers all batch sizes. A run that fails is a false alarm: there must be none.
+"""
+
+import argparse
+import json
+import tempfile
+from collections.abc import Iterator
+from itertools import count, product
+from pathlib import Path
+
+import torch
+
+from toolkit.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from toolkit.environment import machine
+from toolkit.errors import DataNotFoundError
+from toolkit.export import export_formats
+from toolkit.files import write_bytes
+from toolkit.model import Mlp
+from toolkit.parity import Reference, check_artifact, make_plan
+from toolkit.parity.tolerance import LIMIT_IN_UNITS
+from toolkit.records import LABELS, PIXELS, ModelConfig, ParityRecord, quantile
+from toolkit.sessions import Target, resolve_targets
+
+_HIDDEN: dict[str, tuple[int, ...]] = {
+    "linear": (),
+    "narrow": (16,),
+    "untrained": (512, 512),
+    "wide": (1500,),
+    "deep": (64,) * 8,
+    "odd": (37, 211, 3),
+}
+_RUNS = 504
+
+
+def checkpoints(folder: Path) -> Iterator[tuple[str, Checkpoint]]:
+    """Yield checkpoints by name: trained, untrained, and with weights of unusual sizes."""
+    yield "bundled", load_checkpoint()
+    quickstart = _quickstart(folder)
+    if quickstart:
+        yield "quickstart", quickstart
+    for seed, (name, hidden) in enumerate(_HIDDEN.items()):
+        yield name, _random(folder / f"{name}.safetensors", hidden, seed)
+    yield "final ReLU", _random(folder / "relu.safetensors", (512, 512), 20, final_relu=True)
+    yield "weights × 1e-6", _random(folder / "small.safetensors", (128, 128), 21, scale=1e-6)
+    yield "weights × 1,000", _random(folder / "large.safetensors", (128, 128), 22, scale=1e3)
+    yield "weights of zero", _random(folder / "zero.safetensors", (64,), 23, scale=0)
+
+
+def _quickstart(folder: Path) -> Checkpoint | None:
+    """Train as the tutorial does; None without the data set."""
+    from toolkit.train import Course, find_recipe, train
+
+    course = Course(recipe=find_recipe("quickstart"), config=ModelConfig(), seed=0, holdout=0, device="cpu", threads=2)
+    try:
+        train(course, folder / "quickstart.safetensors")
+    except DataNotFoundError:
+        return None
+    return load_checkpoint(folder / "quickstart.safetensors")
+
+
+def _random(
+    path: Path, hidden: tuple[int, ...], seed: int, *, scale: float = 1, final_relu: bool = False
+) -> Checkpoint:
+    torch.manual_seed(seed)
+    config = ModelConfig(layer_sizes=(PIXELS, *hidden, len(LABELS)), final_relu=final_relu)
+    save_checkpoint(path, config, {name: tensor * scale for name, tensor in Mlp(config).state_dict().items()})
+    return load_checkpoint(path)
+
+
+def runs(wanted: int, folder: Path) -> Iterator[tuple[str, int, ParityRecord]]:
+    """Yield checkpoint, seed and result of so many runs, or a few more."""
+    exported: list[tuple[str, Checkpoint, list[Target]]] = []
+    for name, checkpoint in checkpoints(folder):
+        place = folder / name
+        export_formats([], checkpoint, place, verify=False)
+        exported.append((name, checkpoint, resolve_targets([], place, "cpu")[0]))
+    done = 0
+    for seed in count():
+        for name, checkpoint, targets in exported:
+            plan = make_plan(Reference(checkpoint), seed=seed)
+            for target, threads in product(targets, (1, 2)):
+                yield name, seed, check_artifact(target, plan, threads=threads)
+                done += 1
+        if done >= wanted:
+            return
+
+
+def row(checkpoint: str, seed: int, record: ParityRecord) -> dict[str, object]:
+    """Return what a result says of the spread."""
+    same = [check.measured for check in record.checks if check.name in {"row independence", "determinism"}]
+    return {
+        "checkpoint": checkpoint,
+        "format": record.format,
+        "threads": record.threads,
+        "seed": seed,
+        "passed": record.passed,
+        "cause": record.cause,
+        "error_ratio": {check.probe: check.measured for check in record.checks if check.name == "values"},
+        "largest_difference_between_batches": max((each for each in same if each is not None), default=None),
+    }
+
+
+def summary(rows: list[dict[str, object]], records: list[ParityRecord]) -> dict[str, object]:
+    """Return the quantiles of the largest error of each run, by format."""
+    by_format: dict[str, list[float]] = {}
+    for record in records:
+        if record.error_ratio is not None:
+            by_format.setdefault(record.format, []).append(record.error_ratio)
+    return {
+        "runs": len(rows),
+        "false_alarms": sum(not each["passed"] for each in rows),
+        "limit_in_units": LIMIT_IN_UNITS,
+        "largest_error_in_units": {
+            name: {"median": quantile(values, 0.5), "p99": quantile(values, 0.99), "max": max(values)}
+            for name, values in by_format.items()
+        },
+    }
+
+
+def main() -> None:
+    """Run and write the result as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=int, default=_RUNS)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    arguments = parser.parse_args()
+    rows, records = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        for name, seed, record in runs(arguments.runs, Path(folder)):
+            records.append(record)
+            rows.append(row(name, seed, record))
+    result = {"machine": machine().model_dump(), **summary(rows, records), "rows": rows}
+    write_bytes(arguments.output, (json.dumps(result, indent=1) + "\n").encode())
+    print(json.dumps(summary(rows, records), indent=1))
+
+
+if __name__ == "__main__":
+    main()
