@@ -1,8 +1,7 @@
 """A report as tables in a terminal. One function per part; each part is shown when the report has it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
-from rich import box
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -12,14 +11,13 @@ from toolkit.records import (
     DoctorRecord,
     InspectRecord,
     LatencyRecord,
-    ParityRecord,
     Report,
     TrainRecord,
 )
 from toolkit.records.model import LABELS
+from toolkit.render.parity import parity_tables
+from toolkit.render.tables import make_table, mark, shared
 from toolkit.render.units import rate, seconds, size
-
-_GOOD, _BAD = ("✓", "green"), ("✗", "bold red")
 
 
 def render_report(report: Report) -> Iterator[RenderableType]:
@@ -34,7 +32,7 @@ def render_report(report: Report) -> Iterator[RenderableType]:
     if report.artifacts:
         yield _artifacts(report)
     if report.parity:
-        yield from _parity(report.parity)
+        yield from parity_tables(report.parity)
     if report.latency:
         yield from _latency(report)
     yield from _remarks(report)
@@ -60,19 +58,6 @@ def _checkpoint(record: CheckpointRecord) -> str:
     return text
 
 
-def _table(title: str, *columns: str, right: tuple[str, ...] = ()) -> Table:
-    """Return an empty table; the columns named in ``right`` hold numbers."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
-    return table
-
-
-def _mark(passed: bool) -> Text:
-    sign, style = _GOOD if passed else _BAD
-    return Text(sign, style=style)
-
-
 def _training(record: TrainRecord) -> Iterator[RenderableType]:
     last = record.epochs[-1]
     yield Text(
@@ -81,7 +66,7 @@ def _training(record: TrainRecord) -> Iterator[RenderableType]:
         f"training loss {last.loss:.4f}, test loss {record.test_loss:.4f}, "
         f"test accuracy {record.test_accuracy:.2%}; wrote {record.output}"
     )
-    table = _table("Test accuracy by class", "class", "accuracy", "most often taken for", right=("accuracy",))
+    table = make_table("Test accuracy by class", "class", "accuracy", "most often taken for", right=("accuracy",))
     for number, (label, accuracy) in enumerate(zip(LABELS, record.class_accuracy, strict=True)):
         row = [count if i != number else 0 for i, count in enumerate(record.confusion[number])]
         confused = max(range(len(row)), key=row.__getitem__)
@@ -94,22 +79,22 @@ def _training(record: TrainRecord) -> Iterator[RenderableType]:
 
 
 def _doctor(record: DoctorRecord) -> Iterator[RenderableType]:
-    devices = _table("Devices", "device", "", "what it is, or what to do")
+    devices = make_table("Devices", "device", "", "what it is, or what to do")
     for device in record.devices:
-        devices.add_row(device.device, _mark(device.available), device.description)
+        devices.add_row(device.device, mark(device.available), device.description)
     yield devices
-    formats = _table("Formats", "format", "", "runtime", "runs on", "versions, or what to do")
+    formats = make_table("Formats", "format", "", "runtime", "runs on", "versions, or what to do")
     for each in record.formats:
-        formats.add_row(each.format, _mark(each.works), each.runtime, ", ".join(each.devices) or "—", each.detail)
+        formats.add_row(each.format, mark(each.works), each.runtime, ", ".join(each.devices) or "—", each.detail)
     yield formats
-    data = _table("Fashion-MNIST (only train needs the full set)", "looked in", "", "found")
+    data = make_table("Fashion-MNIST (only train needs the full set)", "looked in", "", "found")
     for place in record.data:
-        data.add_row(place.place, _mark(place.complete), place.detail)
+        data.add_row(place.place, mark(place.complete), place.detail)
     yield data
 
 
 def _inspected(record: InspectRecord) -> Iterator[RenderableType]:
-    table = _table(f"{record.path}: {record.kind}, {record.format}", "fact", "value")
+    table = make_table(f"{record.path}: {record.kind}, {record.format}", "fact", "value")
     table.add_row("size", f"{size(record.size_bytes)} ({record.size_bytes:,} bytes)")
     table.add_row("SHA-256", record.sha256)
     table.add_row("weights SHA-256", record.weights_sha256 or "—")
@@ -144,52 +129,15 @@ def _inspected(record: InspectRecord) -> Iterator[RenderableType]:
 
 
 def _artifacts(report: Report) -> Table:
-    table = _table("Artifacts", "format", "file", "size", "SHA-256", right=("size",))
+    table = make_table("Artifacts", "format", "file", "size", "SHA-256", right=("size",))
     for record in report.artifacts:
         table.add_row(record.format, record.file, size(record.size_bytes), record.sha256[:16] + "…")
     return table
 
 
-def _shared(values: Iterable[object]) -> str | None:
-    """Return what all rows have in common, to be told once in the title and not in a column; None if they differ."""
-    different = dict.fromkeys(map(str, values))
-    return next(iter(different)) if len(different) == 1 else None
-
-
-def _parity(records: tuple[ParityRecord, ...]) -> Iterator[RenderableType]:
-    where = _shared(f"{record.device}, {record.precision or 'not opened'}" for record in records)
-    limits = {check.limit for record in records for check in record.checks if check.name == "values"}
-    columns = ["artifact", "checks", "error / eager's own", "labels agree", ""]
-    title = f"Parity{f' on {where}' if where else ''}"
-    if limits:
-        title += f", error limit {max(limit or 0 for limit in limits):g} × eager's own"
-    if where is None:
-        columns[1:1] = ["device", "precision"]
-    table = _table(title, *columns, right=("checks", "error / eager's own", "labels agree"))
-    for record in records:
-        cells: list[RenderableType] = [
-            record.target,
-            f"{sum(check.passed for check in record.checks)}/{len(record.checks)}",
-            "—" if record.error_ratio is None else f"{record.error_ratio:.3g} ×",
-            "—" if record.agreement is None else f"{record.agreement:.2%}",
-            _mark(record.passed),
-        ]
-        if where is None:
-            cells[1:1] = [record.device, record.precision or "—"]
-        table.add_row(*cells)
-    yield table
-    for record in records:
-        failures = [check for check in record.checks if not check.passed]
-        for check in failures[:1]:  # the checks are ordered so that the first failure names the cause
-            on = f" on {check.probe}" if check.probe else ""
-            others = ", ".join(dict.fromkeys(each.name for each in failures[1:]))
-            more = f" (and {len(failures) - 1} more: {others}; see --json)" if others else ""
-            yield Text(f"✗ {record.target}: {check.name}{on}: {check.detail}{more}", style="red")
-
-
 def _latency(report: Report) -> Iterator[RenderableType]:
     rows = sorted(report.latency, key=lambda row: (row.device, row.batch_size, row.median_s))
-    where = _shared(f"{row.device}, {row.precision}, {row.threads} threads" for row in rows)
+    where = shared(f"{row.device}, {row.precision}, {row.threads} threads" for row in rows)
     verified = all(row.verified for row in rows)
     numbers = ("p50", "p90", "p99", "images/s", "× eager")
     columns = ["batch", "format", *numbers]
@@ -198,19 +146,19 @@ def _latency(report: Report) -> Iterator[RenderableType]:
     if not verified:
         columns.append("verified")
     title = f"Latency of a call and throughput{f' on {where}' if where else ''}{', all verified' if verified else ''}"
-    table = _table(title, *columns, right=("batch", "threads", *numbers))
+    table = make_table(title, *columns, right=("batch", "threads", *numbers))
     eager = {(row.device, row.batch_size): row.median_s for row in rows if row.format == "eager"}
     for number, row in enumerate(rows):
         cells = _latency_cells(row, eager.get((row.device, row.batch_size)))
         if where is None:
             cells[2:2] = [row.device, row.precision, str(row.threads)]
         if not verified:
-            cells.append(_mark(row.verified) if row.verified else Text("✗ unverified", style="bold red"))
+            cells.append(mark(row.verified) if row.verified else Text("✗ unverified", style="bold red"))
         last = number + 1 == len(rows) or rows[number + 1].batch_size != row.batch_size
         table.add_row(*cells, end_section=last)
     yield table
     if report.fastest:
-        fastest = _table("Fastest verified", "batch", "format", "p50", "× eager", right=("batch", "p50", "× eager"))
+        fastest = make_table("Fastest verified", "batch", "format", "p50", "× eager", right=("batch", "p50", "× eager"))
         for each in report.fastest:
             ratio = "—" if each.ratio_to_eager is None else f"{each.ratio_to_eager:.2f}"
             fastest.add_row(f"{each.batch_size:,}", each.format, seconds(each.median_s), ratio)
