@@ -8,7 +8,8 @@ import pytest
 from rich.console import Console
 
 from toolkit.records import CheckRecord, DivergenceRecord, ParityRecord, QualityRecord
-from toolkit.render.matrix import check_matrices, explain, target_names
+from toolkit.render.explanation import explain, target_names
+from toolkit.render.matrix import check_matrices
 from toolkit.render.parity import parity_tables
 
 ROUNDING = "× eager's own rounding"

@@ -1,5 +1,6 @@
 """The edge: what goes to stdout, what to stderr, and how a command ends."""
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import typer
+
+from toolkit.errors import OutputError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,25 +22,80 @@ _WIDTH_OF_FILES = 140
 _INTERRUPTED = 130
 
 
-def finish(report: "Report", *, as_json: bool, output: Path | None, quiet: bool) -> NoReturn:
+def finish(
+    report: "Report",
+    *,
+    as_json: bool,
+    output: Path | None,
+    quiet: bool,
+    junit: Path | None = None,
+    markdown: Path | None = None,
+) -> NoReturn:
     """Write and show a report and exit: 0 when all is good, 1 when something failed.
+
+    In GitHub Actions a report with parity records also annotates the run and adds to the summary of the job.
 
     Args:
         report: The command's result.
         as_json: Print it as JSON, and nothing else, on stdout.
         output: File to write it to as JSON, or None.
         quiet: Print nothing.
+        junit: File to write its checks to as JUnit XML, or None.
+        markdown: File to write its parity to as Markdown, or None.
+
+    Raises:
+        OutputError: If a file cannot be written; the others were.
     """
-    from toolkit.records import to_json, write_record
+    from toolkit.records import to_json
 
     if as_json:
         sys.stdout.write(to_json(report))
         sys.stdout.flush()
     elif not quiet:
         show(report)
-    if output:  # last: a result that cannot be written was at least shown
-        write_record(report, output)
+    if report.parity and os.environ.get("GITHUB_ACTIONS") == "true":
+        _tell_github(report, quiet=quiet)
+    _write_files(report, output, junit, markdown)  # last: a result that cannot be written was at least shown
     raise typer.Exit(_INTERRUPTED if report.interrupted else 0 if report.passed else 1)
+
+
+def _write_files(report: "Report", output: Path | None, junit: Path | None, markdown: Path | None) -> None:
+    """Write every file that was asked for; one that cannot be written keeps none of the others from it."""
+    from toolkit.files import write_bytes
+    from toolkit.records import to_json
+    from toolkit.render.junit import junit_xml
+    from toolkit.render.markdown import parity_markdown
+
+    failed: OutputError | None = None
+    for path, text in ((output, to_json), (junit, junit_xml), (markdown, parity_markdown)):
+        if path:
+            try:
+                write_bytes(path, text(report).encode())
+            except OutputError as error:
+                failed = failed or error
+    if failed:
+        raise failed
+
+
+def _tell_github(report: "Report", *, quiet: bool) -> None:
+    """Annotate the run and add to the summary of the job.
+
+    The runner reads commands from stderr as from stdout, where JSON may stand. A summary that cannot be written is no
+    reason to fail a build.
+    """
+    from toolkit.render.github import annotations
+    from toolkit.render.markdown import parity_markdown
+
+    if not quiet:
+        sys.stderr.writelines(f"{line}\n" for line in annotations(report))
+        sys.stderr.flush()
+    summary = os.environ.get("GITHUB_STEP_SUMMARY")
+    if summary:
+        try:
+            with Path(summary).open("a", encoding="utf-8") as file:
+                file.write(parity_markdown(report) + "\n")
+        except OSError as error:
+            sys.stderr.write(f"warning: no summary of the job: {summary}: {error.strerror or error}\n")
 
 
 def show(report: "Report") -> None:

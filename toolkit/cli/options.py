@@ -109,6 +109,26 @@ OutputOption = Annotated[
         callback=_writable,
     ),
 ]
+JunitOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--junit",
+        metavar="FILE",
+        help="Also write the checks to FILE as JUnit XML, a case each.",
+        rich_help_panel=_RESULT,
+        callback=_writable,
+    ),
+]
+MarkdownOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--markdown",
+        metavar="FILE",
+        help="Also write a summary to FILE as Markdown.",
+        rich_help_panel=_RESULT,
+        callback=_writable,
+    ),
+]
 QuietOption = Annotated[
     bool,
     typer.Option(

@@ -3,9 +3,9 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
 
 from toolkit.records import CheckName, CheckRecord, ParityRecord, QualityRecord, check_order
+from toolkit.render.explanation import target_names
 
 _NONE = "—"
 _TIMES = "× "
@@ -48,49 +48,6 @@ class Matrix:
     rows: tuple[Row, ...]
 
 
-@dataclass(frozen=True)
-class Explanation:
-    """Why a target failed, most specific first.
-
-    Attributes:
-        target: As the matrix calls it.
-        record: What is explained.
-        check: The failed check that names the cause.
-        cause: That check, its probe and what it found: a sentence.
-        where: Where the target leaves the reference, or None if that was not looked for.
-        reproduction: Folder of the reproduction, or None.
-        also: Names of the other failed checks.
-    """
-
-    target: str
-    record: ParityRecord
-    check: CheckRecord
-    cause: str
-    where: str | None
-    reproduction: str | None
-    also: tuple[CheckName, ...]
-
-    def lines(self) -> Iterator[tuple[str, str]]:
-        """Yield the further facts as label and text."""
-        if self.where:
-            yield "where", self.where
-        if self.reproduction:
-            yield "reproduction", self.reproduction
-        if self.also:
-            yield "also failed", ", ".join(self.also)
-
-
-def target_names(records: Sequence[ParityRecord]) -> list[str]:
-    """Return how each record is called: its file name, with the folder or device where only these tell two apart."""
-    files = [PurePath(record.target).name for record in records]
-    paths_of = {file: {record.target for record in records if PurePath(record.target).name == file} for file in files}
-    several = len({record.device for record in records}) > 1
-    return [
-        (file if len(paths_of[file]) == 1 else record.target) + (f" ({record.device})" if several else "")
-        for file, record in zip(files, records, strict=True)
-    ]
-
-
 def check_matrices(records: Sequence[ParityRecord]) -> Iterator[tuple[Matrix, Matrix | None]]:
     """Yield the matrix of checks of each group of targets, and the one of their quality if that was measured."""
     named = dict(zip(map(id, records), target_names(records), strict=True))
@@ -102,28 +59,6 @@ def check_matrices(records: Sequence[ParityRecord]) -> Iterator[tuple[Matrix, Ma
     for group in groups.values():
         names = [named[id(record)] for record in group]
         yield _checks(group, names, many_weights=many_weights), _quality(group, names)
-
-
-def explain(records: Sequence[ParityRecord]) -> Iterator[Explanation]:
-    """Yield the explanation of every target that failed."""
-    for record, name in zip(records, target_names(records), strict=True):
-        check = record.failure
-        if check:
-            failed = {each.name for each in record.checks if not each.passed} - {check.name}
-            yield Explanation(
-                target=name,
-                record=record,
-                check=check,
-                cause=f"{question(check)}: {check.detail}",
-                where=record.divergence.detail if record.divergence else None,
-                reproduction=record.reproduction,
-                also=tuple(sorted(failed, key=check_order)),
-            )
-
-
-def question(check: CheckRecord) -> str:
-    """Return what was asked, on which inputs: ``values on sample images``."""
-    return f"{check.name} on {check.probe}" if check.probe else check.name
 
 
 def reference_of(record: ParityRecord, *, with_sha: bool = True) -> str:

@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from toolkit.records import ParityRecord
-from toolkit.render.matrix import Cell, Explanation, Matrix, check_matrices, explain
+from toolkit.render.explanation import Explanation, explain
+from toolkit.render.matrix import Cell, Matrix, check_matrices
 from toolkit.render.tables import BAD, GOOD, make_table
 
 # More than that, and the eye loses its row or its column.
