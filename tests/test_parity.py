@@ -157,7 +157,7 @@ def spec(shape: tuple[int | str, ...] | None, dtype: str | None = "float32", nam
         ([spec(("batch", 784))], [spec(LOGITS)], None),
         ([spec(("batch", 3, 28, 28))], [spec(LOGITS)], "input x has shape"),
         ([spec(())], [spec(LOGITS)], "input x has shape"),
-        ([spec(IMAGES)], [spec(("batch", 1000))], "output has shape"),
+        ([spec(IMAGES)], [spec(("batch", 1000))], "output x has shape"),
     ],
 )
 def test_a_signature_fails_by_its_reason(
