@@ -16,6 +16,7 @@ A result that is bad news (a mismatch, a regression) is a record, never one of t
     │   ├── ArtifactNotFoundError
     │   ├── CorruptArtifactError    the runtime cannot open the file
     │   ├── UnsafeArtifactError     the file would run code of its own, or read files of others
+    │   ├── CannotCutError          the graph cannot be run up to one of its nodes
     │   ├── MissingPackageError
     │   ├── UnsupportedDeviceError
     │   ├── PrecisionError          the session would not compute in the precision asked for
@@ -159,6 +160,17 @@ class UnsafeArtifactError(FormatError):
         self.path, self.requested = path, tuple(requested)
         super().__init__(
             f"Artifact {path}: refused, nothing of it was run: it asks for {', '.join(self.requested)}; {remedy}"
+        )
+
+
+class CannotCutError(FormatError):
+    """The artifact's graph cannot be cut after each of its nodes."""
+
+    def __init__(self, path: Path, format: str, reason: str) -> None:
+        self.path, self.format, self.reason = path, format, reason
+        super().__init__(
+            f"Artifact {path} cannot be cut into prefixes as {format}: {reason}; "
+            "compare its layers with the checkpoint's by hand"
         )
 
 

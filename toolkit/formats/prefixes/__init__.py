@@ -1,0 +1,140 @@
+"""Prefixes of an artifact: its graph cut after each node in turn, so that a layer's output can be compared.
+
+The graph under test stays as it is. To make every intermediate an output of it would change what its runtime
+fuses, and with that the error that is looked for.
+
+A format is cut by the module here that has the name of its own in the registry. It has one function,
+``cut(path, device, threads)``, which yields a `Prefix` for each node.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from toolkit.errors import CannotCutError
+from toolkit.formats import FormatInfo, Session, check_packages
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from toolkit.records import Precision, Signature
+
+    FloatArray = NDArray[np.float32]
+
+_IMAGE = (1, 28, 28)
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """An artifact cut after one node.
+
+    Attributes:
+        name: The node's, as the artifact has it.
+        operator: What it computes, in the format's own words.
+        session: Takes images ``(N, 1, 28, 28)`` float32; its only output is the node's.
+    """
+
+    name: str
+    operator: str
+    session: Session
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a node of any graph reads and gives, by name."""
+
+    reads: frozenset[str]
+    gives: frozenset[str]
+
+
+def open_prefixes(
+    info: FormatInfo, path: Path, device: str, threads: int | None, reshape: tuple[int, ...] = _IMAGE
+) -> Iterator[Prefix]:
+    """Cut an artifact after each node between its images and its logits, in order of execution.
+
+    Nodes that give no floating-point tensor are left out where the graph tells. Each prefix is made when it is
+    asked for, and nothing fails before the first is. The file is only read.
+
+    Args:
+        info: The format of the artifact.
+        path: The artifact.
+        device: Where the prefixes run.
+        threads: For each session; None leaves it to the runtime.
+        reshape: Shape of one image as the graph takes it, where the graph itself does not say.
+
+    Raises:
+        CannotCutError: If the format has no module here, or the graph cannot be cut: control flow, for example.
+        FormatError: If the artifact does not open.
+    """
+    name = f"{__name__}.{info.module}"
+    if find_spec(name) is None:
+        raise CannotCutError(path, info.name, "the toolkit has no way to cut this format")
+    check_packages(info)
+    module: Any = import_module(name)
+    for prefix in module.cut(path, device, threads):
+        shape = _image_shape(prefix.session.signature, reshape)
+        yield replace(prefix, session=_Reshaped(prefix.session, shape))
+
+
+def on_the_way(steps: Sequence[Step], start: str, end: str) -> list[int]:
+    """Return the places of the steps that depend on ``start`` and that ``end`` depends on.
+
+    What remains is neither made of weights alone nor dead code, so the last of them gives ``end``.
+
+    Args:
+        steps: In order of execution.
+        start: What the graph gets.
+        end: What the graph gives.
+    """
+    reached, needed = {start}, {end}
+    forward = set()
+    for place, step in enumerate(steps):
+        if step.reads & reached:
+            reached |= step.gives
+            forward.add(place)
+    backward = set()
+    for place in reversed(range(len(steps))):
+        if steps[place].gives & needed:
+            needed |= steps[place].reads
+            backward.add(place)
+    return sorted(forward & backward)
+
+
+class _Reshaped:
+    """A session that gives its graph each image in the shape it takes."""
+
+    def __init__(self, session: Session, shape: tuple[int, ...]) -> None:
+        self._session, self._shape = session, shape
+
+    @property
+    def precision(self) -> "Precision":
+        return self._session.precision
+
+    @property
+    def signature(self) -> "Signature":
+        return self._session.signature
+
+    def to_device(self, images: "FloatArray") -> Any:
+        return self._session.to_device(images.reshape(len(images), *self._shape))
+
+    def run(self, batch: Any) -> Any:
+        return self._session.run(batch)
+
+    def synchronize(self) -> None:
+        self._session.synchronize()
+
+    def to_host(self, logits: Any) -> "FloatArray":
+        return self._session.to_host(logits)
+
+
+def _image_shape(signature: "Signature", otherwise: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape of one image as the graph declares it, if it does and the pixels fit."""
+    declared = signature.inputs[0].shape if signature.inputs else None
+    sizes = tuple(size for size in (declared or ())[1:] if isinstance(size, int))
+    fits = declared is not None and len(sizes) == len(declared) - 1 and math.prod(sizes) == math.prod(_IMAGE)
+    return sizes if fits else otherwise
