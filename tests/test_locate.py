@@ -252,10 +252,11 @@ def test_what_later_writes_in_place_does_not_reach_back(
     model.linear_relu_stack[1] = nn.ReLU(inplace=True)
     drop_relu(model, 3)
     target = trace(model, torch.zeros(2, 1, 28, 28), tmp_path / "model.ts.pt")
-    assert [each.operator for each in open_prefixes(target.info, target.path, "cpu", 1)][1:3] == [
-        "aten::linear",
-        "aten::relu_",
-    ]
+    flat, linear, relu, *_ = open_prefixes(target.info, target.path, "cpu", 1)
+    assert (flat.operator, linear.operator, relu.operator) == ("aten::flatten", "aten::linear", "aten::relu_")
+    batch = torch.from_numpy(images)
+    assert linear.session.run(batch).min() < 0
+    assert relu.session.run(batch).min() == 0
     found = find(target, checkpoint, images)
     assert found.layer == "linear_relu_stack.3"
     assert found.detail.startswith("linear_relu_stack.0 to .2 agree; ")
@@ -457,6 +458,14 @@ def test_values_that_are_not_finite_reach_nothing(bad: float) -> None:
     found, _ = look(A, spoilt, np.full_like(C, bad), np.full_like(D, bad))
     assert (found.layer, found.node, found.error_ratio) == ("s.1", "Op 'n2'", None)
     assert found.detail == "s.0 agrees; s.1 (node Op 'n2') has NaN or infinite values"
+
+
+def test_a_node_that_can_be_measured_is_nearer_than_one_that_cannot() -> None:
+    spoilt = B.copy()
+    spoilt[1, 2] = np.nan
+    found, _ = look(A, spoilt, B + 1e-3, C + 1, D + 1)
+    assert found.node == "Op 'n3'"
+    assert found.error_ratio == pytest.approx(1000)
 
 
 def test_no_more_prefixes_are_opened_than_are_needed() -> None:
