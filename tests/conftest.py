@@ -38,6 +38,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def cli(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Cli:
     """Call the command line in this process."""
     monkeypatch.setitem(_state, "debug", False)
+    for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):  # these tests may run there
+        monkeypatch.delenv(name, raising=False)
 
     def call(*arguments: object) -> Outcome:
         capfd.readouterr()

@@ -71,9 +71,7 @@ def test_one_logit_beyond_the_limit_fails(factor: float, row: int, column: int, 
 
 
 @given(st.sampled_from([np.nan, np.inf, -np.inf]), st.integers(0, 19), st.integers(0, 9))
-def test_one_value_that_is_not_finite_fails_unless_float32_overflows(
-    value: float, row: int, column: int
-) -> None:
+def test_one_value_that_is_not_finite_fails_unless_float32_overflows(value: float, row: int, column: int) -> None:
     actual = EXPECTED.astype(np.float32)
     actual[row, column] = value
     assert not check_finite("p", actual).passed

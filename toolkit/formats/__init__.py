@@ -98,9 +98,7 @@ class FormatInfo:
     names: tuple[str | None, str | None]
 
 
-_LIBTORCH_ADVICE: Final = (
-    "set torch.set_float32_matmul_precision('highest'), and export without half or quantised weights"
-)
+_LIBTORCH_ADVICE: Final = "set torch.set_float32_matmul_precision('highest'), and take casts out of the model"
 FORMATS: Final[dict[str, FormatInfo]] = {
     info.name: info
     for info in (
@@ -125,7 +123,7 @@ FORMATS: Final[dict[str, FormatInfo]] = {
             devices=("cpu", "cuda"),
             packages=("onnx", "onnxscript", "onnxruntime"),
             module="onnx",
-            keeps_float32="set the provider option use_tf32 to 0, and convert without half or quantised weights",
+            keeps_float32="set use_tf32 to 0 (CUDA) or leave mlas.enable_gemm_fastmath_arm64_bfloat16 off (ARM)",
             names=("input", "logits"),
         ),
         FormatInfo(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.parity.tolerance import LIMIT_IN_UNITS
+from toolkit.parity.tolerance import LIMIT_IN_UNITS, ROUNDING_UNIT, told
 from toolkit.records import (
     ArtifactMetadata,
     ArtifactRecord,
@@ -20,8 +20,6 @@ from toolkit.records import (
 Array = NDArray[Any]
 Float64Array = NDArray[np.float64]
 
-#: Unit of every error in reports.
-ROUNDING_UNIT = "× eager's own rounding"
 CLASSES = 10
 _PROBLEMS = "problems"
 # dtypes that a precision allows beside float32: half models often take and give their own.
@@ -188,7 +186,7 @@ def check_values(probe: str, errors: Float64Array, unit: float, overflowing: int
         unit=ROUNDING_UNIT,
         facts={"eager_error": unit, "images": len(errors), "overflowing_images": overflowing},
         detail=(
-            f"off by {error / unit:.3g} {ROUNDING_UNIT} ({error:.2g} against {unit:.2g}), "
+            f"off by {told(error / unit)} {ROUNDING_UNIT} ({error:.2g} against {unit:.2g}), "
             f"worst at image {image}, logit {label}{left_out}"
         ),
     )
@@ -216,7 +214,7 @@ def check_labels(probe: str, actual: Array, expected: Float64Array, unit: float)
         worst = max(margins[unexplained]) / unit
         detail += (
             f"; rounding cannot explain {len(unexplained):,} flips, the first at image {unexplained[0]}; "
-            f"the largest float64 margin that flipped is {worst:.3g} {ROUNDING_UNIT}"
+            f"the largest float64 margin that flipped is {told(worst)} {ROUNDING_UNIT}"
         )
     elif len(flipped):
         detail += f"; the {len(flipped)} others are ties within rounding, by their float64 margins"
@@ -260,7 +258,7 @@ def check_same(name: CheckName, probe: str, difference: float, by: Yardstick, co
     """
     measured = difference / by.unit if np.isfinite(difference) else None
     said = (
-        "is not finite" if measured is None else f"differs by {measured:.3g} {by.name}" if measured else "is the same"
+        "is not finite" if measured is None else f"differs by {told(measured)} {by.name}" if measured else "is the same"
     )
     return CheckRecord(
         name=name, probe=probe, measured=measured, limit=by.limit, unit=by.name, detail=f"{compared} {said}"

@@ -48,8 +48,10 @@ def diagnose(actual: NDArray[Any], images: NDArray[np.float32], model: Mlp, keep
         if left[best] <= _MOST_LEFT:
             return best
         lowered = _lowered(error, torch.from_numpy(images), model, expected)
+    if lowered and lowered[1]:
+        return f"error fits {lowered[0]} arithmetic: this runtime probably lowered precision; {keeps_float32}"
     if lowered:
-        return f"the error fits {lowered}; {keeps_float32}"
+        return f"error fits weights rounded to {lowered[0]}; convert the float32 weights again"
     return _few_classes(error)
 
 
@@ -88,16 +90,16 @@ def _faults(
         yield name, exact(changed).numpy()
 
 
-def _lowered(error: Float64Array, images: Tensor, model: Mlp, expected: Float64Array) -> str | None:
+def _lowered(error: Float64Array, images: Tensor, model: Mlp, expected: Float64Array) -> tuple[str, bool] | None:
     """Return the low-precision computation whose errors are most like these, or None."""
-    best, name = _LEAST_CORRELATION, None
-    for kind, weights, activations in _PRECISIONS:
+    best, found = _LEAST_CORRELATION, None
+    for name, arithmetic, weights, activations in _PRECISIONS:
         emulated = _emulate(model, images, weights, activations) - expected
         size = _rms(error) / max(_rms(emulated), np.finfo(np.float64).tiny)
         likeness = float((error * emulated).sum() / max(np.linalg.norm(error) * np.linalg.norm(emulated), 1e-300))
         if likeness > best and _NEAREST_SIZE < size < _FURTHEST_SIZE:
-            best, name = likeness, kind
-    return name
+            best, found = likeness, (name, arithmetic)
+    return found
 
 
 def _emulate(model: Mlp, images: Tensor, weights: Rounding, activations: Rounding) -> Float64Array:
@@ -153,18 +155,18 @@ def _steps(values: Tensor, step: Tensor) -> Tensor:
     return (values / step).round() * step
 
 
-_LOWERED: Final = "this runtime probably lowered precision"
-_PRECISIONS: Final[tuple[tuple[str, Rounding, Rounding], ...]] = (
-    ("weights rounded to bfloat16", _bfloat16, _same),
-    (f"bfloat16 arithmetic: {_LOWERED}", _bfloat16, _bfloat16),
-    ("weights rounded to float16", _float16, _same),
-    (f"float16 arithmetic: {_LOWERED}", _float16, _float16),
-    (f"TF32 arithmetic: {_LOWERED}", _tf32, _tf32),
-    (f"TF32 arithmetic: {_LOWERED}", _tf32_truncated, _tf32_truncated),
-    ("weights rounded to int8", _int8, _same),
-    ("weights rounded to int8 per channel", _int8_per_channel, _same),
-    (f"int8 arithmetic: {_LOWERED}", _int8, _uint8),
-    (f"int8 arithmetic: {_LOWERED}", _int8_per_channel, _uint8),
+# Name, whether it is what a runtime does and not what stands in the file, how weights and activations are rounded.
+_PRECISIONS: Final[tuple[tuple[str, bool, Rounding, Rounding], ...]] = (
+    ("bfloat16", False, _bfloat16, _same),
+    ("bfloat16", True, _bfloat16, _bfloat16),
+    ("float16", False, _float16, _same),
+    ("float16", True, _float16, _float16),
+    ("TF32", True, _tf32, _tf32),
+    ("TF32", True, _tf32_truncated, _tf32_truncated),
+    ("int8", False, _int8, _same),
+    ("int8 per channel", False, _int8_per_channel, _same),
+    ("int8", True, _int8, _uint8),
+    ("int8", True, _int8_per_channel, _uint8),
 )
 
 

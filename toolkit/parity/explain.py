@@ -3,9 +3,12 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.formats.reshaped import IMAGE_SHAPES
 from toolkit.parity.diagnose import diagnose
 from toolkit.parity.examine import Examination
+from toolkit.parity.locate import divergence
 from toolkit.parity.plan import Plan
+from toolkit.parity.tolerance import LIMIT_IN_UNITS
 from toolkit.records import ParityRecord
 from toolkit.sessions import Target
 
@@ -24,6 +27,8 @@ def explain(record: ParityRecord, target: Target, plan: Plan, examination: Exami
     """
     if record.cause == "values":
         record = _diagnosed(record, target, plan, examination)
+    if record.cause in {"values", "finite"} and record.declared == "float32":
+        record = _located(record, target, plan, examination)
     return record
 
 
@@ -39,6 +44,24 @@ def _diagnosed(record: ParityRecord, target: Target, plan: Plan, examination: Ex
         return record
     named = failure.model_copy(update={"detail": f"{failure.detail}; {fault}"})
     return record.model_copy(update={"checks": tuple(named if each is failure else each for each in record.checks)})
+
+
+def _located(record: ParityRecord, target: Target, plan: Plan, examination: Examination) -> ParityRecord:
+    """Add the first layer that is wrong, on the batch that shows it."""
+    model, failure = plan.reference.model, record.failure
+    images = examination.cases.get(failure.name) if failure else None
+    if model is None or images is None:
+        return record
+    place = divergence(
+        target,
+        model,
+        images,
+        device=record.device,
+        threads=record.threads,
+        limit_in_units=LIMIT_IN_UNITS,
+        reshape=getattr(examination.calls.session, "image_shape", IMAGE_SHAPES[0]),
+    )
+    return record.model_copy(update={"divergence": place})
 
 
 def _images_for_diagnosis(plan: Plan, examination: Examination) -> NDArray[np.float32]:

@@ -19,6 +19,7 @@ from toolkit.formats import Session
 from toolkit.formats.libtorch import effective_precision
 from toolkit.formats.prefixes import Prefix, open_prefixes
 from toolkit.model import Mlp
+from toolkit.parity.tolerance import ROUNDING_UNIT, rounding_unit, told
 from toolkit.records import DivergenceRecord
 from toolkit.sessions import Target
 
@@ -26,11 +27,7 @@ Float32Array = NDArray[np.float32]
 Float64Array = NDArray[np.float64]
 
 _STACK = "linear_relu_stack"
-# Half an ulp: what it costs to store a number in float32, relative to its size.
-_ROUNDING = float(np.finfo(np.float32).eps) / 2
-_TINY = float(np.finfo(np.float32).tiny)
 _MOST_NODES_TOLD = 6
-_UNIT = "× eager's own rounding"
 
 
 @dataclass(frozen=True)
@@ -110,9 +107,8 @@ def reference_layers(model: Mlp, images: Float32Array) -> list[Layer]:
         for number, (module, eager_module) in enumerate(pairs):
             output, eager_output = module(output), eager_module(eager_output)
             expected = output.numpy()
-            error = np.abs(eager_output.double().numpy() - expected).max(initial=0.0)
-            rounding = _ROUNDING * float(np.abs(expected).max(initial=0.0))
-            layers.append(Layer(f"{_STACK}.{number}", expected, max(float(error), rounding, _TINY)))
+            errors = np.abs(eager_output.double().numpy() - expected)
+            layers.append(Layer(f"{_STACK}.{number}", expected, rounding_unit(errors, expected)))
     return layers
 
 
@@ -227,7 +223,7 @@ def _off(node: _Node, layer: Layer) -> str:
     ratio = _ratio(node, layer)
     if not np.isfinite(ratio):
         return "has NaN or infinite values"
-    return f"is off by {ratio:,.0f} {_UNIT}" if 100 <= ratio < 1e9 else f"is off by {ratio:.2g} {_UNIT}"
+    return f"is off by {told(ratio)} {ROUNDING_UNIT}"
 
 
 def _finite(ratio: float) -> float | None:

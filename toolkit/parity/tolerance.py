@@ -12,6 +12,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+#: Unit of every error in reports.
+ROUNDING_UNIT: Final = "× eager's own rounding"
 #: A float32 session passes when its error is at most so many units. ``benchmarks/parity_spread.py`` measures what
 #: correct artifacts need: see the result in ``benchmarks/results``. Among the smallest faults, one
 #: weight that is off by 0.001 costs 39 units, a gain of 1.0001 costs 173, weights rounded to float16 cost 1,107.
@@ -19,6 +21,11 @@ LIMIT_IN_UNITS: Final = 8.0
 # Half an ulp: what it costs to store a number in float32, relative to its size.
 _ROUNDING: Final = float(np.finfo(np.float32).eps) / 2
 _SMALLEST: Final = float(np.finfo(np.float32).tiny)
+
+
+def told(ratio: float) -> str:
+    """Return an error in units for a sentence such as 39.2 or 1,107."""
+    return f"{ratio:,.0f}" if 100 <= ratio < 1e9 else f"{ratio:.3g}"
 
 
 def rounding_unit(eager_errors: NDArray[np.float64], expected: NDArray[np.float64]) -> float:
@@ -29,11 +36,11 @@ def rounding_unit(eager_errors: NDArray[np.float64], expected: NDArray[np.float6
     smallest normal float32.
 
     Args:
-        eager_errors: ``|eager - reference|`` ``(N, 10)`` float64 of the images on which eager is finite.
-        expected: The reference's logits ``(N, 10)`` float64 of these images.
+        eager_errors: ``|eager - reference|`` ``(N, width)`` float64 of the images on which eager is finite.
+        expected: The reference's logits, or a layer's output, ``(N, width)`` float64 of these images.
 
     Returns:
-        The unit in logit units.
+        The unit, absolute.
     """
     largest = float(np.abs(expected).max(initial=0.0))
     return max(float(eager_errors.max(initial=0.0)), _ROUNDING * largest, _SMALLEST)

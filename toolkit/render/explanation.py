@@ -83,6 +83,8 @@ def repeat_command(report: Report, record: ParityRecord) -> str:
     words = ["fmnist-tk", "parity", record.target, "--device", record.device]
     if record.threads is not None:
         words += ["--threads", str(record.threads)]
+    if record.declared != "float32":
+        words += ["--precision", record.declared]
     if record.against is not None:
         words += ["--against", record.against]
     elif report.checkpoint and report.checkpoint.form != "bundled":
