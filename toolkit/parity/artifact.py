@@ -7,7 +7,7 @@ from toolkit.formats.companions import artifact_digest
 from toolkit.manifest import read_manifest
 from toolkit.parity.checks import check_contract, check_integrity, verdict
 from toolkit.parity.examine import Examination, examine
-from toolkit.parity.explain import explain
+from toolkit.parity.explain import explain, reproduce
 from toolkit.parity.plan import Plan
 from toolkit.parity.quality import judge_quality, measure_quality
 from toolkit.parity.signature import check_signature
@@ -67,7 +67,11 @@ def check_artifact(target: Target, plan: Plan, *, device: str = "cpu", threads: 
         checks=tuple(sorted(checks, key=lambda check: check_order(check.name))),
         quality=quality,
     )
-    return explain(record, target, plan, examination) if examination else record
+    if examination:
+        record = explain(record, target, plan, examination)
+    if plan.reproduce and not record.passed:
+        record = reproduce(record, target, plan, examination, plan.reproduce)
+    return record
 
 
 def _open(target: Target, plan: Plan, device: str, threads: int | None) -> tuple[str, Session | None, CheckRecord]:

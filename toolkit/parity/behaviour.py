@@ -15,6 +15,8 @@ Infer = Callable[[Float32Array], NDArray[Any]]
 
 #: Around the sizes at which kernels and exporters treat a batch apart: 1, the first vectorised ones, large.
 BATCH_SIZES = (1, 2, 3, 7, 8, 16, 64, 1000)
+#: Name of the probe that `poison` makes.
+POISON = "NaN and infinities in one row"
 _ANCHOR_IMAGES = 64
 _POISONED_IMAGES, _POISONED_ROW = 8, 3
 _NEIGHBOURED_IMAGES = 32
@@ -91,7 +93,7 @@ def poison(infer: Infer, images: Float32Array, alone: NDArray[Any], by: Yardstic
         if not float(difference.max()) <= by.limit * by.unit:
             problems.append(f"{value:g} in row {_POISONED_ROW} of a batch changes other rows")
             case = batch
-    return Finding(verdict("finite", problems, "they stay in their own row", "NaN and infinities in one row"), case)
+    return Finding(verdict("finite", problems, "they stay in their own row", POISON), case)
 
 
 def _company(

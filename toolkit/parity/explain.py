@@ -1,15 +1,20 @@
 """Explanations of a failed artifact: what it probably does, where it diverges, and a folder that shows it."""
 
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.formats.companions import artifact_files
 from toolkit.formats.reshaped import IMAGE_SHAPES
+from toolkit.parity.behaviour import POISON
 from toolkit.parity.diagnose import diagnose
 from toolkit.parity.examine import Examination
 from toolkit.parity.locate import divergence
 from toolkit.parity.plan import Plan
+from toolkit.parity.reproduce import Reproduction, write_reproduction
 from toolkit.parity.tolerance import LIMIT_IN_UNITS
-from toolkit.records import ParityRecord
+from toolkit.records import CheckRecord, ParityRecord, ReproductionRecord
 from toolkit.sessions import Target
 
 # More images do not make a diagnosis surer.
@@ -30,6 +35,55 @@ def explain(record: ParityRecord, target: Target, plan: Plan, examination: Exami
     if record.cause in {"values", "finite"} and record.declared == "float32":
         record = _located(record, target, plan, examination)
     return record
+
+
+def reproduce(
+    record: ParityRecord, target: Target, plan: Plan, examination: Examination | None, folder: Path
+) -> ParityRecord:
+    """Return the record with a reproduction of what failed, or the reason why there is none.
+
+    Args:
+        record: What was found; some check has failed.
+        target: The artifact.
+        plan: What it was compared with.
+        examination: The session and the failing batches; None when the artifact did not open.
+        folder: Where the reproduction's own folder is made.
+
+    Raises:
+        OutputError: If it cannot be written.
+    """
+    cause = record.failure
+    assert cause is not None  # the caller has looked
+    if record.declared != "float32" and cause.name != "opens":
+        made = Reproduction(None, "lower precision is judged over many images, no single one shows it")
+    else:
+        calls = examination.calls if examination else None
+        made = write_reproduction(
+            folder,
+            target,
+            examination.cases.get(cause.name) if examination else None,
+            cause=_as_fault(cause),
+            expected_of=plan.reference.logits,
+            run=calls.unprotected if calls else None,
+            limit=_limit_in_logits(cause, plan),
+            sha256=record.sha256,
+            input_shape=getattr(calls.session, "image_shape", IMAGE_SHAPES[0]) if calls else IMAGE_SHAPES[0],
+            device=record.device,
+            companions=artifact_files(target.info, target.path)[1:] if calls else (),
+        )
+    kept = ReproductionRecord(folder=made.folder and str(made.folder), shown=made.shown, note=made.note)
+    return record.model_copy(update={"reproduction": kept})
+
+
+def _as_fault(cause: CheckRecord) -> CheckRecord:
+    """A row that NaN in another row changes depends on its neighbours; that is how it can be shown."""
+    return cause.model_copy(update={"name": "row independence"}) if cause.probe == POISON else cause
+
+
+def _limit_in_logits(cause: CheckRecord, plan: Plan) -> float:
+    """Return the largest allowed error, absolute: of the check itself, or else of the sample."""
+    unit = cause.facts.get("eager_error", plan.expectations.of(plan.sample).unit)
+    return LIMIT_IN_UNITS * unit
 
 
 def _diagnosed(record: ParityRecord, target: Target, plan: Plan, examination: Examination) -> ParityRecord:

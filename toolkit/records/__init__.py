@@ -29,6 +29,7 @@ from toolkit.records.parity import (
     DivergenceRecord,
     ParityRecord,
     QualityRecord,
+    ReproductionRecord,
     check_order,
 )
 from toolkit.records.report import (
@@ -71,6 +72,7 @@ __all__ = [
     "QualityRecord",
     "Record",
     "Report",
+    "ReproductionRecord",
     "Sha256",
     "Signature",
     "SkipRecord",

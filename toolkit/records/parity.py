@@ -143,6 +143,14 @@ class DivergenceRecord(Record):
     detail: str = Field(description="One sentence for people.")
 
 
+class ReproductionRecord(Record):
+    """What came of making a folder that shows a failure without this toolkit."""
+
+    folder: str | None = Field(description="Null when there is none.")
+    shown: bool = Field(description="Whether its script was run and failed as it should.")
+    note: str = Field(description="What the script says, or why there is none.")
+
+
 class ParityRecord(Record):
     """All checks of one artifact on one device."""
 
@@ -160,7 +168,7 @@ class ParityRecord(Record):
     checks: tuple[CheckRecord, ...] = Field(min_length=1)
     quality: QualityRecord | None = Field(default=None, description="Of a row declared with lower precision.")
     divergence: DivergenceRecord | None = Field(default=None, description="Looked for when values fail.")
-    reproduction: str | None = Field(default=None, description="Folder of the reproduction, when one was written.")
+    reproduction: ReproductionRecord | None = Field(default=None, description="When one was asked for.")
 
     @computed_field
     @property

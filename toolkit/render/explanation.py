@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from toolkit.records import CheckName, CheckRecord, ParityRecord, Report, check_order
+from toolkit.records import CheckName, CheckRecord, ParityRecord, Report, ReproductionRecord, check_order
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Explanation:
         check: The failed check that names the cause.
         cause: That check, its probe and what it found: a sentence.
         where: Where the target leaves the reference, or None if that was not looked for.
-        reproduction: Folder of the reproduction, or None.
+        reproduction: Folder of the reproduction, or why there is none; None if none was asked for.
         also: Names of the other failed checks.
     """
 
@@ -68,9 +68,17 @@ def explain(records: Sequence[ParityRecord]) -> Iterator[Explanation]:
                 check=check,
                 cause=f"{question(check)}: {check.detail}",
                 where=record.divergence.detail if record.divergence else None,
-                reproduction=record.reproduction,
+                reproduction=_reproduction(record.reproduction),
                 also=tuple(sorted(failed, key=check_order)),
             )
+
+
+def _reproduction(record: ReproductionRecord | None) -> str | None:
+    if record is None:
+        return None
+    if record.folder and record.shown:
+        return record.folder
+    return f"{record.folder}, which proves nothing: {record.note}" if record.folder else f"none: {record.note}"
 
 
 def question(check: CheckRecord) -> str:
