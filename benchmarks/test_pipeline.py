@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 
 from toolkit.checkpoint import load_checkpoint
+from toolkit.data import load_test_set
 from toolkit.environment import versions
 from toolkit.export import export_formats
 from toolkit.formats import FORMATS, artifact_name, import_format
-from toolkit.parity import Reference, check_artifact
+from toolkit.parity import Reference, check_artifact, check_parity, make_plan
 from toolkit.records import ArtifactMetadata
-from toolkit.sessions import Target
+from toolkit.sessions import Target, resolve_targets
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +39,19 @@ def test_export(name: str, benchmark, tmp_path: Path) -> None:
 @pytest.mark.benchmark(group="parity of one artifact")
 @pytest.mark.parametrize("name", FORMATS)
 def test_parity(name: str, benchmark, folder: Path) -> None:
-    target, reference = Target(FORMATS[name], folder / artifact_name(FORMATS[name])), Reference(load_checkpoint())
-    record = benchmark.pedantic(check_artifact, (target, reference), rounds=5, warmup_rounds=1)
+    target, plan = Target(FORMATS[name], folder / artifact_name(FORMATS[name])), make_plan(Reference(load_checkpoint()))
+    record = benchmark.pedantic(check_artifact, (target, plan), rounds=5, warmup_rounds=1)
     assert record.passed
+
+
+@pytest.mark.benchmark(group="parity of all formats, reference and probes included")
+@pytest.mark.parametrize(
+    "images", ["sample", pytest.param("sample and all 10,000 test images", marks=pytest.mark.data)]
+)
+def test_parity_of_all_formats(images: str, benchmark, folder: Path) -> None:
+    targets, _ = resolve_targets([], folder, "cpu")
+    full = None if images == "sample" else load_test_set()
+    checkpoint = load_checkpoint()
+    report = benchmark.pedantic(check_parity, (targets, checkpoint), {"full": full}, rounds=5, warmup_rounds=1)
+    assert report.passed
+    assert len(report.parity) == len(FORMATS)

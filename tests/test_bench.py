@@ -23,7 +23,7 @@ from toolkit.checkpoint import Checkpoint, load_checkpoint
 from toolkit.errors import UnverifiedArtifactError
 from toolkit.formats import FORMATS, artifact_name
 from toolkit.manifest import check_verified, note_verified
-from toolkit.parity import Reference, check_artifact
+from toolkit.parity import Reference, check_artifact, make_plan
 from toolkit.records import CheckRecord, read_record, write_record
 from toolkit.sessions import Target, resolve_targets
 
@@ -176,7 +176,7 @@ def test_fast_because_wrong_is_a_failed_row_at_the_very_batch_size(
         ]
     )
     onnx.save(proto, tmp_path / "model.onnx")
-    assert check_artifact(Target(FORMATS["onnx"], tmp_path / "model.onnx"), Reference(bundled)).passed
+    assert check_artifact(Target(FORMATS["onnx"], tmp_path / "model.onnx"), make_plan(Reference(bundled))).passed
     changed = job.model_copy(update={"path": str(tmp_path / "model.onnx"), "batch_sizes": (8, 27, 32)})
     result = run_job(changed)
     assert [row.batch_size for row in result.rows] == [8, 32]
@@ -186,8 +186,8 @@ def test_fast_because_wrong_is_a_failed_row_at_the_very_batch_size(
 def test_a_failure_on_a_device_outweighs_a_pass_on_another(folder: Path, bundled: Checkpoint) -> None:
     (onnx_target,) = targets(folder, "onnx")
     weights = bundled.record.weights_sha256
-    record = check_artifact(onnx_target, Reference(bundled))
-    bad = CheckRecord(name="values", passed=False, detail="")
+    record = check_artifact(onnx_target, make_plan(Reference(bundled)))
+    bad = CheckRecord(name="values", measured=9.0, limit=8.0, unit="×", detail="")
     note_verified(folder, [record.model_copy(update={"device": "cuda", "checks": (bad,)})])
     check_verified(onnx_target, weights, "cpu", "")
     with pytest.raises(UnverifiedArtifactError, match="parity failed on cuda"):

@@ -1,6 +1,7 @@
 import json
 import math
 from pathlib import Path
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -11,11 +12,14 @@ from pydantic import ValidationError
 from toolkit.environment import new_report
 from toolkit.errors import ReportError
 from toolkit.records import (
+    CheckName,
     CheckRecord,
     LatencyRecord,
     ModelConfig,
     ParityRecord,
+    QualityRecord,
     Report,
+    check_order,
     parse_record,
     quantile,
     read_record,
@@ -23,7 +27,7 @@ from toolkit.records import (
     write_record,
 )
 
-GOLDEN = Path(__file__).parent / "golden" / "report-schema-1.json"
+GOLDEN = Path(__file__).parent / "golden" / "report-schema-2.json"
 durations = st.floats(1e-9, 1e3)
 
 
@@ -61,7 +65,12 @@ def parity(*checks: CheckRecord) -> ParityRecord:
     )
 
 
-GOOD, BAD = CheckRecord(name="a", passed=True, detail=""), CheckRecord(name="b", passed=False, detail="")
+def check(name: str = "values", measured: float | None = 1.0, **changes: Any) -> CheckRecord:
+    values = {"name": name, "measured": measured, "limit": 8.0, "unit": "×", "detail": "so so"}
+    return CheckRecord.model_validate({**values, **changes})
+
+
+GOOD, BAD = check(), check("labels", 9.0)
 
 
 @given(st.lists(durations, min_size=1), st.floats(0, 1))
@@ -105,14 +114,14 @@ def test_derived_numbers_are_computed_anew_not_believed() -> None:
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_numbers_that_are_not_finite_are_refused(value: float) -> None:
     with pytest.raises(ValidationError, match="finite"):
-        CheckRecord(name="values", passed=False, measured=value, detail="")
+        check(measured=value)
     with pytest.raises(ValidationError, match="finite"):
         latency((value,))
 
 
 def test_records_are_frozen_and_know_no_other_fields() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        GOOD.passed = False  # type: ignore[misc]
+        GOOD.measured = 0.5
     with pytest.raises(ValidationError, match="Extra inputs"):
         CheckRecord.model_validate({**GOOD.model_dump(), "colour": "red"})
 
@@ -157,9 +166,9 @@ def test_the_schema_is_frozen() -> None:
         ("", "is not JSON"),
         ("[]", "is not a fmnist-tk/report file"),
         ('{"schema_name": "other"}', "is not a fmnist-tk/report file"),
-        ('{"schema_name": "fmnist-tk/report", "schema_version": 2}', "version 2 .*upgrade fmnist-tk"),
-        ('{"schema_name": "fmnist-tk/report", "schema_version": 0}', "version 0 .*write it again"),
-        ('{"schema_name": "fmnist-tk/report", "schema_version": 1}', "does not fit its schema: tool_version"),
+        ('{"schema_name": "fmnist-tk/report", "schema_version": 3}', "version 3 .*upgrade fmnist-tk"),
+        ('{"schema_name": "fmnist-tk/report", "schema_version": 1}', "version 1 .*write it again"),
+        ('{"schema_name": "fmnist-tk/report", "schema_version": 2}', "does not fit its schema: tool_version"),
     ],
 )
 def test_a_foreign_file_is_refused_with_what_to_do(text: str, reason: str) -> None:
@@ -182,6 +191,69 @@ def test_a_written_record_can_be_read(tmp_path: Path) -> None:
     assert read_record(tmp_path / "new" / "report.json", Report) == report
 
 
-def test_a_check_cannot_contradict_its_own_limit() -> None:
-    with pytest.raises(ValidationError, match="contradicts"):
-        CheckRecord(name="values", passed=True, measured=9.0, limit=8.0, detail="")
+@pytest.mark.parametrize(
+    ("measured", "bound", "passed"),
+    [
+        (8.0, "at most", True),
+        (8.1, "at most", False),
+        (8.0, "at least", True),
+        (7.9, "at least", False),
+        (None, "at most", False),
+        (None, "at least", False),
+    ],
+)
+def test_a_check_passes_by_what_was_measured(measured: float | None, bound: str, passed: bool) -> None:
+    record = check(measured=measured, bound=bound)
+    assert record.passed == passed
+    assert CheckRecord.model_validate({**record.model_dump(), "passed": not passed}).passed == passed
+
+
+def test_the_cause_is_the_most_specific_failure() -> None:
+    assert parity(GOOD).cause is None
+    assert parity(GOOD).failure is None
+    record = parity(GOOD, check("values", 9.0, probe="sample"), check("row independence", 9.0), BAD)
+    assert record.cause == "row independence"
+    assert record.failure == record.checks[2]
+    assert parity(check("opens", None), check("integrity", None)).cause == "opens"
+
+
+def test_every_check_has_a_place_and_can_be_a_cause() -> None:
+    names = get_args(CheckName)
+    assert [check_order(name) for name in names] == list(range(len(names)))
+    assert {parity(check(name, None)).cause for name in names} == set(names)
+
+
+def quality(**changes: Any) -> QualityRecord:
+    values = {
+        "source": "sample",
+        "images": 100,
+        "reference_right": 90,
+        "lost": 4,
+        "gained": 1,
+        "disagreements": 7,
+        "mean_probability_change": 0.01,
+        "max_probability_change": 0.5,
+        "sqnr_db": 30.0,
+    }
+    return QualityRecord.model_validate({**values, **changes})
+
+
+def test_quality_is_derived_from_counts() -> None:
+    record = quality()
+    assert (record.accuracy, record.reference_accuracy, record.drop_points) == (0.87, 0.9, 3.0)
+    assert record.agreement == pytest.approx(0.93)
+    low, high = record.drop_interval_points
+    # By hand from Bonett and Price's formula: p12 = 5/102, p21 = 2/102, z = 1.96.
+    assert (low, high) == pytest.approx((-2.1106, 7.9930), abs=1e-3)
+
+
+@given(st.integers(0, 90), st.integers(0, 10))
+def test_the_interval_of_a_drop_holds_its_adjusted_estimate_and_stays_possible(lost: int, gained: int) -> None:
+    low, high = quality(lost=lost, gained=gained, disagreements=lost + gained).drop_interval_points
+    assert -100 <= low <= 100 * (lost - gained) / 102 <= high <= 100
+
+
+@pytest.mark.parametrize("changes", [{"lost": 91}, {"gained": 11}, {"disagreements": 4}, {"disagreements": 101}])
+def test_counts_that_cannot_be_are_refused(changes: dict[str, int]) -> None:
+    with pytest.raises(ValidationError, match=r"more images lost|labels disagree"):
+        quality(**changes)

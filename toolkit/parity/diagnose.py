@@ -160,9 +160,10 @@ _PRECISIONS: Final[tuple[tuple[str, bool, Rounding, Rounding], ...]] = (
     ("bfloat16", False, _bfloat16, _same),
     ("bfloat16", True, _bfloat16, _bfloat16),
     ("float16", False, _float16, _same),
-    ("float16", True, _float16, _float16),
-    ("TF32", True, _tf32, _tf32),
-    ("TF32", True, _tf32_truncated, _tf32_truncated),
+    # Both keep ten bits of mantissa: but for their range they are the same.
+    ("TF32 or float16", True, _float16, _float16),
+    ("TF32 or float16", True, _tf32, _tf32),
+    ("TF32 or float16", True, _tf32_truncated, _tf32_truncated),
     ("int8", False, _int8, _same),
     ("int8 per channel", False, _int8_per_channel, _same),
     ("int8", True, _int8, _uint8),
