@@ -13,6 +13,7 @@ from toolkit.model import Mlp
 from toolkit.parity.diagnose import diagnose
 
 ADVICE = "do this"
+LOWERED = f"arithmetic: this runtime probably lowered precision; {ADVICE}"
 Infer = Callable[[torch.Tensor, Mlp], torch.Tensor]
 
 
@@ -90,12 +91,12 @@ def int8_weights(x: torch.Tensor, model: Mlp) -> torch.Tensor:
 @pytest.mark.parametrize(
     ("infer", "named"),
     [
-        (half(torch.bfloat16), "error fits bfloat16 arithmetic: this runtime probably lowered precision; do this"),
+        (half(torch.bfloat16), f"error fits bfloat16 {LOWERED}"),
         (
             half(torch.float16),
-            "error fits TF32 or float16 arithmetic: this runtime probably lowered precision; do this",
+            f"error fits TF32 or float16 {LOWERED}",
         ),
-        (tf32, "error fits TF32 or float16 arithmetic: this runtime probably lowered precision; do this"),
+        (tf32, f"error fits TF32 or float16 {LOWERED}"),
         (rounded(torch.bfloat16), "error fits weights rounded to bfloat16; convert the float32 weights again"),
         (rounded(torch.float16), "error fits weights rounded to float16; convert the float32 weights again"),
         (int8_weights, "error fits weights rounded to int8; convert the float32 weights again"),
