@@ -13,9 +13,11 @@ from collections.abc import Iterator
 from itertools import count, product
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from toolkit.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from toolkit.data import load_sample
 from toolkit.environment import machine
 from toolkit.errors import DataNotFoundError
 from toolkit.export import export_formats
@@ -122,6 +124,34 @@ def summary(rows: list[dict[str, object]], records: list[ParityRecord]) -> dict[
     }
 
 
+def bounds(checkpoint: Checkpoint) -> dict[str, float]:
+    """Return a-priori bounds of float32's error on the sample, beside the error itself, in logit units.
+
+    Layer by layer, ``|W| e + g (|W| |x| + |b|)`` for an input off by e (Higham 2002, section 3.5): with g = n u for the
+    worst case, and g = sqrt(n) u with the constant 1 as in the probabilistic analysis of Higham and Mary (2019).
+    """
+    reference, images = Reference(checkpoint), load_sample().inputs()
+    expected = reference.logits(images)
+    result = {
+        "largest_logit": float(np.abs(expected).max()),
+        "eager_error": float(reference.float32_errors(images, expected).max()),
+    }
+    roundoff = float(np.finfo(np.float32).eps) / 2
+    for name, power in (("worst_case_bound", 1.0), ("probabilistic_bound", 0.5)):
+        values, error = images.reshape(len(images), -1).astype(np.float64), np.zeros(())
+        for layer in checkpoint.model().linear_relu_stack:
+            if isinstance(layer, torch.nn.Linear):
+                weight, bias = layer.weight.double().numpy(), layer.bias.double().numpy()
+                size = np.abs(values) @ np.abs(weight).T + np.abs(bias)
+                growth = error @ np.abs(weight).T if error.ndim else error
+                error = growth + weight.shape[1] ** power * roundoff * size
+                values = values @ weight.T + bias
+            else:
+                values = np.maximum(values, 0)
+        result[name] = float(error.max())
+    return result
+
+
 def main() -> None:
     """Run and write the result as JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -133,9 +163,10 @@ def main() -> None:
         for name, seed, record in runs(arguments.runs, Path(folder)):
             records.append(record)
             rows.append(row(name, seed, record))
-    result = {"machine": machine().model_dump(), **summary(rows, records), "rows": rows}
+    facts = {"bundled_on_sample": bounds(load_checkpoint()), **summary(rows, records)}
+    result = {"machine": machine().model_dump(), **facts, "rows": rows}
     write_bytes(arguments.output, (json.dumps(result, indent=1) + "\n").encode())
-    print(json.dumps(summary(rows, records), indent=1))
+    print(json.dumps(facts, indent=1))
 
 
 if __name__ == "__main__":

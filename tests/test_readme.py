@@ -1,17 +1,35 @@
 """The README promises nothing that is not run, and prints nothing that was not printed."""
 
+import importlib.util
 import re
 import shlex
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from support import Cli, NeuralNetwork
+from toolkit.checkpoint import load_checkpoint
 from toolkit.records import Report, read_record
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCS = (ROOT / "docs" / "parity.md").read_text(encoding="utf-8")
+
+
+def load_script(path: Path) -> Any:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+update_readme = load_script(ROOT / ".ci" / "update_readme.py")
 
 
 def blocks(language: str) -> list[str]:
@@ -37,10 +55,33 @@ def test_every_command_works_as_written(cli: Cli, in_empty_folder: Path, monkeyp
     lines = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("fmnist-tk ")]
     assert len(lines) >= 5
     for line in lines:
+        if "int8" in line:
+            quantize_dynamic("exported/model.onnx", "model.int8.onnx", weight_type=QuantType.QInt8)
         outcome = cli(*shlex.split(line)[1:])
         assert outcome.code == 0, (line, outcome.err)
-    (code,) = blocks("python")
-    exec(compile(code, "README", "exec"), {})
+    names: dict[str, Any] = {}
+    for code in blocks("python"):
+        exec(compile(code, "README", "exec"), names)
+    names["test_export"](load_checkpoint().model())
+
+
+def test_every_command_of_the_docs_works_as_written(cli: Cli, exported: Path, in_empty_folder: Path) -> None:
+    shutil.copytree(exported, "exported")
+    for path in sorted((ROOT / "docs").glob("*.md")):
+        text = path.read_text(encoding="utf-8")
+        for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL):
+            for line in block.splitlines():
+                if line.startswith("fmnist-tk "):
+                    outcome = cli(*shlex.split(line)[1:])
+                    assert outcome.code == 0, (path.name, line, outcome.err)
+        for link in re.findall(r"\]\(([^)#:]+)\)", text):
+            assert (path.parent / link).exists(), (path.name, link)
+
+
+def test_the_spread_in_the_docs_is_the_committed_one() -> None:
+    assert update_readme.with_spread(DOCS) == DOCS
+    largest = max(row["max"] for row in update_readme.spread()["largest_error_in_units"].values())
+    assert largest < 8 / 3, "docs/parity.md says that the limit leaves a factor of more than three"
 
 
 def test_every_linked_file_exists() -> None:
