@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,13 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from support import Cli
 from toolkit.checkpoint import Checkpoint
 from toolkit.data import load_sample
+from toolkit.formats import FORMATS
+from toolkit.manifest import check_verified
 from toolkit.parity.probes import Probe, picture_probe, sample_probe
 from toolkit.parity.quality import Gates, judge_quality, mcnemar, measure_quality, softmax
 from toolkit.parity.reference import Reference
 from toolkit.records import QualityRecord, Report, read_record, write_record
+from toolkit.sessions import Target
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit")
 
@@ -222,3 +226,12 @@ def test_a_report_without_parity_cannot_be_judged(cli: Cli, tmp_path: Path) -> N
     result = cli("parity", "--rejudge", tmp_path / "doctor.json")
     assert result.code == 2
     assert "the report of fmnist-tk doctor has no parity in it" in result.err
+
+
+def test_a_wrong_declaration_does_not_undo_a_pass(
+    exported: Path, bundled: Checkpoint, tmp_path: Path, cli: Cli
+) -> None:
+    folder = shutil.copytree(exported, tmp_path / "copy")
+    target = Target(FORMATS["onnx"], folder / "model.onnx")
+    assert cli("parity", target.path, "--precision", "int8").code == 1
+    check_verified(target, bundled.record.weights_sha256, "cpu", "")

@@ -35,7 +35,8 @@ def note_verified(folder: Path, records: list[ParityRecord]) -> None:
     Raises:
         OutputError: If that cannot be written.
     """
-    records = [record for record in records if record.weights_sha256]  # not those against another artifact
+    # Not those against another artifact, nor those that were declared what they are not: that says nothing of the file.
+    records = [each for each in records if each.weights_sha256 and (each.precision or each.declared == "float32")]
     if not records:
         return
     entries = {_key(entry): entry for entry in _ledger(folder).verified}

@@ -9,7 +9,6 @@ from toolkit.cli.console import finish, showing_progress
 from toolkit.cli.options import (
     DEFAULT_FOLDER,
     CheckpointOption,
-    DataOption,
     DebugOption,
     DeviceOption,
     FolderOption,
@@ -103,7 +102,16 @@ def parity(
         bool,
         typer.Option("--full", help="Compare on all 10,000 test images as well.", rich_help_panel=_INPUTS),
     ] = False,
-    data: DataOption = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data",
+            metavar="DIR",
+            help="Folder of Fashion-MNIST; implies --full. Default: the usual places, without a download.",
+            show_default=False,
+            rich_help_panel=_INPUTS,
+        ),
+    ] = None,
     seed: Annotated[
         int,
         typer.Option(
