@@ -1,6 +1,7 @@
 """Every mutant is killed, and by the check that names its cause; what is right passes."""
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
@@ -9,13 +10,11 @@ import torch
 from mutants import behaviour, calls, files, graph, inputs, outputs, weights
 from mutants.mutant import Context, Family, Mutant, Wrapped, same, same_logits, with_function, with_module, with_state
 
-from support import save_small
-from toolkit.checkpoint import Checkpoint, load_checkpoint
+from toolkit.checkpoint import Checkpoint
 from toolkit.data import load_sample
-from toolkit.export import export_formats
 from toolkit.formats import FORMATS
 from toolkit.parity import Plan, Reference, check_artifact, make_plan
-from toolkit.records import ModelConfig, ParityRecord
+from toolkit.records import ParityRecord
 from toolkit.sessions import Target
 
 MUTANTS = tuple(
@@ -25,20 +24,21 @@ CASES = [(mutant, info.name) for mutant in MUTANTS for info in FORMATS.values() 
 
 
 @pytest.fixture(scope="session")
-def context(bundled: Checkpoint, exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Context:
-    folder = tmp_path_factory.mktemp("other")
-    other = load_checkpoint(save_small(folder / "other.safetensors", seed=1, config=ModelConfig()))
-    export_formats([], other, folder, verify=False)
-    return Context(bundled, exported, folder)
-
-
-@pytest.fixture(scope="session")
 def plan(bundled: Checkpoint) -> Plan:
     return make_plan(Reference(bundled))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Compute with one thread: on a busy machine several wait for one another, eight times as long as they compute."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def check(path: Path, format: str, plan: Plan) -> ParityRecord:
-    return check_artifact(Target(FORMATS[format], path), plan)
+    return check_artifact(Target(FORMATS[format], path), plan, threads=1)
 
 
 @pytest.mark.parametrize(("mutant", "format"), CASES, ids=[f"{mutant.name}-{name}" for mutant, name in CASES])
