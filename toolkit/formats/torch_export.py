@@ -111,13 +111,22 @@ def _asks_for_pickle(config: bytes) -> bool:
 
 
 def _signature(program: ExportedProgram) -> Signature:
-    placeholders = {node.name: node.meta.get("val") for node in program.graph.nodes}
+    placeholders: dict[str, Any] = {node.name: node.meta.get("val") for node in program.graph.nodes}
     return Signature(
         inputs=tuple(
             _spec(name, placeholders.get(name)) for name in program.graph_signature.user_inputs if isinstance(name, str)
         ),
-        outputs=tuple(_spec(None, placeholders.get(str(name))) for name in program.graph_signature.user_outputs),
+        outputs=_outputs(program, placeholders),
     )
+
+
+def _outputs(program: ExportedProgram, placeholders: dict[str, Any]) -> tuple[TensorSpec, ...]:
+    """Return what a program gives: a tuple of several is as many outputs, any other container is no tensor."""
+    kind = program.call_spec.out_spec.type if program.call_spec.out_spec else None
+    names = program.graph_signature.user_outputs
+    if kind in {dict, list} or (kind is tuple and len(names) == 1):
+        return (TensorSpec(dtype=f"a {kind.__name__}"),)
+    return tuple(_spec(None, placeholders.get(str(name))) for name in names if name is not None)
 
 
 def _spec(name: str | None, value: object) -> TensorSpec:

@@ -92,7 +92,7 @@ def _signature(module: torch.jit.ScriptModule) -> Signature:
 
 def _outputs(name: str, kind: Any) -> list[TensorSpec]:
     """Return what a declared type holds: a tuple is as many outputs, a list or dict is no tensor."""
-    if kind.kind() == "TupleType":
+    if kind.kind() == "TupleType" and len(kind.elements()) != 1:
         return [spec for element in kind.elements() for spec in _outputs("", element)]
     return [TensorSpec(name=name or None, dtype=None if kind.kind() == "TensorType" else str(kind))]
 

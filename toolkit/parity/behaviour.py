@@ -17,6 +17,8 @@ Infer = Callable[[Float32Array], NDArray[Any]]
 BATCH_SIZES = (1, 2, 3, 7, 8, 16, 64, 1000)
 #: Name of the probe that `poison` makes.
 POISON = "NaN and infinities in one row"
+# No multiples of the eights and sixteens that vectors hold: the rest of such a batch takes other code.
+_ODD_SIZES = (61, 997)
 _ANCHOR_IMAGES = 64
 _POISONED_IMAGES, _POISONED_ROW = 8, 3
 _NEIGHBOURED_IMAGES = 32
@@ -70,7 +72,8 @@ def determinism(infer: Infer, images: Float32Array, first: NDArray[Any], by: Yar
     """
     anchor, other = images[:_ANCHOR_IMAGES], images[_ANCHOR_IMAGES : 2 * _ANCHOR_IMAGES]
     worst = 0.0
-    for between in ([], [other], [other[:1]], [other[:7], images], [other[:3], other, other[:16]]):
+    orders = [[], [other], [other[:1]], [other[:7], images], [other[:3], other], [other[:3], other, other[:16]]]
+    for between in orders:
         for batch in between:
             infer(batch)
         largest = float(np.abs(infer(anchor).astype(np.float64) - first).max(initial=0.0))
@@ -101,7 +104,7 @@ def _company(
 ) -> Iterator[tuple[Float32Array, NDArray[np.int64], NDArray[np.int64]]]:
     """Yield batches, the rows of each to look at, and which images these rows are."""
     everything = np.arange(len(images))
-    for size in BATCH_SIZES[1:]:
+    for size in (*BATCH_SIZES[1:], *_ODD_SIZES):
         start = 0 if size > len(images) // 2 else (size * 11) % (len(images) - size)
         chosen = everything[start : start + size]
         yield images[chosen], np.arange(len(chosen)), chosen

@@ -104,7 +104,7 @@ def _located(record: ParityRecord, target: Target, plan: Plan, examination: Exam
     """Add the first layer that is wrong, on the batch that shows it."""
     model, failure = plan.reference.model, record.failure
     images = examination.cases.get(failure.name) if failure else None
-    if model is None or images is None:
+    if model is None or images is None or not np.isfinite(images).all():
         return record
     place = divergence(
         target,
