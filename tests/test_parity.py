@@ -26,7 +26,7 @@ from toolkit.parity.checks import (
     check_values,
 )
 from toolkit.parity.signature import check_signature
-from toolkit.parity.tolerance import LIMIT_IN_UNITS, rounding_unit
+from toolkit.parity.tolerance import LIMIT_IN_UNITS, class_units, rounding_unit
 from toolkit.records import (
     LABELS,
     ArtifactMetadata,
@@ -40,6 +40,7 @@ from toolkit.records import (
 from toolkit.sessions import Target
 
 UNIT = 1e-6
+UNITS = np.full(10, UNIT)
 
 
 @pytest.fixture(scope="module")
@@ -58,14 +59,14 @@ def errors_of(actual: np.ndarray) -> np.ndarray:
 def test_an_error_within_the_limit_passes(fraction: float, row: int, column: int) -> None:
     actual = EXPECTED.copy()
     actual[row, column] += fraction * (LIMIT_IN_UNITS - 1) * UNIT  # float32 itself rounds by up to 0.2 units here
-    assert check_values("p", errors_of(actual), UNIT).passed
+    assert check_values("p", errors_of(actual), UNITS).passed
 
 
 @given(st.floats(1.2, 1e6), st.integers(0, 19), st.integers(0, 9), st.sampled_from([-1, 1]))
 def test_one_logit_beyond_the_limit_fails(factor: float, row: int, column: int, sign: int) -> None:
     actual = EXPECTED.copy()
     actual[row, column] += sign * factor * LIMIT_IN_UNITS * UNIT
-    check = check_values("p", errors_of(actual), UNIT)
+    check = check_values("p", errors_of(actual), UNITS)
     assert not check.passed
     assert f"image {row}, logit {column}" in check.detail
 
@@ -79,7 +80,7 @@ def test_one_value_that_is_not_finite_fails_unless_float32_overflows(value: floa
 
 
 def test_nothing_to_compare_is_a_failure() -> None:
-    check = check_values("p", np.empty((0, 10)), UNIT, overflowing=20)
+    check = check_values("p", np.empty((0, 10)), UNITS, overflowing=20)
     assert (check.passed, check.measured) == (False, None)
     assert "overflows on all 20 images" in check.detail
 
@@ -111,10 +112,10 @@ def test_a_flip_counts_only_when_rounding_cannot_explain_it() -> None:
     tie, wrong = expected.copy(), expected.copy()
     tie[0, 5] += 12 * UNIT
     wrong[1, 5] = 1.1
-    explained = check_labels("p", tie.astype(np.float32), expected, UNIT)
+    explained = check_labels("p", tie.astype(np.float32), expected, UNITS)
     assert explained.passed
     assert explained.facts["agreement"] == 0.5
-    assert not check_labels("p", wrong.astype(np.float32), expected, UNIT).passed
+    assert not check_labels("p", wrong.astype(np.float32), expected, UNITS).passed
 
 
 @given(st.floats(0, 1e30), st.floats(0, 1e30))
@@ -123,6 +124,15 @@ def test_the_unit_is_never_zero_nor_infinite(error: float, logit: float) -> None
     assert 0 < unit < np.inf
     assert unit >= error
     assert unit >= logit * 5e-8
+
+
+def test_a_class_that_dwarfs_the_others_has_a_unit_of_its_own() -> None:
+    errors, expected = np.full((5, 10), 1e-6), np.ones((5, 10))
+    errors[:, 7], expected[:, 7] = 1e4, -1e12
+    units = class_units(errors, expected)
+    assert units[7] == pytest.approx(6e4, rel=0.1)
+    assert set(np.delete(units, 7)) == {4e-6}
+    assert np.all(class_units(np.full((5, 10), 1e-6), np.ones((5, 10))) == 1e-6)
 
 
 def test_batch_sizes_that_fail_are_named_with_those_that_work() -> None:
@@ -226,8 +236,8 @@ def test_a_truncated_artifact_fails_to_open(exported: Path, plan: Plan, tmp_path
     data = (exported / "model.pt2").read_bytes()
     (tmp_path / "model.pt2").write_bytes(data[: len(data) // 2])
     record = check_copy(exported, tmp_path, "torch-export", plan)
-    assert [check.name for check in record.checks] == ["opens"]
-    assert not record.passed
+    assert [check.name for check in record.checks] == ["opens", "integrity"]
+    assert record.cause == "opens"
     assert record.precision is None
 
 

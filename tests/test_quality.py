@@ -110,7 +110,7 @@ def quality(lost: int, gained: int, images: int = 10_000, disagreements: int | N
         disagreements=lost + gained if disagreements is None else disagreements,
         mean_probability_change=0.001,
         max_probability_change=0.1,
-        sqnr_db=None,
+        relative_noise=0.03,
     )
 
 

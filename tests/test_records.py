@@ -233,7 +233,7 @@ def quality(**changes: Any) -> QualityRecord:
         "disagreements": 7,
         "mean_probability_change": 0.01,
         "max_probability_change": 0.5,
-        "sqnr_db": 30.0,
+        "relative_noise": 0.1,
     }
     return QualityRecord.model_validate({**values, **changes})
 
@@ -242,6 +242,8 @@ def test_quality_is_derived_from_counts() -> None:
     record = quality()
     assert (record.accuracy, record.reference_accuracy, record.drop_points) == (0.87, 0.9, 3.0)
     assert record.agreement == pytest.approx(0.93)
+    assert record.sqnr_db == pytest.approx(20)
+    assert quality(relative_noise=0).sqnr_db is None
     low, high = record.drop_interval_points
     # By hand from Bonett and Price's formula: p12 = 5/102, p21 = 2/102, z = 1.96.
     assert (low, high) == pytest.approx((-2.1106, 7.9930), abs=1e-3)

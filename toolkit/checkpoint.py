@@ -68,7 +68,8 @@ def load_checkpoint(path: Path | None = None) -> Checkpoint:
 def checkpoint_of(module: nn.Module) -> Checkpoint:
     """Return the checkpoint of a module in memory, if it is of this model's family.
 
-    Its weights tell its shape; that it really is flatten, linear layers and ReLUs is tried on a few inputs.
+    Its weights tell its shape; that it is flatten, linear layers and ReLUs is tried on a few inputs, which is enough to
+    describe it and not to replace it.
 
     Raises:
         CheckpointError: If the module's weights or its function are not those of this family.

@@ -63,12 +63,13 @@ class ArtifactItem(pytest.Item):
         from toolkit.formats import format_of
         from toolkit.parity import check_artifact
         from toolkit.sessions import Target
-        from toolkit.testing import failure_message
+        from toolkit.testing import failure_message, leaving_torch_as_it_is
 
         info = format_of(self.path)
         assert info is not None  # or it would not have been collected
         device = resolve_device(self.config.getoption("--parity-device"))
-        record = check_artifact(Target(info, self.path), self._plan(), device=device)
+        with leaving_torch_as_it_is():
+            record = check_artifact(Target(info, self.path), self._plan(), device=device)
         if not record.passed:
             raise ArtifactFailedError(failure_message(record))
 

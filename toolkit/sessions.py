@@ -23,7 +23,7 @@ from toolkit.formats import (
     import_format,
 )
 from toolkit.formats.companions import artifact_files
-from toolkit.formats.reshaped import fit_session
+from toolkit.formats.reshaped import fit_session, image_shape
 from toolkit.manifest import read_manifest
 from toolkit.records import Precision, SkipRecord
 
@@ -95,7 +95,10 @@ def open_session(
     if session.precision != wanted:
         remedy = f"declare it with --precision {session.precision}, or export the artifact again in {wanted}"
         raise PrecisionError(wanted, session.precision, remedy)
-    return fit_session(session)
+    shape, called = image_shape(session)
+    if called:  # the next call must be a session's first, or what goes wrong in it is hidden
+        session = import_format(target.info).load(target.path, device, threads)
+    return fit_session(session, shape)
 
 
 def _check_complete(folder: Path) -> None:

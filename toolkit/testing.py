@@ -6,17 +6,22 @@ def test_export(model):
 assert_parity(model, "model.onnx")
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, get_args
 
+import torch
 from torch import nn
 
 from toolkit.checkpoint import Checkpoint, checkpoint_of, load_checkpoint
-from toolkit.errors import ArtifactNotFoundError, CheckpointError
+from toolkit.devices import resolve_device
+from toolkit.errors import ArtifactNotFoundError, CheckpointError, UsageError
 from toolkit.formats import FORMATS, format_of
 from toolkit.parity import Gates, Reference, check_artifact, make_plan
 from toolkit.parity.probes import SEED
-from toolkit.parity.reference import ModuleReference, ReferenceModel
+from toolkit.parity.reference import ModuleReference, ReferenceModel, check_reference
 from toolkit.records import ParityRecord, Precision
 from toolkit.sessions import Target
 
@@ -49,19 +54,39 @@ def assert_parity(
         All that was measured.
 
     Raises:
-        AssertionError: If a check fails, with the cause, the place and the command that repeats it.
+        AssertionError: If a check fails, with the cause, the place, and what else failed.
         ToolkitError: If it cannot be tried at all: no such file, no such device, a package missing.
     """
-    path = Path(artifact)
+    path, reference = Path(artifact), _reference(model_or_checkpoint)
     info = format_of(path)
     if info is None or not path.is_file():
         suffixes = ", ".join(each.suffix for each in FORMATS.values())
         raise ArtifactNotFoundError(path, f"pass a file whose name ends in one of {suffixes}")
-    plan = replace(make_plan(_reference(model_or_checkpoint), seed=seed), declared=precision, gates=gates or Gates())
-    record = check_artifact(Target(info, path), plan, device=device, threads=threads)
+    if precision not in get_args(Precision):
+        raise UsageError(f"precision={precision!r}: choose one of {', '.join(get_args(Precision))}")
+    if threads is not None and threads < 1:
+        raise UsageError(f"threads={threads}: pass a number from 1, or None")
+    with leaving_torch_as_it_is():
+        check_reference(reference, "model_or_checkpoint")
+        plan = replace(make_plan(reference, seed=seed), declared=precision, gates=gates or Gates())
+        record = check_artifact(Target(info, path), plan, device=resolve_device(device), threads=threads)
     if not record.passed:
         raise AssertionError(failure_message(record))
     return record
+
+
+@contextmanager
+def leaving_torch_as_it_is() -> Iterator[None]:
+    """Restore what opening sessions sets for the whole process: threads, and the precision of float32 products."""
+    threads = torch.get_num_threads()
+    backends: Any = torch.backends  # torch's annotations do not know fp32_precision
+    settings = [(each, each.fp32_precision) for each in (backends.mkldnn.matmul, backends.cuda.matmul)]
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        for backend, precision in settings:
+            backend.fp32_precision = precision
 
 
 def failure_message(record: ParityRecord) -> str:
@@ -78,8 +103,7 @@ def failure_message(record: ParityRecord) -> str:
         f"  {failure.name}{on}: {failure.detail}{measured}",
         *([f"  where: {record.divergence.detail}"] if record.divergence else []),
         *([f"  also failed: {', '.join(others)}"] if others else []),
-        f"  {record.declared}, {record.runtime} {record.runtime_version} on {record.device}",
-        f"  shrink it to one image with: fmnist-tk parity {record.target} --repro DIR",
+        f"  {record.declared}, {record.runtime} {record.runtime_version} on {record.device}, seed {record.seed}",
     ]
     return "\n".join(lines)
 
@@ -87,9 +111,11 @@ def failure_message(record: ParityRecord) -> str:
 def _reference(given: nn.Module | Checkpoint | Path | str | None) -> ReferenceModel:
     if isinstance(given, nn.Module):
         try:
-            return Reference(checkpoint_of(given))
+            return ModuleReference(given, checkpoint_of(given))
         except CheckpointError:  # not of the quickstart's family: its layers are unknown, its function is not
             return ModuleReference(given)
     if isinstance(given, Checkpoint):
         return Reference(given)
-    return Reference(load_checkpoint(None if given is None else Path(given)))
+    if given is None or isinstance(given, str | Path):
+        return Reference(load_checkpoint(None if given is None else Path(given)))
+    raise UsageError(f"model_or_checkpoint is a {type(given).__name__}; pass a torch.nn.Module, a file, or None")

@@ -35,22 +35,21 @@ class ReshapedSession:
         return self._session.to_device(images.reshape(len(images), *self.image_shape))
 
 
-def fit_session(session: Session) -> Session:
-    """Return a session that takes ``(N, 1, 28, 28)``; the same one when it does already or when nothing fits.
-
-    The artifact's own declaration decides. Where the format declares no shapes, as in TorchScript, the shapes are
-    tried on two images.
-    """
-    shape = image_shape(session)
+def fit_session(session: Session, shape: tuple[int, ...]) -> Session:
+    """Return a session that takes ``(N, 1, 28, 28)`` for an artifact that takes images of ``shape``."""
     return session if shape == IMAGE_SHAPES[0] else ReshapedSession(session, shape)
 
 
-def image_shape(session: Session) -> tuple[int, ...]:
-    """Return the shape of one image as a session wants it."""
+def image_shape(session: Session) -> tuple[tuple[int, ...], bool]:
+    """Return the shape of one image as an artifact wants it, and whether the session was called to find out.
+
+    The artifact's own declaration decides. Where there is none, as in TorchScript, the shapes are tried on two images.
+    The toolkit's own shape stands for whatever nothing fits: the signature check then tells what was found.
+    """
     declared = next((spec.shape for spec in session.signature.inputs), None)
     if declared is None:
-        return next((shape for shape in IMAGE_SHAPES if _answers(session, shape)), IMAGE_SHAPES[0])
-    return next((shape for shape in IMAGE_SHAPES if fits(declared[1:], shape)), IMAGE_SHAPES[0])
+        return next((shape for shape in IMAGE_SHAPES if _answers(session, shape)), IMAGE_SHAPES[0]), True
+    return next((shape for shape in IMAGE_SHAPES if fits(declared[1:], shape)), IMAGE_SHAPES[0]), False
 
 
 def fits(declared: tuple[int | str | None, ...], shape: tuple[int, ...]) -> bool:

@@ -11,16 +11,16 @@ from pathlib import Path
 from toolkit.checkpoint import Checkpoint
 from toolkit.data import ImageSet
 from toolkit.environment import default_threads, new_report
-from toolkit.errors import OutputError
+from toolkit.errors import OutputError, ToolkitError, first_line
 from toolkit.manifest import note_verified
 from toolkit.parity.artifact import check_artifact
 from toolkit.parity.plan import Plan, make_plan
 from toolkit.parity.probes import SEED
 from toolkit.parity.quality import Gates
-from toolkit.parity.reference import ArtifactReference, Reference
+from toolkit.parity.reference import ArtifactReference, Reference, check_reference
 from toolkit.parity.rejudge import rejudge
 from toolkit.progress import Progress, silent
-from toolkit.records import ParityRecord, Precision, Report, SkipRecord
+from toolkit.records import FailureRecord, ParityRecord, Precision, Report, SkipRecord
 from toolkit.sessions import Target, open_session
 
 __all__ = ["Gates", "Plan", "Reference", "check_artifact", "check_parity", "make_plan", "rejudge"]
@@ -70,6 +70,8 @@ def check_parity(
         if isinstance(reference, Checkpoint)
         else ArtifactReference(open_session(reference, "cpu", threads), seed)
     )
+    if against:
+        check_reference(model, f"--against {against}")
     plan = replace(
         make_plan(model, seed=seed, full=full),
         declared=precision,
@@ -78,10 +80,19 @@ def check_parity(
         reproduce=reproduce,
     )
     records: list[ParityRecord] = []
+    failures: list[FailureRecord] = []
     notes: list[str] = []
     for number, target in enumerate(targets):
         progress("parity", number, len(targets), target.path.name)
-        record = check_artifact(target, plan, device=device, threads=threads)
+        try:
+            record = check_artifact(target, plan, device=device, threads=threads)
+        except ToolkitError:
+            raise
+        except Exception as error:  # noqa: BLE001  a fault of ours with one artifact must not lose what was found of the others
+            reason = f"parity itself failed, please report it: {type(error).__name__}: {first_line(error)}"
+            failure = FailureRecord(target=str(target.path), format=target.info.name, device=device, reason=reason)
+            failures.append(failure)
+            continue
         records.append(record)
         try:
             note_verified(target.path.parent, [record])
@@ -92,6 +103,7 @@ def check_parity(
         update={
             "checkpoint": reference.record if isinstance(reference, Checkpoint) else None,
             "parity": tuple(records),
+            "failures": tuple(failures),
             "skips": tuple(skips),
             "notes": tuple(notes),
         }

@@ -62,6 +62,7 @@ def check_artifact(target: Target, plan: Plan, *, device: str = "cpu", threads: 
         sha256=sha256,
         weights_sha256=reference.weights_sha256 if reference else None,
         against=plan.against,
+        seed=plan.seed,
         runtime=target.info.runtime,
         runtime_version=runtime_version(target.info),
         checks=tuple(sorted(checks, key=lambda check: check_order(check.name))),

@@ -17,9 +17,13 @@ Infer = Callable[[Float32Array], NDArray[Any]]
 BATCH_SIZES = (1, 2, 3, 7, 8, 16, 64, 1000)
 #: Name of the probe that `poison` makes.
 POISON = "NaN and infinities in one row"
-# No multiples of the eights and sixteens that vectors hold: the rest of such a batch takes other code.
-_ODD_SIZES = (61, 997)
-_ANCHOR_IMAGES = 64
+# Further sizes for the comparison of rows: the powers of two that users choose and what lies beside them. Such a batch
+# may take other code, and its rest, which fills no vector of eight or sixteen, other code again.
+_MORE_SIZES = (4, 5, 6, 9, 15, 17, 31, 32, 33, 61, 100, 127, 128, 200, 255, 256, 257, 500, 512, 997, 1024, 2048)
+#: Images of the batch that is called again and again.
+ANCHOR_IMAGES = 64
+#: Images that the checks of behaviour need: two batches of the anchor's size.
+LEAST_IMAGES = 2 * ANCHOR_IMAGES
 _POISONED_IMAGES, _POISONED_ROW = 8, 3
 _NEIGHBOURED_IMAGES = 32
 
@@ -49,12 +53,13 @@ def independence(infer: Infer, images: Float32Array, alone: NDArray[Any], by: Ya
     """
     worst, where, case = 0.0, "", None
     for batch, rows, order in _company(images, hostile=hostile):
-        difference = np.abs(infer(batch)[rows].astype(np.float64) - alone[order])
-        largest = float(difference.max(initial=0.0))
+        together = infer(batch)[rows]
+        largest = by.difference(together, alone[order])
         if not largest <= worst:  # so that NaN counts as well
-            row = int(np.nan_to_num(difference, nan=np.inf).max(1).argmax())
+            each = [by.difference(together[i : i + 1], alone[order[i : i + 1]]) for i in range(len(rows))]
+            row = int(np.nan_to_num(each, nan=np.inf).argmax())
             worst, where = largest, f": row {rows[row]} of a batch of {len(batch)}"
-            if not largest <= by.limit * by.unit:
+            if not largest <= by.limit:
                 case = batch
                 break
     question = f"an image in a batch against the same image alone{where}"
@@ -66,20 +71,23 @@ def determinism(infer: Infer, images: Float32Array, first: NDArray[Any], by: Yar
 
     Args:
         infer: The artifact.
-        images: ``(N, 1, 28, 28)`` float32, N at least 128.
+        images: ``(N, 1, 28, 28)`` float32, N at least `LEAST_IMAGES`.
         first: What the artifact gave for the first 64 when it was new.
         by: How much of a difference is none.
     """
-    anchor, other = images[:_ANCHOR_IMAGES], images[_ANCHOR_IMAGES : 2 * _ANCHOR_IMAGES]
+    anchor, other = images[:ANCHOR_IMAGES], images[ANCHOR_IMAGES : 2 * ANCHOR_IMAGES]
     worst = 0.0
     orders = [[], [other], [other[:1]], [other[:7], images], [other[:3], other], [other[:3], other, other[:16]]]
     for between in orders:
         for batch in between:
             infer(batch)
-        largest = float(np.abs(infer(anchor).astype(np.float64) - first).max(initial=0.0))
+        largest = by.difference(infer(anchor), first)
         worst = largest if not largest <= worst else worst
-    finding = check_same("determinism", "sample images", worst, by, "the same batch, called again after other batches,")
-    return Finding(finding, None if finding.passed else anchor)
+    check = check_same("determinism", "sample images", worst, by, "the same batch, called again after other batches,")
+    if check.passed:
+        return Finding(check)
+    hint = f"{check.detail}: it keeps state, draws random numbers, or was saved in training mode (dropout)"
+    return Finding(check.model_copy(update={"detail": hint}), anchor)
 
 
 def poison(infer: Infer, images: Float32Array, alone: NDArray[Any], by: Yardstick) -> Finding:
@@ -92,8 +100,7 @@ def poison(infer: Infer, images: Float32Array, alone: NDArray[Any], by: Yardstic
     for value in (np.nan, np.inf, -np.inf):
         batch = images[:_POISONED_IMAGES].copy()
         batch[_POISONED_ROW, 0, 10:18, 10:18] = value
-        difference = np.abs(infer(batch)[others].astype(np.float64) - alone[:_POISONED_IMAGES][others])
-        if not float(difference.max()) <= by.limit * by.unit:
+        if not by.difference(infer(batch)[others], alone[:_POISONED_IMAGES][others]) <= by.limit:
             problems.append(f"{value:g} in row {_POISONED_ROW} of a batch changes other rows")
             case = batch
     return Finding(verdict("finite", problems, "they stay in their own row", POISON), case)
@@ -104,10 +111,9 @@ def _company(
 ) -> Iterator[tuple[Float32Array, NDArray[np.int64], NDArray[np.int64]]]:
     """Yield batches, the rows of each to look at, and which images these rows are."""
     everything = np.arange(len(images))
-    for size in (*BATCH_SIZES[1:], *_ODD_SIZES):
-        start = 0 if size > len(images) // 2 else (size * 11) % (len(images) - size)
-        chosen = everything[start : start + size]
-        yield images[chosen], np.arange(len(chosen)), chosen
+    for size in (*BATCH_SIZES[1:], *_MORE_SIZES):
+        chosen = np.resize(np.roll(everything, -11 * size), size)  # each size other images, all again when it is larger
+        yield images[chosen], np.arange(size), chosen
     yield np.ascontiguousarray(images[::-1]), everything, everything[::-1]
     if hostile:
         chosen = everything[:_NEIGHBOURED_IMAGES]

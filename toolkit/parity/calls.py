@@ -8,12 +8,26 @@ from numpy.typing import NDArray
 
 from toolkit.errors import first_line
 from toolkit.formats import Session
+from toolkit.parity.checks import check_dtype, check_shape
+from toolkit.records import CheckRecord, Precision
 
 Float32Array = NDArray[np.float32]
 
 
 class RuntimeFailedError(Exception):
     """The runtime raised on good inputs, which is a finding and not an inability."""
+
+    def __init__(self, images: Float32Array, reason: str) -> None:
+        self.images, self.reason = images, reason
+        super().__init__(f"a batch of {len(images)} fails: {reason}")
+
+
+class UnusableOutputError(Exception):
+    """What came back has not the shape or dtype that further checks need."""
+
+    def __init__(self, images: Float32Array, check: CheckRecord) -> None:
+        self.images, self.check = images, check
+        super().__init__(check.detail)
 
 
 @dataclass
@@ -22,14 +36,18 @@ class Calls:
 
     Attributes:
         session: The artifact.
+        declared: The precision by whose rule it is judged.
+        strict: Whether a shape or dtype that is wrong ends the examination. The first calls only look.
         shapes: Per call how many images it was given and the shape of what it returned.
-        dtypes: Per call the dtype of what it returned.
+        dtypes: The dtypes that came back.
         overwritten: The first batch that the artifact changed while it computed, as it was before; None for none.
     """
 
     session: Session
+    declared: Precision = "float32"
+    strict: bool = False
     shapes: list[tuple[int, tuple[int, ...]]] = field(default_factory=list)
-    dtypes: list[str] = field(default_factory=list)
+    dtypes: dict[str, None] = field(default_factory=dict)
     overwritten: Float32Array | None = None
 
     def __call__(self, images: Float32Array) -> NDArray[Any]:
@@ -37,16 +55,24 @@ class Calls:
 
         Raises:
             RuntimeFailedError: If the runtime raises.
+            UnusableOutputError: If a shape or dtype is wrong and the calls are strict.
         """
         given = images.copy()  # on the CPU a session may share this memory, and an artifact may write to it
         try:
             logits = self.unprotected(given)
         except Exception as error:
-            raise RuntimeFailedError(first_line(error)) from error
+            raise RuntimeFailedError(images, first_line(error)) from error
         if self.overwritten is None and not np.array_equal(given.view(np.int32), images.view(np.int32)):
             self.overwritten = images
-        self.shapes.append((len(images), logits.shape))
-        self.dtypes.append(str(logits.dtype))
+        if not self.strict:
+            self.shapes.append((len(images), logits.shape))
+        self.dtypes[str(logits.dtype)] = None
+        if self.strict:
+            shape = check_shape([(len(images), logits.shape)])
+            dtype = check_dtype([str(logits.dtype)], self.declared)
+            for check in (shape, dtype):
+                if not check.passed:
+                    raise UnusableOutputError(images, check)
         return logits
 
     def unprotected(self, images: Float32Array) -> NDArray[Any]:

@@ -157,13 +157,13 @@ def check_finite(probe: str, actual: Array, judged: NDArray[np.bool_] | None = N
     )
 
 
-def check_values(probe: str, errors: Float64Array, unit: float, overflowing: int = 0) -> CheckRecord:
+def check_values(probe: str, errors: Float64Array, units: Float64Array, overflowing: int = 0) -> CheckRecord:
     """Compare the errors with the limit, in units of eager float32's own error.
 
     Args:
         probe: Name of the probe.
         errors: ``|actual - reference|`` of every logit ``(N, 10)`` that can be judged, float64.
-        unit: Eager's largest error on the same images, in logit units; see `toolkit.parity.tolerance`.
+        units: ``(10,)``: eager's largest error on the same images, absolute; see `toolkit.parity.tolerance`.
         overflowing: Further images that cannot be judged, because eager float32 itself overflows on them.
     """
     if not errors.size:
@@ -175,8 +175,9 @@ def check_values(probe: str, errors: Float64Array, unit: float, overflowing: int
             unit=ROUNDING_UNIT,
             detail=f"eager float32 itself overflows on all {overflowing:,} images: such weights cannot be compared",
         )
-    image, label = np.unravel_index(int(errors.argmax()), errors.shape)
-    error = float(errors[image, label])
+    ratios = errors / units
+    image, label = np.unravel_index(int(ratios.argmax()), ratios.shape)
+    error, unit = float(errors[image, label]), float(units[label])
     left_out = f"; {overflowing:,} more images overflow float32 in eager itself" if overflowing else ""
     return CheckRecord(
         name="values",
@@ -192,26 +193,27 @@ def check_values(probe: str, errors: Float64Array, unit: float, overflowing: int
     )
 
 
-def check_labels(probe: str, actual: Array, expected: Float64Array, unit: float) -> CheckRecord:
+def check_labels(probe: str, actual: Array, expected: Float64Array, units: Float64Array) -> CheckRecord:
     """Compare top-1 labels; a flip passes only when the reference's own margin is within the allowed error.
 
-    Two logits may each be off by the limit, so rounding explains a flip up to twice the limit.
+    Two logits may each be off by the limit, so rounding explains a flip up to the sum of both limits.
 
     Args:
         probe: Name of the probe.
         actual: Finite logits ``(N, 10)``.
         expected: Reference logits ``(N, 10)`` float64, same order.
-        unit: Eager's largest error on the same images, in logit units.
+        units: ``(10,)``: eager's largest error on the same images, absolute.
     """
     top, want = actual.argmax(1), expected.argmax(1)
     flipped = np.flatnonzero(top != want)
     rows = np.arange(len(expected))
     margins = expected[rows, want] - expected[rows, top]
-    unexplained = [int(i) for i in flipped if margins[i] > 2 * LIMIT_IN_UNITS * unit]
+    both = units[want] + units[top]
+    unexplained = [int(i) for i in flipped if margins[i] > LIMIT_IN_UNITS * both[i]]
     count = max(len(expected), 1)
     detail = f"{count - len(flipped):,} of {count:,} labels agree"
     if unexplained:
-        worst = max(margins[unexplained]) / unit
+        worst = float((2 * margins / both)[unexplained].max())
         detail += (
             f"; rounding cannot explain {len(unexplained):,} flips, the first at image {unexplained[0]}; "
             f"the largest float64 margin that flipped is {told(worst)} {ROUNDING_UNIT}"
@@ -234,14 +236,20 @@ class Yardstick:
     """By how much two answers of one artifact to the same image may differ.
 
     Attributes:
-        unit: In logit units.
+        units: ``(10,)`` float64, absolute.
         name: Of the unit, for reports.
         limit: In units.
     """
 
-    unit: float
+    units: Float64Array
     name: str = ROUNDING_UNIT
     limit: float = LIMIT_IN_UNITS
+
+    def difference(self, answer: Array, other: Array) -> float:
+        """Return the largest |d| of two answers ``(n, 10)`` in units; NaN when a logit is not finite."""
+        with np.errstate(invalid="ignore"):  # infinity less infinity is as bad as NaN
+            ratios = np.abs(answer.astype(np.float64) - other) / self.units
+        return float(ratios.max(initial=0.0))
 
 
 def check_same(name: CheckName, probe: str, difference: float, by: Yardstick, compared: str) -> CheckRecord:
@@ -252,14 +260,14 @@ def check_same(name: CheckName, probe: str, difference: float, by: Yardstick, co
     Args:
         name: Of the check.
         probe: The inputs it was checked on.
-        difference: Largest |d| between the two, in logit units; NaN when one of them is not finite.
+        difference: Largest |d| between the two, in units; NaN when one of them is not finite.
         by: The unit and the limit.
         compared: What was compared, as the subject of a sentence.
     """
-    measured = difference / by.unit if np.isfinite(difference) else None
-    said = (
-        "is not finite" if measured is None else f"differs by {told(measured)} {by.name}" if measured else "is the same"
-    )
+    measured = difference if np.isfinite(difference) else None
+    said = "is not finite" if measured is None else "is the same"
+    if measured:
+        said = f"differs by {told(measured)} {by.name}"
     return CheckRecord(
         name=name, probe=probe, measured=measured, limit=by.limit, unit=by.name, detail=f"{compared} {said}"
     )

@@ -14,8 +14,10 @@ from toolkit.records import LABELS
 Float64Array = NDArray[np.float64]
 Rounding = Callable[[Tensor], Tensor]
 
-# A fault is named when it explains so much of the error: what is left of it is at most a tenth.
+# A fault is named when it predicts the logits: what is left of the error is at most a tenth of it, and at most a
+# thousandth of the logits' own variation, or tiny outputs would be "explained" by whatever predicts nearly nothing.
 _MOST_LEFT: Final = 0.1
+_MOST_OF_LOGITS: Final = 1e-3
 # Errors of rounding differ with the order of summation. Two computations of this model in the same low precision
 # correlate with 0.7 to 1.0, other faults with such rounding by less than 0.2 (tests/test_diagnose.py).
 _LEAST_CORRELATION: Final = 0.6
@@ -35,17 +37,21 @@ def diagnose(actual: NDArray[Any], images: NDArray[np.float32], model: Mlp, keep
     Returns:
         A clause for people.
     """
-    exact = model_in_float64(model)
+    if not np.isfinite(actual).all():
+        return None
+    actual, exact = actual.astype(np.float64), model_in_float64(model)
     given = torch.from_numpy(images).double()
     with torch.inference_mode():
         expected = exact(given).numpy()
-        error = actual.astype(np.float64) - expected
+        error = actual - expected
+        if not np.isfinite(expected).all():
+            return None
         left = {
             name: _rms(actual - predicted) / max(_rms(error), np.finfo(np.float64).tiny)
-            for name, predicted in _faults(actual.astype(np.float64), expected, given, exact)
+            for name, predicted in _faults(actual, expected, given, exact)
         }
         best = min(left, key=left.__getitem__)
-        if left[best] <= _MOST_LEFT:
+        if left[best] * _rms(error) <= min(_MOST_LEFT * _rms(error), _MOST_OF_LOGITS * _rms(actual - actual.mean(0))):
             return best
         lowered = _lowered(error, torch.from_numpy(images), model, expected)
     if lowered and lowered[1]:
@@ -95,6 +101,8 @@ def _lowered(error: Float64Array, images: Tensor, model: Mlp, expected: Float64A
     best, found = _LEAST_CORRELATION, None
     for name, arithmetic, weights, activations in _PRECISIONS:
         emulated = _emulate(model, images, weights, activations) - expected
+        if not np.isfinite(emulated).all():  # these weights leave the range of that precision
+            continue
         size = _rms(error) / max(_rms(emulated), np.finfo(np.float64).tiny)
         likeness = float((error * emulated).sum() / max(np.linalg.norm(error) * np.linalg.norm(emulated), 1e-300))
         if likeness > best and _NEAREST_SIZE < size < _FURTHEST_SIZE:

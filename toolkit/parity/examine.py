@@ -8,8 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.formats import Session
-from toolkit.parity.behaviour import BATCH_SIZES, Finding, determinism, independence, poison, run_alone
-from toolkit.parity.calls import Calls, RuntimeFailedError
+from toolkit.parity.behaviour import (
+    ANCHOR_IMAGES,
+    BATCH_SIZES,
+    LEAST_IMAGES,
+    Finding,
+    determinism,
+    independence,
+    poison,
+    run_alone,
+)
+from toolkit.parity.calls import Calls, RuntimeFailedError, UnusableOutputError
 from toolkit.parity.checks import (
     Yardstick,
     check_batch_sizes,
@@ -21,21 +30,15 @@ from toolkit.parity.checks import (
     verdict,
 )
 from toolkit.parity.probes import Probe
+from toolkit.parity.quality import check_noise
 from toolkit.parity.reference import Expectation, Expectations
 from toolkit.parity.search import search
-from toolkit.parity.tolerance import LIMIT_IN_UNITS
+from toolkit.parity.tolerance import MOST_DIFFERENCE_OF_LOWER, behaviour_limit
 from toolkit.records import CheckName, CheckRecord, Precision
 
 Float32Array = NDArray[np.float32]
 
-_ANCHOR_IMAGES = 64
 _LARGEST_FOR_FLOAT16 = 255
-_MOST_DIFFERENCE_OF_LOWER = 2.0
-_SMALL_BESIDE = 0.1
-
-
-class _UnusableError(Exception):
-    """What came back has not the shape or dtype that further checks need; the check that says so has failed."""
 
 
 @dataclass
@@ -68,6 +71,11 @@ class Examination:
         if finding.case is not None:
             self.cases.setdefault(finding.check.name, finding.case)
 
+    def replace(self, check: CheckRecord, case: Float32Array) -> None:
+        """Take in a failure of a check that seemed to pass."""
+        self.checks = [each for each in self.checks if each.name != check.name]
+        self.note(Finding(check, case))
+
 
 def examine(
     session: Session,
@@ -83,25 +91,29 @@ def examine(
     Args:
         session: The artifact.
         expectations: What the reference says.
-        sample: Real images, at least 128; behaviour is tried on them.
+        sample: Real images; behaviour is tried on them.
         probes: Further inputs; values are compared on all.
         seed: Of the search.
         declared: The precision by whose rule it is judged. Values and labels are compared for float32 only.
     """
-    examination = Examination(Calls(session), expectations, declared)
+    examination = Examination(Calls(session, declared), expectations, declared)
     try:
         first = _answers(examination, sample)
-        for probe in (sample, *probes):
-            if not _beyond(probe, declared):
-                compare(examination, probe)
-        _behave(examination, sample, first)
-        if examination.passed and declared == "float32":
-            _search(examination, sample, seed)
+        if first is not None:
+            examination.calls.strict = True
+            for probe in (sample, *probes):
+                if not _beyond(probe, declared):
+                    compare(examination, probe)
+            _behave(examination, sample, first)
+            if examination.passed and declared == "float32":
+                _search(examination, sample, seed)
     except RuntimeFailedError as error:
-        examination.checks.append(verdict("batch sizes", [f"the runtime fails: {error}"], ""))
-    except _UnusableError:
-        pass
-    _kept(examination)
+        examination.replace(verdict("batch sizes", [str(error)], ""), error.images)
+    except UnusableOutputError as error:
+        examination.replace(error.check, error.images)
+    changed = examination.calls.overwritten
+    problems = [] if changed is None else [f"it overwrites the caller's batch of {len(changed)}"]
+    examination.note(Finding(verdict("input kept", problems, "the caller's images stay as they were"), changed))
     return examination
 
 
@@ -110,54 +122,41 @@ def _beyond(probe: Probe, declared: Precision) -> bool:
     return declared == "float16" and float(np.abs(probe.images).max(initial=0)) > _LARGEST_FOR_FLOAT16
 
 
-def _answers(examination: Examination, sample: Probe) -> NDArray[Any]:
-    """Try every batch size, look at what comes back, and return the logits of the first 64 images, each call new.
+def _answers(examination: Examination, sample: Probe) -> NDArray[Any] | None:
+    """Try every batch size and look at what comes back.
 
-    Raises:
-        _UnusableError: If nothing further can be compared.
+    Returns:
+        The logits of the first images, of the very first call; None when nothing further can be compared.
     """
-    images = next(sample.batches())
+    images, calls = next(sample.batches()), examination.calls
     errors: dict[int, str] = {}
-    first = np.empty(0)
-    for size in (_ANCHOR_IMAGES, *BATCH_SIZES):
+    first: NDArray[Any] | None = None
+    for size in (ANCHOR_IMAGES, *BATCH_SIZES):
         try:
-            logits = examination.calls(images[:size])
-            first = logits if not len(first) else first
+            logits = calls(images[:size])
+            first = logits if first is None else first
         except RuntimeFailedError as error:
-            errors[size] = str(error)
+            errors[size] = error.reason
     failing = next(iter(errors), None)
     sizes = check_batch_sizes(errors, BATCH_SIZES)
     examination.note(Finding(sizes, None if failing is None else images[:failing]))
-    if len(errors) < len(BATCH_SIZES):
-        _look(examination, images)
-    if not examination.passed:
-        raise _UnusableError
-    return first
-
-
-def _look(examination: Examination, images: Float32Array) -> None:
-    """Check the shapes and dtypes of all that came back so far."""
-    calls = examination.calls
-    shape, dtype = check_shape(calls.shapes), check_dtype(calls.dtypes, examination.declared)
-    odd = next((count for count, found in calls.shapes if found != (count, 10)), 1)
-    examination.note(Finding(shape, None if shape.passed else images[:odd]))
-    examination.note(Finding(dtype, None if dtype.passed else images[:1]))
+    if calls.shapes:
+        shape, dtype = check_shape(calls.shapes), check_dtype(list(calls.dtypes), examination.declared)
+        odd = next((count for count, found in calls.shapes if found != (count, 10)), 1)
+        examination.note(Finding(shape, None if shape.passed else images[:odd]))
+        examination.note(Finding(dtype, None if dtype.passed else images[:1]))
+    return first if examination.passed else None
 
 
 def compare(examination: Examination, probe: Probe) -> None:
-    """Compare an artifact with the reference on a probe: finite, values, labels, each when the ones before passed."""
+    """Compare an artifact with the reference on a probe, batch by batch."""
     expected = examination.expectations.of(probe)
-    before = len(examination.calls.shapes)
-    actual = [examination.calls(images) for images in probe.batches()]
-    if not check_shape(examination.calls.shapes[before:]).passed:
-        examination.checks = [check for check in examination.checks if check.name != "shape"]
-        examination.note(Finding(check_shape(examination.calls.shapes[before:]), next(probe.batches())))
-        raise _UnusableError
-    judge(examination, probe, np.concatenate(actual), expected)
+    actual = np.concatenate([examination.calls(images) for images in probe.batches()])
+    judge(examination, probe, actual, expected)
 
 
 def judge(examination: Examination, probe: Probe, actual: NDArray[Any], expected: Expectation) -> None:
-    """Ask the questions that need only the logits.
+    """Ask the questions that need only the logits: finite, and then values and labels, or the noise.
 
     Args:
         examination: Takes the answers.
@@ -165,40 +164,45 @@ def judge(examination: Examination, probe: Probe, actual: NDArray[Any], expected
         actual: ``(N, 10)``: what the artifact gave.
         expected: What the reference says.
     """
-    finite = check_finite(probe.name, actual, expected.judged)
     rows = np.flatnonzero(expected.judged)
+    if not len(rows) and probe.labels is None:
+        good = f"nothing to compare: eager float32 itself overflows on all {len(actual):,} images"
+        examination.note(Finding(verdict("finite", [], good, probe.name)))
+        return
+    finite = check_finite(probe.name, actual, expected.judged)
     if not finite.passed:
         bad = rows[~np.isfinite(actual[rows]).all(1)]
         examination.note(Finding(finite, _with_first(probe, int(bad[0]))))
         return
     examination.note(Finding(finite))
-    if examination.declared != "float32":
-        return
     kept, want = actual[rows].astype(np.float64), expected.logits[rows]
     errors = np.abs(kept - want)
-    worst = rows[int(errors.max(1).argmax())] if errors.size else 0
-    for check in (
-        check_values(probe.name, errors, expected.unit, len(actual) - len(rows)),
-        check_labels(probe.name, kept, want, expected.unit),
-    ):
+    worst = rows[int((errors / expected.units).max(1).argmax())] if errors.size else 0
+    if examination.declared == "float32":
+        checks = [
+            check_values(probe.name, errors, expected.units, len(actual) - len(rows)),
+            check_labels(probe.name, kept, want, expected.units),
+        ]
+    elif examination.declared == "int8":  # it is calibrated for real images and clips what lies outside
+        return
+    else:
+        checks = [check_noise(probe.name, float((errors**2).sum()), float((want**2).sum()))]
+    for check in checks:
         examination.note(Finding(check, None if check.passed else _with_first(probe, int(worst))))
 
 
 def _behave(examination: Examination, sample: Probe, first: NDArray[Any]) -> None:
-    """Check behaviour on real images, if their logits are finite."""
-    if any(check.name == "finite" and check.probe == sample.name and not check.passed for check in examination.checks):
-        return
-    images = next(sample.batches())
-    alone = run_alone(examination.calls, images)
-    exact = examination.declared == "float32"
+    """Check behaviour on those real images on which float32 is finite."""
     expected = examination.expectations.of(sample)
-    own_error = float(np.abs(alone.astype(np.float64) - expected.logits[: len(alone)]).max())
-    # A wrong artifact may compute with larger numbers, and round more: what is small beside its error is not the cause.
-    by = Yardstick(expected.unit, limit=max(LIMIT_IN_UNITS, _SMALL_BESIDE * own_error / expected.unit))
-    if not exact:
-        by = Yardstick(max(own_error, expected.unit), "× its own error", _MOST_DIFFERENCE_OF_LOWER)
+    failed = {check.name for check in examination.checks if check.probe == sample.name and not check.passed}
+    rows = np.flatnonzero(expected.judged[: sample.batch_size])
+    if "finite" in failed or len(rows) < LEAST_IMAGES or not expected.judged[:ANCHOR_IMAGES].all():
+        return
+    images = next(sample.batches())[rows]
+    alone = run_alone(examination.calls, images)
+    by = _yardstick(examination, alone, expected.logits[rows], expected.units)
     steady = determinism(examination.calls, images, first, by)
-    alike = independence(examination.calls, images, alone, by, hostile=exact)
+    alike = independence(examination.calls, images, alone, by, hostile=examination.declared == "float32")
     examination.note(steady)
     examination.note(alike)
     # Dynamic int8 takes its scale from the whole batch, so there another row's infinity does matter.
@@ -206,16 +210,21 @@ def _behave(examination: Examination, sample: Probe, first: NDArray[Any]) -> Non
         examination.note(poison(examination.calls, images, alone, by))
 
 
+def _yardstick(
+    examination: Examination, alone: NDArray[Any], expected: NDArray[np.float64], units: NDArray[np.float64]
+) -> Yardstick:
+    """Return by how much two answers to the same image may differ."""
+    own = np.abs(alone.astype(np.float64) - expected)
+    if examination.declared != "float32":
+        return Yardstick(np.maximum(own.max(), units), "× its own error", MOST_DIFFERENCE_OF_LOWER)
+    worst = float((own / units).max())
+    return Yardstick(units, limit=behaviour_limit(worst if np.isfinite(worst) else 0.0))
+
+
 def _search(examination: Examination, sample: Probe, seed: int) -> None:
     """Look for an image with a larger error than those of the probes."""
     found = search(examination.calls, examination.expectations.reference, next(sample.batches()), seed)
     judge(examination, Probe(f"search for the largest error (seed {seed})", found.images), found.actual, found.expected)
-
-
-def _kept(examination: Examination) -> None:
-    changed = examination.calls.overwritten
-    problems = [] if changed is None else [f"it overwrites the caller's batch of {len(changed)}"]
-    examination.note(Finding(verdict("input kept", problems, "the caller's images stay as they were"), changed))
 
 
 def _with_first(probe: Probe, image: int) -> Float32Array:

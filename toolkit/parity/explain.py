@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from toolkit.formats.companions import artifact_files
 from toolkit.formats.reshaped import IMAGE_SHAPES
 from toolkit.parity.behaviour import POISON
+from toolkit.parity.calls import RuntimeFailedError, UnusableOutputError
 from toolkit.parity.diagnose import diagnose
 from toolkit.parity.examine import Examination
 from toolkit.parity.locate import divergence
@@ -82,7 +83,7 @@ def _as_fault(cause: CheckRecord) -> CheckRecord:
 
 def _limit_in_logits(cause: CheckRecord, plan: Plan) -> float:
     """Return the largest allowed error, absolute: of the check itself, or else of the sample."""
-    unit = cause.facts.get("eager_error", plan.expectations.of(plan.sample).unit)
+    unit = cause.facts.get("eager_error", float(plan.expectations.of(plan.sample).units.max()))
     return LIMIT_IN_UNITS * unit
 
 
@@ -92,7 +93,10 @@ def _diagnosed(record: ParityRecord, target: Target, plan: Plan, examination: Ex
     images = _images_for_diagnosis(plan, examination)
     if model is None:
         return record
-    fault = diagnose(examination.calls(images), images, model, target.info.keeps_float32)
+    try:
+        fault = diagnose(examination.calls(images), images, model, target.info.keeps_float32)
+    except (RuntimeFailedError, UnusableOutputError):  # an artifact of many faults; the first one stands in the report
+        return record
     failure = record.failure
     if not fault or not failure:
         return record

@@ -69,9 +69,12 @@ def random_probes(seed: int = SEED) -> tuple[Probe, ...]:
     random = np.random.default_rng(seed)
     shape = (_RANDOM_IMAGES, 1, _SIDE, _SIDE)
     large = random.choice(np.array([-1e4, 0, 1e4], np.float32), (_LARGE_IMAGES, *shape[1:]))
+    pictures = load_sample().inputs()[:_LARGE_IMAGES]
+    undivided = np.concatenate([pictures, random.random(pictures.shape, np.float32)]) * np.float32(255)
     return (
         Probe(f"uniform random (seed {seed})", random.random(shape, np.float32)),
         Probe(f"normal random (seed {seed})", random.standard_normal(shape, np.float32)),
+        Probe(f"0 … 255, not divided (seed {seed})", undivided),
         Probe(f"±10,000 (seed {seed})", large),
     )
 

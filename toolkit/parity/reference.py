@@ -11,12 +11,13 @@ from torch import nn
 
 from toolkit.checkpoint import Checkpoint
 from toolkit.data import load_sample
+from toolkit.errors import UsageError, first_line
 from toolkit.formats import Session
 from toolkit.formats.libtorch import effective_precision
 from toolkit.golden import Golden
 from toolkit.model import Mlp
 from toolkit.parity.probes import Probe
-from toolkit.parity.tolerance import LIMIT_IN_UNITS, rounding_unit
+from toolkit.parity.tolerance import LIMIT_IN_UNITS, class_units
 from toolkit.records import CheckpointRecord
 
 Float32Array = NDArray[np.float32]
@@ -51,12 +52,12 @@ class Expectation:
     Attributes:
         logits: ``(N, 10)`` float64.
         judged: ``(N,)``: whether float32 itself is finite there, so that an artifact can be judged.
-        unit: The unit of error on these images, in logit units.
+        units: ``(10,)`` float64: the unit of error of each class on these images, absolute.
     """
 
     logits: Float64Array
     judged: NDArray[np.bool_]
-    unit: float
+    units: Float64Array
 
 
 class Reference:
@@ -77,12 +78,15 @@ class Reference:
 
 
 class ModuleReference:
-    """What any module computes that maps images to logits, in float64 on the CPU."""
+    """What any module computes that maps images to logits, in float64 on the CPU.
 
-    checkpoint: CheckpointRecord | None = None
-    model: Mlp | None = None
+    Its weights may also be those of a checkpoint of this model's family; then stale artifacts and layers can be named.
+    What is compared is the module's own function all the same.
+    """
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: nn.Module, known: Checkpoint | None = None) -> None:
+        self.checkpoint = known.record if known else None
+        self.model = known.model() if known else None
         self._eager = copy.deepcopy(module).float().cpu().eval()
         self._exact = copy.deepcopy(module).double().cpu().eval()
 
@@ -132,6 +136,24 @@ class ArtifactReference:
         return worst
 
 
+def check_reference(reference: ReferenceModel, name: str) -> None:
+    """Make sure that something can be a reference, before anything is compared with it.
+
+    Raises:
+        UsageError: If it does not map images to ten finite logits each.
+    """
+    images = np.linspace(0, 1, 3 * 784, dtype=np.float32).reshape(3, 1, 28, 28)
+    try:
+        logits = reference.logits(images)
+        reason = None if logits.shape == (3, 10) else f"for 3 images it gives {logits.shape}, not (3, 10)"
+        if reason is None and not np.isfinite(logits).all():
+            reason = "its logits are not finite"
+    except Exception as error:  # noqa: BLE001  whatever a module or runtime raises, this is no reference
+        reason = first_line(error)
+    if reason:
+        raise UsageError(f"{name} cannot be the reference: {reason}; pass a model that maps images to ten logits")
+
+
 class Expectations:
     """The expectations of a reference on probes, each computed once and used for every artifact."""
 
@@ -153,7 +175,7 @@ class Expectations:
 def expectation(expected: Float64Array, errors: Float64Array) -> Expectation:
     """Put together what the reference says and how far float32 is from it."""
     judged = np.all(np.isfinite(np.concatenate((errors, expected), axis=1)), axis=1)
-    return Expectation(expected, judged, rounding_unit(errors[judged], expected[judged]))
+    return Expectation(expected, judged, class_units(errors[judged], expected[judged]))
 
 
 def make_golden(reference: Reference) -> Golden:
@@ -161,8 +183,8 @@ def make_golden(reference: Reference) -> Golden:
     inputs = load_sample().inputs()
     expected = reference.logits(inputs)
     chosen = np.linspace(0, len(inputs) - 1, _GOLDEN_IMAGES).astype(int)
-    limit = LIMIT_IN_UNITS * expectation(expected, reference.float32_errors(inputs, expected)).unit
-    return Golden(inputs[chosen], expected[chosen], limit)
+    limit = LIMIT_IN_UNITS * expectation(expected, reference.float32_errors(inputs, expected)).units.max()
+    return Golden(inputs[chosen], expected[chosen], float(limit))
 
 
 def _eager_errors(model: nn.Module, images: Float32Array, expected: Float64Array) -> Float64Array:

@@ -1,7 +1,7 @@
 """Judging again: the measurements of a saved report, by today's limits and other gates, without running anything."""
 
-from toolkit.parity.quality import QUALITY_CHECKS, Gates, judge_quality
-from toolkit.parity.tolerance import LIMIT_IN_UNITS
+from toolkit.parity.quality import MOST_NOISE, QUALITY_CHECKS, Gates, judge_quality
+from toolkit.parity.tolerance import LIMIT_IN_UNITS, MOST_DIFFERENCE_OF_LOWER, behaviour_limit
 from toolkit.records import CheckRecord, ParityRecord, Report, check_order
 
 
@@ -16,10 +16,24 @@ def rejudge(report: Report, gates: Gates) -> Report:
 
 
 def _rejudged(record: ParityRecord, gates: Gates) -> ParityRecord:
-    kept = [_by_todays_limit(check) for check in record.checks if check.name not in QUALITY_CHECKS]
+    kept = [_by_todays_limit(check, record) for check in record.checks if not _of_quality(check, record)]
     new = judge_quality(record.quality, gates) if record.quality else ()
     return record.model_copy(update={"checks": tuple(sorted([*kept, *new], key=lambda each: check_order(each.name)))})
 
 
-def _by_todays_limit(check: CheckRecord) -> CheckRecord:
-    return check.model_copy(update={"limit": LIMIT_IN_UNITS}) if check.name == "values" else check
+def _of_quality(check: CheckRecord, record: ParityRecord) -> bool:
+    """Say whether `judge_quality` makes this check anew."""
+    return record.quality is not None and check.name in QUALITY_CHECKS and "images (" in (check.probe or "")
+
+
+def _by_todays_limit(check: CheckRecord, record: ParityRecord) -> CheckRecord:
+    """Return a check with the limit of this version: a file may say anything."""
+    if check.name == "noise":
+        limit = MOST_NOISE
+    elif check.name in {"determinism", "row independence"} and record.declared != "float32":
+        limit = MOST_DIFFERENCE_OF_LOWER
+    elif check.name in {"determinism", "row independence"}:
+        limit = behaviour_limit(record.error_ratio or 0.0)
+    else:
+        limit = LIMIT_IN_UNITS if check.name == "values" else 0.0
+    return check.model_copy(update={"limit": limit, "bound": "at most"})

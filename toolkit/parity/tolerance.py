@@ -18,14 +18,31 @@ ROUNDING_UNIT: Final = "× eager's own rounding"
 #: correct artifacts need: see the result in ``benchmarks/results``. Among the smallest faults, one
 #: weight that is off by 0.001 costs 39 units, a gain of 1.0001 costs 173, weights rounded to float16 cost 1,107.
 LIMIT_IN_UNITS: Final = 8.0
+#: By how much two answers of lower precision to the same image may differ, in units of that artifact's own error.
+MOST_DIFFERENCE_OF_LOWER: Final = 2.0
+_SMALL_BESIDE: Final = 0.1
 # Half an ulp: what it costs to store a number in float32, relative to its size.
 _ROUNDING: Final = float(np.finfo(np.float32).eps) / 2
 _SMALLEST: Final = float(np.finfo(np.float32).tiny)
+# By how much the own error of one class may lie below the largest of all before that class gets a unit of its own. In
+# an ordinary model the classes differ by less; a class that is masked with -1e12 must not hide the others.
+_SPREAD: Final = 4.0
 
 
 def told(ratio: float) -> str:
     """Return an error in units for a sentence such as 39.2 or 1,107."""
     return f"{ratio:,.0f}" if 100 <= ratio < 1e9 else f"{ratio:.3g}"
+
+
+def behaviour_limit(error_ratio: float) -> float:
+    """Return by how many units two float32 answers to the same image may differ.
+
+    A wrong artifact may compute with larger numbers, and round more: what is small beside its error is not the cause.
+
+    Args:
+        error_ratio: The artifact's largest error, in units.
+    """
+    return max(LIMIT_IN_UNITS, _SMALL_BESIDE * error_ratio)
 
 
 def rounding_unit(eager_errors: NDArray[np.float64], expected: NDArray[np.float64]) -> float:
@@ -44,3 +61,18 @@ def rounding_unit(eager_errors: NDArray[np.float64], expected: NDArray[np.float6
     """
     largest = float(np.abs(expected).max(initial=0.0))
     return max(float(eager_errors.max(initial=0.0)), _ROUNDING * largest, _SMALLEST)
+
+
+def class_units(eager_errors: NDArray[np.float64], expected: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the unit of each class: that of all, unless the class's own is more than four times smaller.
+
+    Args:
+        eager_errors: As for `rounding_unit`.
+        expected: As for `rounding_unit`.
+
+    Returns:
+        ``(width,)`` float64, absolute.
+    """
+    unit = rounding_unit(eager_errors, expected)
+    own = [rounding_unit(eager_errors[:, [i]], expected[:, [i]]) for i in range(expected.shape[1])]
+    return np.minimum(unit, _SPREAD * np.array(own))

@@ -18,6 +18,7 @@ CheckName = Literal[
     "finite",
     "values",
     "labels",
+    "noise",
     "accuracy",
     "significance",
     "agreement",
@@ -41,6 +42,7 @@ _CAUSES: Final[tuple[CheckName, ...]] = (
     "row independence",
     "values",
     "labels",
+    "noise",
     "accuracy",
     "significance",
     "agreement",
@@ -82,8 +84,8 @@ class QualityRecord(Record):
     disagreements: NonNegativeInt = Field(description="Images whose top-1 label is not the reference's.")
     mean_probability_change: float = Field(ge=0, description="Mean |d| of a class probability (softmax).")
     max_probability_change: float = Field(ge=0, description="Largest |d| of a class probability (softmax).")
-    sqnr_db: float | None = Field(
-        description="Signal to quantisation noise of the logits, 10 log10(sum y^2 / sum d^2); null without noise."
+    relative_noise: float | None = Field(
+        ge=0, description="sqrt(sum d^2 / sum y^2) of the logits; null when the reference is all zero and they are not."
     )
 
     @model_validator(mode="after")
@@ -127,6 +129,12 @@ class QualityRecord(Record):
 
     @computed_field
     @property
+    def sqnr_db(self) -> float | None:
+        """Signal to quantisation noise of the logits in decibels; null without noise or without a signal."""
+        return -20 * math.log10(self.relative_noise) if self.relative_noise else None
+
+    @computed_field
+    @property
     def agreement(self) -> float:
         """Fraction of images whose top-1 label is the reference's."""
         return 1 - self.disagreements / self.images
@@ -163,6 +171,7 @@ class ParityRecord(Record):
     sha256: Sha256 = Field(description="Of the artifact; with external data, of the digests of all its files.")
     weights_sha256: Sha256 | None = Field(description="Of the checkpoint that is the reference; null for an artifact.")
     against: str | None = Field(default=None, description="The artifact that is the reference; null: the checkpoint.")
+    seed: NonNegativeInt = Field(default=0, description="Of the random inputs and of the search.")
     runtime: str
     runtime_version: str
     checks: tuple[CheckRecord, ...] = Field(min_length=1)

@@ -73,6 +73,13 @@ def explain(records: Sequence[ParityRecord]) -> Iterator[Explanation]:
             )
 
 
+def _gates(record: ParityRecord) -> list[str]:
+    """Return the options that say by which gates a lower precision was judged."""
+    options = {"accuracy": "--max-drop", "agreement": "--min-agreement", "significance": "--significance"}
+    limits = {check.name: check.limit for check in record.checks}
+    return [word for name, option in options.items() if name in limits for word in (option, f"{limits[name]:g}")]
+
+
 def _reproduction(record: ReproductionRecord | None) -> str | None:
     if record is None:
         return None
@@ -92,7 +99,11 @@ def repeat_command(report: Report, record: ParityRecord) -> str:
     if record.threads is not None:
         words += ["--threads", str(record.threads)]
     if record.declared != "float32":
-        words += ["--precision", record.declared]
+        words += ["--precision", record.declared, *_gates(record)]
+    if record.seed:
+        words += ["--seed", str(record.seed)]
+    if any(check.probe == "test set" for check in record.checks):
+        words.append("--full")
     if record.against is not None:
         words += ["--against", record.against]
     elif report.checkpoint and report.checkpoint.form != "bundled":
