@@ -27,6 +27,7 @@ from toolkit.formats import FORMATS, FormatInfo, artifact_name, import_format
 from toolkit.formats.snippets import find_snippet
 from toolkit.model import Mlp
 from toolkit.parity.faults import FAULTS
+from toolkit.parity.place import folder_name
 from toolkit.parity.reproduce import Reproduction, _script, write_reproduction
 from toolkit.parity.shrink import shrink
 from toolkit.records import ArtifactMetadata, CheckRecord
@@ -259,7 +260,7 @@ def test_a_wrong_weight_is_shown_by_the_one_pixel_that_meets_it(
     given = check_whole(found, made, tmp_path, "image 0, logit ")
     assert made.folder is not None
     assert run_elsewhere(made.folder, tmp_path / "moved") == (1, f"AssertionError: {made.note}")
-    assert made.folder == tmp_path / "out" / f"net-{name}"
+    assert made.folder == tmp_path / "out" / f"net-{name}-{sha256_of(found.broken)[:8]}"
     assert given.shape == (1, 1, 28, 28)
     assert np.flatnonzero(given).tolist() == [300]
     assert given.max() == 1
@@ -350,6 +351,8 @@ def test_external_data_goes_with_the_artifact(case: Callable[..., Case], tmp_pat
     assert made.shown, made.note
     assert made.folder is not None
     assert (made.folder / "weights.bin").is_file()
+    again = found.write(tmp_path / "out", "values", companions=[tmp_path / "weights.bin"], sha256="0" * 64)
+    assert again.folder == made.folder
 
 
 def test_a_file_that_is_no_graph_is_only_loaded(case: Callable[..., Case], tmp_path: Path) -> None:
@@ -408,17 +411,73 @@ def test_a_script_that_does_not_fail_is_not_called_a_reproduction(case: Callable
 
 def test_an_earlier_reproduction_is_replaced_and_nothing_else(case: Callable[..., Case], tmp_path: Path) -> None:
     found, out = case("onnx", first_weight), tmp_path / "out"
-    (out / "net-onnx").mkdir(parents=True)
-    (out / "net-onnx" / "repro.py").write_text("old")
-    (out / "net-onnx" / "old.npy").touch()
+    place = out / f"net-onnx-{sha256_of(found.broken)[:8]}"
+    place.mkdir(parents=True)  # an empty folder may go
+    assert found.write(out, "values").folder == place
+    assert set(json.loads((place / "versions.json").read_text())["files"]) == {each.name for each in place.iterdir()}
+    (place / "repro.py").write_text("old")
     made = found.write(out, "values")
-    assert made.folder == out / "net-onnx"
-    assert made.shown
-    assert not (out / "net-onnx" / "old.npy").exists()
-    (out / "net-onnx" / "repro.py").unlink()
+    assert (made.folder, made.shown) == (place, True)
+    assert (place / "repro.py").read_text() != "old"
+
+
+def own_file(place: Path) -> None:
+    (place / "notes.txt").write_text("mine")
+
+
+def own_folder(place: Path) -> None:
+    (place / "logs").mkdir()
+
+
+def own_link(place: Path) -> None:
+    (place / "link").symlink_to("repro.py")
+
+
+def no_list(place: Path) -> None:
+    (place / "versions.json").write_text("{}")
+
+
+@pytest.mark.parametrize(
+    ("change", "named"), [(own_file, "notes.txt"), (own_folder, "logs"), (own_link, "link"), (no_list, "actual.npy")]
+)
+def test_a_folder_with_anything_else_in_it_is_not_replaced(
+    change: Callable[[Path], None], named: str, case: Callable[..., Case], tmp_path: Path
+) -> None:
+    found, out = case("onnx", first_weight), tmp_path / "out"
+    place = found.write(out, "values").folder
+    assert place
+    change(place)
+    before = {each: each.is_file() and each.read_bytes() for each in place.iterdir()}
+    with pytest.raises(OutputError, match=f"{named} in it was not written with the reproduction and would be lost"):
+        found.write(out, "values")
+    assert {each: each.is_file() and each.read_bytes() for each in place.iterdir()} == before
+
+
+def test_a_file_or_a_link_in_the_place_of_the_folder_stays(case: Callable[..., Case], tmp_path: Path) -> None:
+    found, out = case("onnx", first_weight), tmp_path / "out"
+    out.mkdir()
+    place = out / f"net-onnx-{sha256_of(found.broken)[:8]}"
+    place.symlink_to(tmp_path)
     with pytest.raises(OutputError, match="no reproduction"):
         found.write(out, "values")
-    assert (out / "net-onnx" / "input.npy").is_file()
+    assert place.is_symlink()
+
+
+def test_artifacts_of_one_name_have_a_folder_each(case: Callable[..., Case], tmp_path: Path) -> None:
+    first, out = case("onnx", first_weight), tmp_path / "out"
+    one = first.write(out, "values").folder
+    two = case("onnx", nan_bias).write(out, "finite").folder
+    assert one
+    assert two
+    assert one != two
+    assert one.is_dir()
+
+
+def test_another_device_has_another_folder() -> None:
+    target = Target(FORMATS["torchscript"], Path("a.b.ts.pt"))
+    names = [folder_name(target, "0123456789", device) for device in ("cpu", "cuda", "cuda:1")]
+    start = "a.b-torchscript-01234567"
+    assert names == [start, f"{start}-cuda", f"{start}-cuda-1"]
 
 
 def test_a_folder_that_cannot_be_written_is_told_before_the_work(case: Callable[..., Case], tmp_path: Path) -> None:
@@ -433,15 +492,16 @@ def test_a_folder_that_cannot_be_written_is_told_before_the_work(case: Callable[
 
 def test_when_writing_fails_the_earlier_reproduction_stays(case: Callable[..., Case], tmp_path: Path) -> None:
     found, out = case("onnx", first_weight), tmp_path / "out"
-    found.write(out, "values")
+    place = found.write(out, "values").folder
+    assert place
 
     def full(images: np.ndarray) -> np.ndarray:
         raise OSError(28, "No space left on device")
 
     with pytest.raises(OutputError, match="No space left"):
         found.write(out, "values", expected_of=full)
-    assert [each.name for each in out.iterdir()] == ["net-onnx"]
-    assert (out / "net-onnx" / "repro.py").is_file()
+    assert list(out.iterdir()) == [place]
+    assert (place / "repro.py").is_file()
 
 
 def scripts() -> list[tuple[str, str, str]]:

@@ -5,24 +5,24 @@ The rule: nothing is called a reproduction before its script was seen to fail in
 
 import json
 import math
-import os
 import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from toolkit.errors import CorruptArtifactError, FormatError, OutputError
-from toolkit.files import check_writable, sha256_of
+from toolkit.errors import CorruptArtifactError, FormatError
+from toolkit.files import sha256_of
 from toolkit.formats import artifact_name, runtime_version
 from toolkit.formats.snippets import Snippet, find_snippet
 from toolkit.parity.faults import FAULTS, ONE_LINE, Expect, Fault, Float32Array, Run, answer
+from toolkit.parity.place import FACTS, check_place, files_in, folder_name, replacing_folder
 from toolkit.parity.shrink import shrink
 from toolkit.records import CheckRecord
 from toolkit.sessions import Target, open_session
@@ -63,11 +63,15 @@ def write_reproduction(
     device: str = "cpu",
     companions: Sequence[Path] = (),
 ) -> Reproduction:
-    """Shrink a failing batch and write the folder that shows it, ``<folder>/<artifact>-<format>``.
+    """Shrink a failing batch and write the folder that shows it.
+
+    It is ``<folder>/<artifact>-<format>-<first 8 digits of sha256>``, with ``-<device>`` behind it when that is not the
+    CPU: files of one name, from several folders or devices, have a reproduction each.
 
     In it: ``repro.py``, which needs numpy and the runtime and exits 1 with an AssertionError while the artifact is
     wrong and 0 when a right one takes its place; the artifact; ``input.npy`` float32, ``expected.npy`` float64 (the
-    reference's logits) and ``actual.npy``; ``versions.json``. An earlier reproduction of that name is replaced.
+    reference's logits) and ``actual.npy``; ``versions.json``; further files of the artifact. An earlier reproduction of
+    that name is replaced, unless something else has been put into it.
 
     Args:
         folder: Where the folder is made.
@@ -88,7 +92,7 @@ def write_reproduction(
         that does not fail in a process of its own is a note and not `shown`.
 
     Raises:
-        OutputError: If the folder cannot be written.
+        OutputError: If the folder cannot be written, or holds a file that is not the reproduction's own.
     """
     fault, file = FAULTS.get(cause.name), artifact_name(target.info)
     snippet = find_snippet(target.info, device, file)
@@ -97,9 +101,9 @@ def write_reproduction(
     reason = _no_reproduction(cause, fault, limit, given=batch is not None and run is not None)
     if reason:
         return Reproduction(None, reason)
-    final = folder / f"{target.path.name.removesuffix(target.info.suffix)}-{target.info.name}"
-    _check_place(final)
-    with _replacing_folder(final) as temporary:
+    final = folder / folder_name(target, sha256, device)
+    check_place(final)
+    with replacing_folder(final) as temporary:
         _copy(target.path, temporary / file, companions)
         if not companions and sha256_of(temporary / file) != sha256:  # with them, the digest is of them all
             return Reproduction(None, "the artifact has changed since it was checked; check it again")
@@ -113,7 +117,8 @@ def write_reproduction(
         lines = _script(target, device, snippet, fault, limit)
         (temporary / _SCRIPT).write_text("\n".join(lines) + "\n", encoding="utf-8")
         facts |= _versions(target, device, cause, limit, sha256)
-        (temporary / "versions.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+        facts["files"] = sorted({FACTS, *files_in(temporary)})
+        (temporary / FACTS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
         said, shown = _run_script(temporary)
     return Reproduction(final, said, shown)
 
@@ -252,30 +257,3 @@ def _copy(artifact: Path, to: Path, companions: Sequence[Path]) -> None:
         place = to.parent / (path.relative_to(artifact.parent) if beside else path.name)
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, place)
-
-
-def _check_place(final: Path) -> None:
-    """Raise OutputError when ``final`` cannot be made, or what is there is not ours to replace."""
-    check_writable(final.with_name(f".{final.name}"))
-    if final.is_symlink() or (final.exists() and not (final / _SCRIPT).is_file()):
-        raise OutputError(final, "something is there that is no reproduction")
-
-
-@contextmanager
-def _replacing_folder(final: Path) -> Iterator[Path]:
-    """Give an empty folder beside ``final``; when the block has put a script there, rename it to ``final``."""
-    temporary, earlier = (final.with_name(f".{final.name}.{os.getpid()}.{each}") for each in ("tmp", "old"))
-    try:
-        temporary.mkdir()
-        yield temporary
-        if (temporary / _SCRIPT).is_file():
-            if final.exists():
-                final.replace(earlier)
-            temporary.replace(final)
-    except OSError as error:
-        if earlier.exists() and not final.exists():
-            earlier.replace(final)
-        raise OutputError(final, error.strerror or str(error)) from error
-    finally:
-        for each in (temporary, earlier):
-            shutil.rmtree(each, ignore_errors=True)
