@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toolkit.errors import ReportError, UnverifiedArtifactError
+from toolkit.errors import OutputError, ReportError, UnverifiedArtifactError
 from toolkit.formats import runtime_version
 from toolkit.formats.companions import artifact_digest
 from toolkit.records import Ledger, Manifest, ParityRecord, VerificationRecord, read_record, write_record
@@ -33,13 +33,13 @@ def note_verified(folder: Path, records: list[ParityRecord]) -> None:
     """Write down beside the artifacts in ``folder`` which of them passed and which did not.
 
     Raises:
-        OutputError: If that cannot be written.
+        OutputError: If that cannot be written, or another program's file of that name is there.
     """
     # Not those against another artifact, nor those that were declared what they are not: that says nothing of the file.
     records = [each for each in records if each.weights_sha256 and (each.precision or each.declared == "float32")]
     if not records:
         return
-    entries = {_key(entry): entry for entry in _ledger(folder).verified}
+    entries = {_key(entry): entry for entry in _ledger_to_replace(folder).verified}
     entries.update({_key(record): _entry(record) for record in records})
     write_record(Ledger(verified=tuple(entries.values())[-_MOST_ENTRIES:]), folder / LEDGER)
 
@@ -77,6 +77,23 @@ def _ledger(folder: Path) -> Ledger:
         return read_record(folder / LEDGER, Ledger)
     except ReportError:
         return Ledger()
+
+
+def _ledger_to_replace(folder: Path) -> Ledger:
+    """Read the ledger that is about to be written anew.
+
+    Raises:
+        OutputError: If something is there that cannot be read as one: it may be somebody's only copy.
+    """
+    path = folder / LEDGER
+    if not path.exists() and not path.is_symlink():
+        return Ledger()
+    try:
+        return read_record(path, Ledger)
+    except ReportError as error:
+        raise OutputError(
+            path, f"it is not fmnist-tk's, or of another version (it {error.reason}); move it away"
+        ) from error
 
 
 def _key(record: ParityRecord | VerificationRecord) -> tuple[str, str | None, str]:
