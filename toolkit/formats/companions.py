@@ -40,11 +40,11 @@ def _external_files(info: FormatInfo, path: Path, content: bytes) -> list[Path]:
     import onnx  # only for files that may need it: bench's parent process imports nothing for the others
 
     try:
-        graph = onnx.load_model_from_string(content).graph
+        proto = onnx.load_model_from_string(content)
     except Exception as error:
         raise CorruptArtifactError(path, info.name, first_line(error)) from error
     names = dict.fromkeys(
-        entry.value for tensor in _tensors(graph) for entry in tensor.external_data if entry.key == "location"
+        entry.value for tensor in _all_tensors(proto) for entry in tensor.external_data if entry.key == "location"
     )
     folder, files = path.parent.resolve(), []
     for name in names:
@@ -57,12 +57,33 @@ def _external_files(info: FormatInfo, path: Path, content: bytes) -> list[Path]:
     return files
 
 
+def _all_tensors(proto: Any) -> list[Any]:
+    """Return every tensor of a model: of its graph, and of the functions that it brings along."""
+    found = _tensors(proto.graph)
+    for function in proto.functions:
+        found += _of_attributes(function.attribute_proto)
+        found += [tensor for node in function.node for tensor in _of_attributes(node.attribute)]
+    return found
+
+
 def _tensors(graph: Any) -> list[Any]:
     """Return every tensor of a graph: initializers, and constants of its nodes and of graphs inside these."""
-    found = list(graph.initializer)
+    found = [*graph.initializer, *_of_sparse(graph.sparse_initializer)]
     for node in graph.node:
-        for attribute in node.attribute:
-            found += [attribute.t, *attribute.tensors]
-            for inner in (attribute.g, *attribute.graphs):
-                found += _tensors(inner)
+        found += _of_attributes(node.attribute)
     return found
+
+
+def _of_attributes(attributes: Any) -> list[Any]:
+    """Return the tensors among the attributes of a node or function, and in the graphs among them."""
+    found = []
+    for attribute in attributes:
+        found += [attribute.t, *attribute.tensors]
+        found += _of_sparse((attribute.sparse_tensor, *attribute.sparse_tensors))
+        for inner in (attribute.g, *attribute.graphs):
+            found += _tensors(inner)
+    return found
+
+
+def _of_sparse(tensors: Any) -> list[Any]:
+    return [part for each in tensors for part in (each.values, each.indices)]

@@ -15,10 +15,11 @@ from toolkit.devices import device_type, synchronize
 from toolkit.errors import CorruptArtifactError, PrecisionError, UnsupportedDeviceError
 from toolkit.records import Precision, Signature
 
+# The lowest first: it decides where several meet.
 _PRECISIONS: dict[torch.dtype, Precision] = {
-    torch.float32: "float32",
-    torch.float16: "float16",
     torch.bfloat16: "bfloat16",
+    torch.float16: "float16",
+    torch.float32: "float32",
 }
 # torch names the arithmetic of float32 matrix products so; "ieee" is plain float32.
 _MATMUL: dict[str, Precision] = {"ieee": "float32", "tf32": "tf32", "bf16": "bfloat16"}
@@ -34,7 +35,7 @@ class LibtorchSession:
 
         Args:
             function: From images ``(N, 1, 28, 28)`` to logits.
-            dtypes: Of all its weights.
+            dtypes: Floating-point dtypes of all its weights.
             device: Where it computes.
             signature: What the artifact declares.
 
@@ -43,11 +44,11 @@ class LibtorchSession:
         """
         self._function, self._device = function, device
         self.signature = signature
-        self._dtype = next(iter(dtypes), torch.float32)
+        self._dtype = torch.float32 if torch.float32 in dtypes else _lowest(dtypes)
         self.precision = effective_precision(dtypes, device)
 
     def to_device(self, images: NDArray[np.float32]) -> Tensor:
-        """Copy ``(N, 1, 28, 28)`` float32 to the device, in the dtype of the weights.
+        """Copy ``(N, 1, 28, 28)`` float32 to the device: as float32 if any weight is float32, else in the weights' own.
 
         On the CPU and in float32 the memory is shared, nothing is copied.
         """
@@ -78,16 +79,19 @@ class LibtorchSession:
 def effective_precision(dtypes: set[torch.dtype], device: str) -> Precision:
     """Pin float32 products to float32 and return the arithmetic that weights of ``dtypes`` get.
 
+    Of several the lowest counts. Float64 beside others lowers nothing; alone it is no precision that is judged.
+    Without any weights the images' own float32 decides.
+
     torch can lower float32 products to TF32 (CUDA) or bfloat16 (CPU) when asked to by a program, so
     the setting is made here and read back.
 
     Raises:
-        PrecisionError: If the setting does not hold, or the weights have no single known dtype.
+        PrecisionError: If the setting does not hold, or weights have another dtype.
     """
-    dtype = next(iter(dtypes)) if len(dtypes) == 1 else None
-    if dtype not in _PRECISIONS:
-        found = " and ".join(sorted(str(each).removeprefix("torch.") for each in dtypes)) or "no floating-point weights"
+    if dtypes == {torch.float64} or dtypes - {torch.float64, *_PRECISIONS}:
+        found = " and ".join(sorted(str(each).removeprefix("torch.") for each in dtypes))
         raise PrecisionError("float32", found, "export the model with float32 weights")
+    dtype = _lowest(dtypes)
     if dtype != torch.float32 or device_type(device) == "mps":
         return _PRECISIONS[dtype]  # Metal has no setting that lowers float32
     backends: Any = torch.backends  # torch's annotations do not know mkldnn.matmul
@@ -97,6 +101,10 @@ def effective_precision(dtypes: set[torch.dtype], device: str) -> Precision:
     if actual != "float32":
         raise PrecisionError("float32", str(actual), "call torch.set_float32_matmul_precision('highest')")
     return "float32"
+
+
+def _lowest(dtypes: set[torch.dtype]) -> torch.dtype:
+    return next((dtype for dtype in _PRECISIONS if dtype in dtypes), torch.float32)
 
 
 def set_threads(threads: int | None) -> None:

@@ -193,5 +193,6 @@ def _tidy(proto: onnx.ModelProto) -> None:
 
 
 def _spec(argument: Any) -> TensorSpec:
-    shape = tuple(size if isinstance(size, int | str) else None for size in argument.shape)
+    """Describe an input or output; ONNX Runtime gives an empty shape for one that the file does not declare."""
+    shape = tuple(size if isinstance(size, int | str) else None for size in argument.shape) or None
     return TensorSpec(name=argument.name, dtype=_DTYPES.get(argument.type, argument.type), shape=shape)

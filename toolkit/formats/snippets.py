@@ -35,7 +35,7 @@ _TORCH_INFER_THERE: Final = (
     "with torch.inference_mode():",
     '    return module(torch.from_numpy(x).to("DEVICE")).cpu().numpy()',
 )
-_SCRIPT_LOAD: Final = 'module = torch.jit.load("FILE", map_location="DEVICE").eval()'
+_SCRIPT_LOAD: Final = 'module = torch.jit.load("FILE", map_location="DEVICE")'
 _PROGRAM_LOAD: Final = (
     'program = torch.export.passes.move_to_device_pass(torch.export.load("FILE"), "DEVICE")',
     "module = program.module()",

@@ -57,8 +57,7 @@ def load(path: Path, device: str, threads: int | None = None) -> Session:
         program = move_to_device_pass(program, device)
     module = program.module()
     check_placed(module, device, _NAME)
-    dtypes = {tensor.dtype for tensor in module.parameters()}
-    return LibtorchSession(module, dtypes, device, signature)
+    return LibtorchSession(module, _dtypes(program), device, signature)
 
 
 def read_metadata(path: Path) -> str | None:
@@ -78,6 +77,12 @@ def _open(path: Path, extra: dict[str, Any]) -> ExportedProgram:
             return torch.export.load(path, extra_files=extra)
     except Exception as error:
         raise CorruptArtifactError(path, _NAME, first_line(error)) from error
+
+
+def _dtypes(program: ExportedProgram) -> set[torch.dtype]:
+    """Return the floating-point dtypes of all weights: parameters, buffers and constants that were lifted."""
+    tensors = (*program.state_dict.values(), *program.tensor_constants.values())
+    return {tensor.dtype for tensor in tensors if tensor.is_floating_point()}
 
 
 def _refuse_code(path: Path) -> None:

@@ -55,7 +55,8 @@ def read_metadata(path: Path) -> str | None:
     extra: dict[str, Any] = {_METADATA_FILE: ""}
     _open(path, "cpu", extra)
     text = extra[_METADATA_FILE]
-    return text.decode() if isinstance(text, bytes) else text or None
+    # Bytes that are no UTF-8 become text that is no JSON; who parses it says so.
+    return text.decode(errors="replace") if isinstance(text, bytes) else text or None
 
 
 def _open(path: Path, device: str, extra: dict[str, Any]) -> torch.jit.ScriptModule:
@@ -67,8 +68,7 @@ def _open(path: Path, device: str, extra: dict[str, Any]) -> torch.jit.ScriptMod
             )
     except (RuntimeError, ValueError, OSError) as error:
         raise CorruptArtifactError(path, _NAME, first_line(error)) from error
-    module.eval()
-    return module
+    return module  # as it was saved: in training mode if so, as everybody gets it who loads it
 
 
 def _dtypes(module: torch.jit.ScriptModule) -> set[torch.dtype]:
@@ -84,8 +84,11 @@ def _dtypes(module: torch.jit.ScriptModule) -> set[torch.dtype]:
 def _signature(module: torch.jit.ScriptModule) -> Signature:
     """Read names and types off the compiled function; TorchScript records no dtypes and no shapes."""
     schema = module._c._get_method("forward").schema
+    arguments = schema.arguments[1:]  # the first is the module itself
+    # The images are the first whatever its default; a call need not give others that have one.
+    needed = [each for place, each in enumerate(arguments) if place == 0 or not each.has_default_value()]
     return Signature(
-        inputs=tuple(TensorSpec(name=each.name) for each in schema.arguments[1:]),  # the first is the module itself
+        inputs=tuple(TensorSpec(name=each.name) for each in needed),
         outputs=tuple(spec for each in schema.returns for spec in _outputs(each.name, each.type)),
     )
 
