@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toolkit.cli.console import finish, showing_progress
+from toolkit.cli.console import finish, showing_progress, stdout_to_stderr
 from toolkit.cli.options import (
     DEFAULT_FOLDER,
     CheckpointOption,
@@ -21,6 +21,7 @@ from toolkit.cli.options import (
     ThreadsOption,
     parse_precision,
 )
+from toolkit.cli.parity_options import check_files_differ, check_goes_with_rejudge, writable_folder
 from toolkit.errors import DataNotFoundError, UsageError
 
 if TYPE_CHECKING:
@@ -131,6 +132,7 @@ def parity(
             metavar="DIR",
             help="For what fails, write a folder with a small input and a script that shows it.",
             rich_help_panel=_RESULT,
+            callback=writable_folder,
         ),
     ] = None,
     rejudge: Annotated[
@@ -162,18 +164,35 @@ def parity(
     from toolkit.parity.quality import Gates
 
     gates = Gates(max_drop, min_agreement, significance)
+    outputs = {"--output": output, "--junit": junit, "--markdown": markdown}
     if rejudge:
+        check_goes_with_rejudge(
+            checkpoint=checkpoint,
+            against=against,
+            device=device != "cpu",
+            threads=threads,
+            precision=precision != "float32",
+            full=full,
+            data=data,
+            seed=seed,
+            repro=repro,
+        )
+        check_files_differ(outputs, {"--rejudge": [rejudge]})
         report = _rejudged(rejudge, targets, gates)
     else:
         from toolkit.devices import resolve_device
         from toolkit.parity import check_parity
-        from toolkit.sessions import resolve_targets
+        from toolkit.sessions import Target, resolve_targets
 
         device = resolve_device(device)
         declared = parse_precision(precision)
-        found, skips = resolve_targets(targets or [], folder, device)
-        reference = _reference(checkpoint, against)
-        with showing_progress(quiet=quiet) as progress:
+        with stdout_to_stderr(), showing_progress(quiet=quiet) as progress:
+            found, skips = resolve_targets(targets or [], folder, device)
+            reference = _reference(checkpoint, against)
+            other = reference.path if isinstance(reference, Target) else None
+            check_files_differ(
+                outputs, {"--checkpoint": [checkpoint], "--against": [other], "target": [each.path for each in found]}
+            )
             report = check_parity(
                 found,
                 reference,

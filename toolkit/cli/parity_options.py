@@ -1,0 +1,62 @@
+"""Options of ``fmnist-tk parity`` that do not go together, refused before the work."""
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from toolkit.errors import UsageError
+from toolkit.files import check_writable
+
+
+def writable_folder(path: Path | None) -> Path | None:
+    """Refuse a folder in which nothing can be written; one that is not there yet is not left behind.
+
+    Raises:
+        OutputError: If it cannot be made, or nothing can be written into it.
+    """
+    if path:
+        there = path.exists()
+        check_writable(path / "reproduction.trial")
+        if not there:
+            with suppress(OSError):
+                path.rmdir()
+    return path
+
+
+def check_goes_with_rejudge(**given: object) -> None:
+    """Refuse options that ``--rejudge`` would ignore.
+
+    Args:
+        given: By the names of options, a true value for each that was given.
+
+    Raises:
+        UsageError: Naming them.
+    """
+    named = [f"--{name}" for name, value in given.items() if value]
+    if named:
+        raise UsageError(
+            f"--rejudge runs nothing, so {', '.join(named)} would have no effect; leave {_them(named)} out"
+        )
+
+
+def check_files_differ(outputs: Mapping[str, Path | None], inputs: Mapping[str, Iterable[Path | None]]) -> None:
+    """Refuse to write one file twice, or over what is read.
+
+    Args:
+        outputs: Files to write, by their options; None for one that was not given.
+        inputs: Files that are read, by what they are called in the message.
+
+    Raises:
+        UsageError: Naming the two.
+    """
+    taken = {path.resolve(): f"{name} {path}" for name, paths in inputs.items() for path in paths if path}
+    for name, path in outputs.items():
+        if path is None:
+            continue
+        other = taken.setdefault(path.resolve(), f"{name} {path}")
+        if other != f"{name} {path}":
+            raise UsageError(f"{name} {path} and {other} are the same file; choose another for {name}")
+
+
+def _them(named: list[str]) -> str:
+    return "it" if len(named) == 1 else "them"
