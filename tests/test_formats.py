@@ -264,11 +264,14 @@ class TestPrecision:
     ) -> None:
         assert open_eager(bundled.model().to(dtype), "cpu").precision == precision
 
-    def test_mixed_weights_do_not_open(self, bundled: Checkpoint) -> None:
+    def test_mixed_weights_count_as_the_lowest(self, bundled: Checkpoint) -> None:
         model = bundled.model()
         model.linear_relu_stack[0].half()
-        with pytest.raises(PrecisionError, match="mixed"):
-            open_eager(model, "cpu")
+        assert open_eager(model, "cpu").precision == "float16"
+
+    def test_double_weights_do_not_open(self, bundled: Checkpoint) -> None:
+        with pytest.raises(PrecisionError, match="float64"):
+            open_eager(bundled.model().double(), "cpu")
 
 
 class Trap:
