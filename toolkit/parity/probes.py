@@ -21,6 +21,7 @@ _SIDE = 28
 _PIXELS = _SIDE * _SIDE
 # Hidden units that get an image of their own; beyond that they are chosen evenly.
 _MOST_DRIVEN = 2048
+_LEAST_DRIVEN = 128
 # With these, the image of every hidden unit of the bundled model switches it on; bigger steps leave some off.
 _ASCENTS, _STEP = 20, 0.1
 
@@ -104,23 +105,28 @@ def hostile_probe(seed: int = SEED) -> Probe:
     return Probe("hostile images", np.concatenate(groups).astype(np.float32)[:, np.newaxis])
 
 
-def driving_probe(model: Mlp) -> Probe:
+def driving_probe(model: Mlp) -> Probe | None:
     """Return images in [0, 1] that drive hidden units high: a fault in a unit that real images leave dead shows.
 
-    Each is found by small steps of sign-gradient ascent from grey.
+    Each is found by small steps of sign-gradient ascent from grey. None for a model without hidden units.
     """
     linear = [layer for layer in model.linear_relu_stack if isinstance(layer, torch.nn.Linear)][:-1]
     places = [(depth, unit) for depth, layer in enumerate(linear) for unit in range(layer.out_features)]
     if len(places) > _MOST_DRIVEN:
         places = [places[i] for i in np.linspace(0, len(places) - 1, _MOST_DRIVEN).astype(int)]
     if not places:
-        return Probe("hidden units driven", np.ones((1, 1, _SIDE, _SIDE), np.float32))
-    return Probe("hidden units driven", _ascend(linear, places).reshape(-1, 1, _SIDE, _SIDE))
+        return None
+    starts = np.full((len(places), _PIXELS), 0.5, np.float32)
+    if len(places) < _LEAST_DRIVEN:  # on few images eager's own error says little: more, from other starts
+        places = [places[i % len(places)] for i in range(_LEAST_DRIVEN)]
+        more = np.random.default_rng(SEED).random((_LEAST_DRIVEN - len(starts), _PIXELS), np.float32)
+        starts = np.concatenate([starts, more])
+    return Probe("hidden units driven", _ascend(linear, places, starts).reshape(-1, 1, _SIDE, _SIDE))
 
 
-def _ascend(linear: Sequence[torch.nn.Linear], places: list[tuple[int, int]]) -> Float32Array:
-    """Return ``(len(places), 784)`` images in [0, 1] that raise the units ``(depth, unit)``."""
-    images = torch.full((len(places), _PIXELS), 0.5)
+def _ascend(linear: Sequence[torch.nn.Linear], places: list[tuple[int, int]], starts: Float32Array) -> Float32Array:
+    """Return images ``(len(places), 784)`` in [0, 1], climbed from ``starts``, that raise units ``(depth, unit)``."""
+    images = torch.from_numpy(starts)
     for _ in range(_ASCENTS):
         images.requires_grad_()
         values = images
@@ -146,6 +152,7 @@ def default_probes(model: Mlp | None = None, seed: int = SEED, full: ImageSet | 
         seed: Of the random ones.
         full: The test set, to be compared on as well.
     """
-    driven = (driving_probe(model),) if model else ()
+    driving = driving_probe(model) if model else None
+    driven = (driving,) if driving else ()
     whole = (picture_probe("test set", full),) if full else ()
     return (*whole, *random_probes(seed), hostile_probe(seed), *driven)
