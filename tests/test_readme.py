@@ -48,8 +48,11 @@ def test_the_table_is_what_a_command_printed(cli: Cli) -> None:
         assert [line for line in printed if line] == [line for line in block.splitlines() if line]
 
 
-def test_every_command_works_as_written(cli: Cli, in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The commands of the README in their order, in an empty folder that holds the tutorial's checkpoint."""
+def test_every_command_works_as_written(
+    cli: Cli, exported: Path, in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The commands of the README in their order, where the main job was run and the tutorial's checkpoint lies."""
+    shutil.copytree(exported, "exported")
     monkeypatch.setattr("toolkit.bench._MEASURE_S", 0.05)
     torch.save(NeuralNetwork().state_dict(), "model.pth")
     lines = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("fmnist-tk ")]
