@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.optimize import lsq_linear
 from scipy.stats import binom, bootstrap, quantile_test
 
-from toolkit.bench.intervals import pooled_medians, resample
+from toolkit.bench.intervals import expanded_percentiles, pooled_medians, resample
 from toolkit.bench.statistics import (
     Interval,
     Ratio,
@@ -169,6 +169,12 @@ def test_bad_rounds_are_refused() -> None:
         median_interval([[1.0], []])
     with pytest.raises(ValueError, match="at least 0"):
         median_interval([[1.0], [-1.0]])
+
+
+def test_the_percentiles_are_expanded() -> None:
+    grid = np.linspace(0, 1, 100_001)
+    # t is 2.2622 with nine degrees of freedom; 2.2622 * sqrt(10 / 9) = 2.3846, and the normal tail there is 0.00855.
+    assert ends(expanded_percentiles(grid, 10, 0.95)) == pytest.approx([0.00855, 0.99145], abs=2e-5)
 
 
 # --- Ratios
@@ -337,6 +343,11 @@ def test_a_step_is_cut_where_it_is() -> None:
     assert steady_from([5.0] * 20 + [1.0] * 400) == 20
     assert steady_from([1.0] * 20 + [5.0] * 400) == 20  # a clock that falls
     assert steady_from([5.0] * 300 + [1.0] * 100) <= 200
+
+
+@given(st.integers(2, 40), st.integers(50, 400))
+def test_a_constant_rest_is_not_cut_further(warm: int, rest: int) -> None:
+    assert steady_from([9.0] * (5 * warm) + [1.0] * (5 * rest)) == 5 * warm
 
 
 def test_mser_by_hand() -> None:

@@ -223,8 +223,7 @@ def steady_from(trace: Sequence[float]) -> int:
     kept = np.arange(1, count + 1)
     scores = ((np.cumsum(backward**2) - np.cumsum(backward) ** 2 / kept) / kept**2)[::-1]
     scores = scores[: len(values) // 2 // _BATCH + 1]
-    # The first of those that differ by rounding only: a constant rest is not cut further.
-    return _BATCH * int(np.flatnonzero(scores <= scores.min() + 1e-9 * scores[0])[0])
+    return _BATCH * int(scores.argmin())
 
 
 def histogram(values_ns: Iterable[int]) -> tuple[tuple[int, int], ...]:
