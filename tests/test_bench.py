@@ -244,7 +244,9 @@ def worker_that(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, code: str) -> N
     for folder in (package, package.parent):
         (folder / "__init__.py").write_text("")
     (package / "worker.py").write_text(textwrap.dedent(code))
-    monkeypatch.setattr(launch, "_environment", lambda threads: {**os.environ, "PYTHONPATH": str(tmp_path / "fake")})
+    monkeypatch.setattr(
+        launch, "worker_environment", lambda threads: {**os.environ, "PYTHONPATH": str(tmp_path / "fake")}
+    )
 
 
 @pytest.mark.parametrize(
@@ -284,7 +286,7 @@ def test_a_worker_that_hangs_is_killed(job: Job, tmp_path: Path, monkeypatch: py
 
 
 def test_the_worker_gets_its_threads_before_a_runtime_is_imported() -> None:
-    environment = launch._environment(3)
+    environment = launch.worker_environment(3)
     assert environment["OMP_NUM_THREADS"] == environment["MKL_NUM_THREADS"] == "3"
     assert environment["NVIDIA_TF32_OVERRIDE"] == "0"
 

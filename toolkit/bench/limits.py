@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from toolkit.bench.launch import _environment, _last_words
+from toolkit.bench.launch import last_words, worker_environment
 from toolkit.bench.roofline import bound, moved_bytes
 from toolkit.errors import first_line
 from toolkit.records import (
@@ -242,7 +242,7 @@ def _launch(job: LimitsJob, scratch: Path, packages: Sequence[str]) -> LimitsRec
     command = [sys.executable, "-P", "-m", "toolkit.bench.limits", str(job_file), str(result_file)]
     with log_file.open("wb") as log:
         process = subprocess.Popen(  # noqa: S603  our own module under our own interpreter
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=_environment(job.threads)
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=worker_environment(job.threads)
         )
         try:
             code = process.wait(_TIMEOUT_S)
@@ -253,7 +253,7 @@ def _launch(job: LimitsJob, scratch: Path, packages: Sequence[str]) -> LimitsRec
             process.wait()
     if code == 0 and result_file.is_file():
         return read_record(result_file, LimitsRecord)
-    reason = f"no result within {_TIMEOUT_S:.0f} s" if code is None else _last_words(code, log_file)
+    reason = f"no result within {_TIMEOUT_S:.0f} s" if code is None else last_words(code, log_file)
     return LimitsRecord(threads=job.threads, skips=(_skip(f"limits: {job.part}", reason),))
 
 
