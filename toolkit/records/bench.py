@@ -30,7 +30,7 @@ class LatencyRecord(Record):
     first_call_s: NonNegativeFloat = Field(description="Seconds of the very first call at this batch size.")
     warmup_calls: int = Field(
         ge=0,
-        description="Calls before the first that counts: the very first, the warm-up, and what was not steady yet.",
+        description="Calls before the first that counts: the very first, the warm-up, what was not steady yet.",
     )
     peak_memory_bytes: NonNegativeInt | None = Field(
         default=None,
