@@ -139,7 +139,7 @@ def fake_children(monkeypatch: pytest.MonkeyPatch, code: str) -> list[Any]:
     real, started = subprocess.Popen, []
 
     def start(command: list[str], **options: Any) -> Any:
-        assert command[2:4] == ["-m", "toolkit.bench.limits"]
+        assert command[2:4] == ["-m", "toolkit.bench.limits_child"]
         started.append(real([sys.executable, "-c", code, *command[4:]], **options))
         return started[-1]
 
@@ -194,6 +194,6 @@ def test_a_runtime_that_is_not_installed_is_a_skip(tmp_path: Path, monkeypatch: 
 def test_the_module_runs_as_a_child(tmp_path: Path) -> None:
     job, result = tmp_path / "job.json", tmp_path / "result.json"
     write_record(LimitsJob(part="memory", threads=1, working_sets_bytes=(1000,)), job)
-    command = [sys.executable, "-W", "error", "-m", "toolkit.bench.limits", str(job), str(result)]
+    command = [sys.executable, "-W", "error", "-m", "toolkit.bench.limits_child", str(job), str(result)]
     subprocess.run(command, check=True, cwd=Path(limits_module.__file__).parents[2])
     assert len(read_record(result, LimitsRecord).bandwidths) == 1

@@ -1,6 +1,6 @@
 """The machine's limits, measured in the same run as the rows: matrix products and reading memory.
 
-``python -m toolkit.bench.limits JOB.json RESULT.json`` measures one runtime: they slow each other down in one process.
+Each runtime is measured in a process of its own (`toolkit.bench.limits_child`): they slow each other down in one.
 """
 
 import math
@@ -239,7 +239,7 @@ def _launch(job: LimitsJob, scratch: Path, packages: Sequence[str]) -> LimitsRec
     job_file, result_file, log_file = (scratch / f"limits.{name}" for name in ("job", "result", "log"))
     result_file.unlink(missing_ok=True)
     write_record(job, job_file)
-    command = [sys.executable, "-P", "-m", "toolkit.bench.limits", str(job_file), str(result_file)]
+    command = [sys.executable, "-P", "-m", "toolkit.bench.limits_child", str(job_file), str(result_file)]
     with log_file.open("wb") as log:
         process = subprocess.Popen(  # noqa: S603  our own module under our own interpreter
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=worker_environment(job.threads)
@@ -259,12 +259,3 @@ def _launch(job: LimitsJob, scratch: Path, packages: Sequence[str]) -> LimitsRec
 
 def _skip(what: str, reason: str) -> SkipRecord:
     return SkipRecord(what=what, reason=reason, remedy="rows are compared with the other runtimes' limits")
-
-
-def main(job_path: str, result_path: str) -> None:
-    """Measure what the job in one file says and write the result into the other."""
-    write_record(run_limits_job(read_record(Path(job_path), LimitsJob)), Path(result_path))
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
