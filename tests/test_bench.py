@@ -60,6 +60,7 @@ class FakeSession:
         return logits
 
 
+REAL_MEASURE_LIMITS = bench_module.measure_limits  # conftest puts known limits in its place for every test
 IMAGES = np.zeros((4, 1, 28, 28), np.float32)
 
 
@@ -112,7 +113,41 @@ def test_every_format_and_eager_get_a_row_per_batch_size(exported: Path, bundled
         assert (row.device, row.precision, row.threads) == ("cpu", "float32", 1)
         assert row.median_s > 0
         assert row.throughput_images_per_s == pytest.approx(row.batch_size * len(row.times_s) / sum(row.times_s))
+        assert row.bound  # of the limits that conftest gives
+        assert row.share_of_limit == pytest.approx(row.bound.seconds / row.median_s)
+        assert row.peak_memory_bytes is None or row.peak_memory_bytes > 0
     assert {each.batch_size for each in report.fastest} == {1, 8}
+    assert report.limits
+    assert report.fitness
+    assert len(report.fitness.canary_s) == 5 * (2 + len(FORMATS))  # before, and after each process
+
+
+@pytest.mark.usefixtures("quick")
+def test_limits_can_be_left_out(exported: Path, bundled: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench_module, "measure_limits", None)  # calling it would fail
+    report = run_benchmark(targets(exported, "onnx"), bundled, batch_sizes=(1,), threads=1, against_limits=False)
+    assert report.limits is None
+    assert [(row.bound, row.share_of_limit) for row in report.latency] == [(None, None)] * 2
+
+
+def test_the_limits_of_this_machine_can_be_measured(tmp_path: Path) -> None:
+    limits = REAL_MEASURE_LIMITS(1, (2_680_000,), tmp_path)
+    assert {peak.runtime for peak in limits.peaks} >= {"torch", "onnxruntime"}
+    assert {record.working_set_bytes for record in limits.bandwidths} >= {2_680_000}
+    assert not limits.skips
+
+
+def test_calls_that_are_not_steady_yet_do_not_count(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    from toolkit.bench import worker
+    from toolkit.bench.measure import Timings
+
+    trace = (*(1e-3 * 0.8**i for i in range(30)), *([1e-5, 1.1e-5] * 100))
+    monkeypatch.setattr(worker, "measure", lambda *_: Timings(0.5, 3, trace))
+    for row in run_job(job).rows:
+        cut = row.warmup_calls - 3
+        assert 10 <= cut <= 60
+        assert len(row.times_s) == len(trace) - cut
+        assert max(row.times_s) < 1e-4
 
 
 @pytest.mark.usefixtures("quick")
@@ -244,7 +279,9 @@ def worker_that(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, code: str) -> N
     for folder in (package, package.parent):
         (folder / "__init__.py").write_text("")
     (package / "worker.py").write_text(textwrap.dedent(code))
-    monkeypatch.setattr(launch, "_environment", lambda threads: {**os.environ, "PYTHONPATH": str(tmp_path / "fake")})
+    monkeypatch.setattr(
+        launch, "worker_environment", lambda threads: {**os.environ, "PYTHONPATH": str(tmp_path / "fake")}
+    )
 
 
 @pytest.mark.parametrize(
@@ -284,7 +321,7 @@ def test_a_worker_that_hangs_is_killed(job: Job, tmp_path: Path, monkeypatch: py
 
 
 def test_the_worker_gets_its_threads_before_a_runtime_is_imported() -> None:
-    environment = launch._environment(3)
+    environment = launch.worker_environment(3)
     assert environment["OMP_NUM_THREADS"] == environment["MKL_NUM_THREADS"] == "3"
     assert environment["NVIDIA_TF32_OVERRIDE"] == "0"
 

@@ -4,8 +4,9 @@ import pytest
 from rich.console import Console
 from test_records import BAD, GOOD, latency, parity
 
+from toolkit.bench.fitness import judge
 from toolkit.environment import new_report
-from toolkit.records import FailureRecord, Report, SkipRecord
+from toolkit.records import Bound, Counters, FailureRecord, Report, SkipRecord
 from toolkit.render.terminal import render_report
 from toolkit.render.units import rate, seconds, size
 
@@ -60,12 +61,29 @@ def test_rows_are_sorted_by_batch_then_median_and_eager_is_one() -> None:
     assert [(line[0], line[1]) for line in lines] == [("1", "onnx"), ("1", "eager"), ("64", "onnx"), ("64", "eager")]
     assert "2.50" in lines[0]
     assert "unverified" in lines[2]
-    assert "fewer than 100 or 1,000 calls" in text
+    assert "fewer than 1,000 calls" in text
 
 
 def test_parity_is_shown_with_the_cause_of_a_failure() -> None:
     text = text_of(new_report("parity").model_copy(update={"parity": (parity(GOOD, BAD),)}))
     assert "✗ model.onnx: labels: so so" in text
+
+
+def test_the_limit_the_cost_of_opening_and_the_machine_s_verdict_are_shown() -> None:
+    counters = Counters(
+        usable_cpus=2,
+        unavailable={
+            name: "not available here" for name in Counters.model_fields if name not in {"usable_cpus", "unavailable"}
+        },
+    )
+    row = latency((4e-5,) * 5, bound=Bound(seconds=1e-5, kind="memory"), peak_memory_bytes=3_000_000)
+    quiet = judge(counters, counters, [1e-3] * 10, None)
+    noisy = judge(counters, counters, [1e-3] * 8 + [2e-3] * 4, None)
+    report = new_report("bench").model_copy(update={"latency": (row,), "fitness": quiet})
+    assert {"25%", "memory", "+3.00", "VALID:"} <= set(text_of(report).replace("(", " ").split())
+    text = text_of(report.model_copy(update={"fitness": noisy}))
+    assert "! NOISY: the same small work took times that differ" in text
+    assert "40.0 µs" in text  # never an empty result
 
 
 def test_rows_that_differ_get_a_column_for_it() -> None:

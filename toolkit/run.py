@@ -70,6 +70,8 @@ def run_pipeline(
             "artifacts": exported.artifacts,
             "parity": parity,
             "latency": timed.latency,
+            "fitness": timed.fitness,
+            "limits": timed.limits,
             "failures": (*exported.failures, *timed.failures),
             "skips": (*exported.skips, *timed.skips),
             "notes": exported.notes,

@@ -23,7 +23,7 @@ def run_worker(job: Job, scratch: Path) -> JobResult:
     timeout = _STARTUP_TIMEOUT_S + _ROW_TIMEOUT_S * len(job.batch_sizes)
     with log_file.open("wb") as log:
         process = subprocess.Popen(  # noqa: S603  our own module under our own interpreter
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=_environment(job.threads)
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=worker_environment(job.threads)
         )
         try:
             code = process.wait(timeout)
@@ -34,11 +34,11 @@ def run_worker(job: Job, scratch: Path) -> JobResult:
             process.wait()
     if code == 0 and result_file.is_file():
         return read_record(result_file, JobResult)
-    reason = f"no result within {timeout:.0f} s" if code is None else _last_words(code, log_file)
+    reason = f"no result within {timeout:.0f} s" if code is None else last_words(code, log_file)
     return JobResult(failures=(FailureRecord(target=job.target, format=job.format, device=job.device, reason=reason),))
 
 
-def _environment(threads: int) -> dict[str, str]:
+def worker_environment(threads: int) -> dict[str, str]:
     """Return the worker's environment: thread counts are read when a runtime is imported."""
     environment = dict(os.environ)
     environment.update(dict.fromkeys(_THREAD_VARIABLES, str(threads)))
@@ -49,7 +49,8 @@ def _environment(threads: int) -> dict[str, str]:
     return environment
 
 
-def _last_words(code: int, log: Path) -> str:
+def last_words(code: int, log: Path) -> str:
+    """Return how a process ended, and the last line that it wrote."""
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     words = f": {lines[-1][:300]}" if lines else ""
     if code < 0:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from toolkit.bench.job import Job, JobResult
 from toolkit.bench.measure import Budget, measure
+from toolkit.bench.memory import peak_growth_bytes, read_memory
 from toolkit.errors import first_line
 from toolkit.formats import EAGER, FORMATS, Session, import_format
 from toolkit.golden import Golden, read_golden
@@ -24,6 +25,7 @@ def run_job(job: Job) -> JobResult:
     """Open the job's artifact and time it at each batch size."""
     if job.format != EAGER:
         import_format(FORMATS[job.format])  # importing is not loading
+    empty = read_memory(reset=True)
     started = time.perf_counter()
     session = _open(job)
     load_s = time.perf_counter() - started
@@ -36,7 +38,9 @@ def run_job(job: Job) -> JobResult:
             if wrong and job.verified:
                 failures.append(_failure(job, wrong, size))
             else:
-                rows.append(_time(session, job, golden, size, load_s).model_copy(update={"mismatch": wrong}))
+                row = _time(session, job, golden, size, load_s)
+                grown = peak_growth_bytes(empty, read_memory())
+                rows.append(row.model_copy(update={"mismatch": wrong, "peak_memory_bytes": grown}))
         except Exception as error:  # noqa: BLE001  out of memory, or what else a runtime raises: the next may be smaller
             failures.append(_failure(job, first_line(error), size))
     return JobResult(rows=tuple(rows), failures=tuple(failures))
@@ -82,6 +86,9 @@ def _batch(golden: Golden, size: int) -> NDArray[np.float32]:
 
 def _time(session: Session, job: Job, golden: Golden, size: int, load_s: float) -> LatencyRecord:
     timings = measure(session, _batch(golden, size), Budget(warmup_s=job.warmup_s, measure_s=job.measure_s))
+    from toolkit.bench.statistics import steady_from  # scipy: after the clock, so that it disturbs nothing
+
+    cut = steady_from(timings.times_s)
     return LatencyRecord(
         target=job.target,
         format=job.format,
@@ -94,8 +101,8 @@ def _time(session: Session, job: Job, golden: Golden, size: int, load_s: float) 
         verified=job.verified,
         load_s=load_s,
         first_call_s=timings.first_call_s,
-        warmup_calls=timings.warmup_calls,
-        times_s=tuple(round(each, 9) for each in timings.times_s),
+        warmup_calls=timings.warmup_calls + cut,
+        times_s=tuple(round(each, 9) for each in timings.times_s[cut:]),
     )
 
 

@@ -23,6 +23,12 @@ from toolkit.cli.options import (
 
 __all__ = ["bench"]
 
+LimitsOption = Annotated[
+    bool,
+    typer.Option(
+        "--limits/--no-limits", help="Measure what the machine can do at most, beside the rows: ten seconds on a CPU."
+    ),
+]
 UnverifiedOption = Annotated[
     bool, typer.Option("--unverified", help="Time also what parity has not passed; its rows say so.")
 ]
@@ -36,6 +42,7 @@ def bench(
     batch: BatchOption = DEFAULT_BATCH,
     threads: ThreadsOption = None,
     unverified: UnverifiedOption = False,
+    limits: LimitsOption = True,
     as_json: JsonOption = False,
     output: OutputOption = None,
     quiet: QuietOption = False,
@@ -64,6 +71,7 @@ def bench(
             batch_sizes=sizes,
             threads=threads,
             unverified=unverified,
+            against_limits=limits,
             skips=skips,
             progress=progress,
         )

@@ -2,9 +2,10 @@
 
 from typing import Annotated
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, computed_field
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, computed_field
 
 from toolkit.records.base import Device, Precision, Record, quantile
+from toolkit.records.machine import Bound
 
 #: Calls that a percentile needs so that at least ten lie beyond it: 100 for p90, 1,000 for p99.
 _BEYOND = 10
@@ -27,7 +28,18 @@ class LatencyRecord(Record):
     )
     load_s: NonNegativeFloat = Field(description="Seconds to open the artifact, imports done before.")
     first_call_s: NonNegativeFloat = Field(description="Seconds of the very first call at this batch size.")
-    warmup_calls: int = Field(ge=0, description="Calls before the first timed one, the first call included.")
+    warmup_calls: int = Field(
+        ge=0,
+        description="Calls before the first that counts: the very first, the warm-up, what was not steady yet.",
+    )
+    peak_memory_bytes: NonNegativeInt | None = Field(
+        default=None,
+        description="By how much the worker's resident set had grown at most since before it opened the artifact, "
+        "smaller batch sizes included; null where the system does not tell.",
+    )
+    bound: Bound | None = Field(
+        default=None, description="The least time that the machine needs for such a call; null when not measured."
+    )
     times_s: tuple[Annotated[float, Field(ge=0)], ...] = Field(
         min_length=1, description="Seconds per call from its start until the device is done, in order."
     )
@@ -55,6 +67,12 @@ class LatencyRecord(Record):
     def p99_s(self) -> float | None:
         """99th percentile in seconds; null with fewer than 1,000 calls."""
         return self.percentile_s(99)
+
+    @computed_field
+    @property
+    def share_of_limit(self) -> float | None:
+        """The bound over the median: 1 would be as fast as the machine can be; null without a bound."""
+        return self.bound.seconds / self.median_s if self.bound and self.median_s else None
 
     @computed_field
     @property

@@ -8,6 +8,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt, computed_field
 from toolkit.records.artifact import ArtifactRecord, InspectRecord
 from toolkit.records.base import Record, SkipRecord
 from toolkit.records.bench import FailureRecord, FastestRecord, LatencyRecord
+from toolkit.records.machine import FitnessRecord, LimitsRecord
 from toolkit.records.model import CheckpointRecord, TrainRecord
 from toolkit.records.parity import ParityRecord
 
@@ -76,6 +77,8 @@ class Report(Record):
     artifacts: tuple[ArtifactRecord, ...] = ()
     parity: tuple[ParityRecord, ...] = ()
     latency: tuple[LatencyRecord, ...] = ()
+    fitness: FitnessRecord | None = Field(default=None, description="Whether the machine was fit for the latencies.")
+    limits: LimitsRecord | None = Field(default=None, description="What the machine can do at most.")
     failures: tuple[FailureRecord, ...] = ()
     skips: tuple[SkipRecord, ...] = ()
     inspected: tuple[InspectRecord, ...] = ()

@@ -10,14 +10,14 @@ from toolkit.records import (
     CheckpointRecord,
     DoctorRecord,
     InspectRecord,
-    LatencyRecord,
     Report,
     TrainRecord,
 )
 from toolkit.records.model import LABELS
+from toolkit.render.latency import latency_tables
 from toolkit.render.parity import parity_tables
-from toolkit.render.tables import make_table, mark, shared
-from toolkit.render.units import rate, seconds, size
+from toolkit.render.tables import make_table, mark
+from toolkit.render.units import seconds, size
 
 
 def render_report(report: Report) -> Iterator[RenderableType]:
@@ -34,7 +34,7 @@ def render_report(report: Report) -> Iterator[RenderableType]:
     if report.parity:
         yield from parity_tables(report.parity)
     if report.latency:
-        yield from _latency(report)
+        yield from latency_tables(report)
     yield from _remarks(report)
 
 
@@ -135,48 +135,6 @@ def _artifacts(report: Report) -> Table:
     return table
 
 
-def _latency(report: Report) -> Iterator[RenderableType]:
-    rows = sorted(report.latency, key=lambda row: (row.device, row.batch_size, row.median_s))
-    where = shared(f"{row.device}, {row.precision}, {row.threads} threads" for row in rows)
-    verified = all(row.verified for row in rows)
-    numbers = ("p50", "p90", "p99", "images/s", "× eager")
-    columns = ["batch", "format", *numbers]
-    if where is None:
-        columns[2:2] = ["device", "precision", "threads"]
-    if not verified:
-        columns.append("verified")
-    title = f"Latency of a call and throughput{f' on {where}' if where else ''}{', all verified' if verified else ''}"
-    table = make_table(title, *columns, right=("batch", "threads", *numbers))
-    eager = {(row.device, row.batch_size): row.median_s for row in rows if row.format == "eager"}
-    for number, row in enumerate(rows):
-        cells = _latency_cells(row, eager.get((row.device, row.batch_size)))
-        if where is None:
-            cells[2:2] = [row.device, row.precision, str(row.threads)]
-        if not verified:
-            cells.append(mark(row.verified) if row.verified else Text("✗ unverified", style="bold red"))
-        last = number + 1 == len(rows) or rows[number + 1].batch_size != row.batch_size
-        table.add_row(*cells, end_section=last)
-    yield table
-    if report.fastest:
-        fastest = make_table("Fastest verified", "batch", "format", "p50", "× eager", right=("batch", "p50", "× eager"))
-        for each in report.fastest:
-            ratio = "—" if each.ratio_to_eager is None else f"{each.ratio_to_eager:.2f}"
-            fastest.add_row(f"{each.batch_size:,}", each.format, seconds(each.median_s), ratio)
-        yield fastest
-
-
-def _latency_cells(row: LatencyRecord, eager_s: float | None) -> list[RenderableType]:
-    return [
-        f"{row.batch_size:,}",
-        row.format,
-        seconds(row.median_s),
-        seconds(row.p90_s),
-        seconds(row.p99_s),
-        rate(row.throughput_images_per_s),
-        f"{eager_s / row.median_s:.2f}" if eager_s and row.median_s else "—",
-    ]
-
-
 def _remarks(report: Report) -> Iterator[RenderableType]:
     for failure in report.failures:
         batch = f" at batch {failure.batch_size:,}" if failure.batch_size else ""
@@ -189,6 +147,6 @@ def _remarks(report: Report) -> Iterator[RenderableType]:
     for note in report.notes:
         yield Text(f"! {note}", style="yellow")
     if any(row.p99_s is None for row in report.latency):
-        yield Text("— in place of p90 or p99: fewer than 100 or 1,000 calls fit into the time", style="dim")
+        yield Text("— in place of p99: fewer than 1,000 calls fit into the time", style="dim")
     if report.interrupted:
         yield Text("! Interrupted: only what was finished before is here", style="yellow")
