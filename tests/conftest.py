@@ -1,6 +1,7 @@
 """What the tests share: a command line in this process, a folder of artifacts, checkpoints of all kinds."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,9 @@ from toolkit.cli import main
 from toolkit.cli.options import _state
 from toolkit.data import describe_data
 from toolkit.records import BandwidthRecord, LimitsRecord, PeakRecord
+
+# A shell lets its background jobs ignore Ctrl-C, and these would hand that on to the processes of the tests.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # These machines are shared: a slow example says nothing of the code.
 settings.register_profile("shared", deadline=None)

@@ -1,6 +1,5 @@
 """What test modules import from one another: the outcome of a command, the tutorial's own class."""
 
-import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,11 +25,6 @@ class Outcome:
     @property
     def report(self) -> Report:
         return Report.model_validate_json(self.out)
-
-
-def hear_interrupts() -> None:
-    """Undo that a shell lets its background jobs ignore Ctrl-C; for ``preexec_fn``, when the tests themselves are one."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def save_small(path: Path, seed: int = 0, config: ModelConfig | None = None) -> Path:

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 import toolkit
-from support import Cli, NeuralNetwork, Outcome, hear_interrupts
+from support import Cli, NeuralNetwork, Outcome
 from toolkit.cli import app
 from toolkit.errors import UnsupportedDeviceError
 from toolkit.files import folder_lock
@@ -116,9 +116,7 @@ class TestManners:
     def test_ctrl_c_is_130_and_one_line(self, tmp_path: Path) -> None:
         command = [sys.executable, "-m", "toolkit", "bench", "--folder", str(tmp_path), "--unverified"]
         (tmp_path / "model.onnx").write_bytes(b"whatever")
-        process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=hear_interrupts
-        )
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert process.stderr is not None
         assert process.stderr.readline() == "bench 0/2 eager\n"
         time.sleep(0.3)

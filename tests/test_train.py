@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader, TensorDataset
 
 import toolkit.train as train_module
-from support import NeuralNetwork, hear_interrupts
+from support import NeuralNetwork
 from toolkit.checkpoint import load_checkpoint
 from toolkit.data import ImageSet, load_sample
 from toolkit.errors import CheckpointError, OutputError, TrainingError, TrainingInterruptedError, UsageError
@@ -236,11 +236,7 @@ def endless_training(folder: Path) -> subprocess.Popen[str]:
         main(["train", "--epochs", "100000", "--hidden", "8", "--threads", "1", "-o", "out/model.safetensors"])
     """
     return subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(script)],
-        cwd=folder,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=hear_interrupts,
+        [sys.executable, "-c", textwrap.dedent(script)], cwd=folder, stderr=subprocess.PIPE, text=True
     )
 
 
