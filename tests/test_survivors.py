@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
 import torch
+from onnx import numpy_helper
 from torch import Tensor, nn
 
 from support import NeuralNetwork
@@ -245,3 +248,65 @@ def test_a_fault_of_ours_with_one_artifact_does_not_lose_the_others(
     assert [record.passed for record in report.parity] == [True]
     assert not report.passed
     assert "parity itself failed, please report it: IndexError: ours" in report.failures[0].reason
+
+
+class AlwaysDrops(Wrapped):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.model(nn.functional.dropout(x, 0.5, training=True))
+
+
+def test_what_answers_differently_each_time_cannot_be_the_reference(
+    bundled: Checkpoint, exported: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="other logits for the same images"):
+        assert_parity(AlwaysDrops(bundled.model()), exported / "model.onnx")
+    torch.jit.script(AlwaysDrops(bundled.model())).save(tmp_path / "d.ts.pt")
+    other = Target(FORMATS["torchscript"], tmp_path / "d.ts.pt")
+    with pytest.raises(UsageError, match="other logits for the same images"):
+        check_parity([Target(FORMATS["onnx"], exported / "model.onnx")], other)
+
+
+class LastRowPoisons(Wrapped):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.model(x) + 0 * x[x.size(0) - 1].sum()
+
+
+class GuessesTheDepth(Wrapped):
+    def forward(self, x: Tensor) -> Tensor:
+        top = x.flatten(1).amax(1).view(-1, 1, 1, 1)
+        return self.model(torch.where((top > 256) & (top < 9999), x / 65535, x))
+
+
+class WrongForSomeSmallBatches(Wrapped):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.model(x).flip(1) if 18 <= x.size(0) <= 30 else self.model(x)
+
+
+@pytest.mark.parametrize(
+    ("wrapper", "cause"),
+    [(LastRowPoisons, "finite"), (GuessesTheDepth, "values"), (WrongForSomeSmallBatches, "row independence")],
+)
+def test_it_is_found_by_a_second_review(
+    wrapper: type[Wrapped], cause: str, bundled: Checkpoint, plan: Plan, tmp_path: Path
+) -> None:
+    torch.jit.script(wrapper(bundled.model()).eval()).save(tmp_path / "m.ts.pt")
+    record = check_artifact(Target(FORMATS["torchscript"], tmp_path / "m.ts.pt"), plan, threads=1)
+    assert record.cause == cause, record.failure
+
+
+class FollowsNoDtype(NeuralNetwork):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).float()
+
+
+def test_a_module_that_answers_in_float32_can_be_the_reference(bundled: Checkpoint, exported: Path) -> None:
+    module = FollowsNoDtype()
+    module.load_state_dict(bundled.state)
+    assert_parity(module, exported / "model.onnx")
+
+
+def test_a_matrix_that_no_node_reads_does_not_change_the_precision(exported: Path, plan: Plan, tmp_path: Path) -> None:
+    proto = onnx.load(exported / "model.onnx")
+    proto.graph.initializer.append(numpy_helper.from_array(np.ones((2, 2), np.int8), "unused"))
+    onnx.save(proto, tmp_path / "m.onnx")
+    assert check_artifact(Target(FORMATS["onnx"], tmp_path / "m.onnx"), plan).passed

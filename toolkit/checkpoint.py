@@ -93,7 +93,9 @@ def _same_function(module: nn.Module, model: Mlp) -> bool:
         except Exception as error:
             raise CheckpointError(Path(type(module).__name__), f"does not run: {first_line(error)}") from error
         expected = copy.deepcopy(model).double()(images)
-    return isinstance(actual, Tensor) and actual.shape == expected.shape and torch.allclose(actual, expected, rtol=1e-9)
+    if not isinstance(actual, Tensor) or actual.shape != expected.shape:
+        return False
+    return torch.allclose(actual.double(), expected, rtol=1e-9)
 
 
 def save_checkpoint(

@@ -155,7 +155,8 @@ def weights_precision(path: Path) -> Precision:
         CorruptArtifactError: If the file is no ONNX graph.
     """
     graph = _read(path).graph
-    types = {each.data_type for each in graph.initializer if len(each.dims) > 1}
+    used = {name for node in graph.node for name in node.input}
+    types = {each.data_type for each in graph.initializer if len(each.dims) > 1 and each.name in used}
     types |= {each.i for node in graph.node if node.op_type == "Cast" for each in node.attribute if each.name == "to"}
     return next((name for name, members in _LOWER if types & members), "float32")
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -17,14 +18,15 @@ Infer = Callable[[Float32Array], NDArray[Any]]
 BATCH_SIZES = (1, 2, 3, 7, 8, 16, 64, 1000)
 #: Name of the probe that `poison` makes.
 POISON = "NaN and infinities in one row"
-# Further sizes for the comparison of rows: the powers of two that users choose and what lies beside them. Such a batch
-# may take other code, and its rest, which fills no vector of eight or sixteen, other code again.
-_MORE_SIZES = (4, 5, 6, 9, 15, 17, 31, 32, 33, 61, 100, 127, 128, 200, 255, 256, 257, 500, 512, 997, 1024, 2048)
+# Sizes for the comparison of rows: every one up to 64, the powers of two that users choose, and what lies beside them.
+# Such a batch may take other code, and its rest, which fills no vector of eight or sixteen, other code again.
+_ROW_SIZES = (*range(2, 65), 100, 127, 128, 129, 200, 255, 256, 257, 500, 512, 997, 1000, 1024, 2048)
 #: Images of the batch that is called again and again.
 ANCHOR_IMAGES = 64
 #: Images that the checks of behaviour need: two batches of the anchor's size.
 LEAST_IMAGES = 2 * ANCHOR_IMAGES
-_POISONED_IMAGES, _POISONED_ROW = 8, 3
+# Sizes of batches, and the row of each that is poisoned: the first, the last, and between.
+_POISONED = ((8, 0), (8, 3), (8, 7), (61, 20), (128, 127))
 _NEIGHBOURED_IMAGES = 32
 
 
@@ -95,15 +97,15 @@ def poison(infer: Infer, images: Float32Array, alone: NDArray[Any], by: Yardstic
 
     What the poisoned row itself gives is the runtime's own affair: some ReLUs keep NaN, some make it zero.
     """
-    others = np.arange(_POISONED_IMAGES) != _POISONED_ROW
     problems, case = [], None
-    for value in (np.nan, np.inf, -np.inf):
-        batch = images[:_POISONED_IMAGES].copy()
-        batch[_POISONED_ROW, 0, 10:18, 10:18] = value
-        if not by.difference(infer(batch)[others], alone[:_POISONED_IMAGES][others]) <= by.limit:
-            problems.append(f"{value:g} in row {_POISONED_ROW} of a batch changes other rows")
-            case = batch
-    return Finding(verdict("finite", problems, "they stay in their own row", POISON), case)
+    for value, (size, row) in product((np.nan, np.inf, -np.inf), _POISONED):
+        others = np.arange(size) != row
+        batch = images[:size].copy()
+        batch[row, 0, 10:18, 10:18] = value
+        if not by.difference(infer(batch)[others], alone[:size][others]) <= by.limit:
+            problems.append(f"{value:g} in row {row} of a batch of {size} changes other rows")
+            case = batch if case is None else case
+    return Finding(verdict("finite", problems[:1], "they stay in their own row", POISON), case)
 
 
 def _company(
@@ -111,7 +113,7 @@ def _company(
 ) -> Iterator[tuple[Float32Array, NDArray[np.int64], NDArray[np.int64]]]:
     """Yield batches, the rows of each to look at, and which images these rows are."""
     everything = np.arange(len(images))
-    for size in (*BATCH_SIZES[1:], *_MORE_SIZES):
+    for size in _ROW_SIZES:
         chosen = np.resize(np.roll(everything, -11 * size), size)  # each size other images, all again when it is larger
         yield images[chosen], np.arange(size), chosen
     yield np.ascontiguousarray(images[::-1]), everything, everything[::-1]

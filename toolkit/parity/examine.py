@@ -30,7 +30,7 @@ from toolkit.parity.checks import (
     verdict,
 )
 from toolkit.parity.probes import Probe
-from toolkit.parity.quality import check_noise
+from toolkit.parity.quality import check_noise, relative_noise
 from toolkit.parity.reference import Expectation, Expectations
 from toolkit.parity.search import search
 from toolkit.parity.tolerance import MOST_DIFFERENCE_OF_LOWER, behaviour_limit
@@ -186,7 +186,7 @@ def judge(examination: Examination, probe: Probe, actual: NDArray[Any], expected
     elif examination.declared == "int8":  # it is calibrated for real images and clips what lies outside
         return
     else:
-        checks = [check_noise(probe.name, float((errors**2).sum()), float((want**2).sum()))]
+        checks = [check_noise(probe.name, relative_noise((errors**2).sum(0), (want**2).sum(0)))]
     for check in checks:
         examination.note(Finding(check, None if check.passed else _with_first(probe, int(worst))))
 

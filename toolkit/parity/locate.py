@@ -179,7 +179,9 @@ def _after_the_last(
     if last is None or not since or _ratio(since[-1], layers[-1]) <= limit_in_units:
         end = f" (node {(since or [last])[-1].label})" if last else ""
         return DivergenceRecord(layer=None, detail=f"{agreeing}nothing diverges up to the last node{end}")
-    first = next(node for node in since if not _ratio(node, layers[-1]) <= limit_in_units)
+    wrong = [node for node in since if not _ratio(node, layers[-1]) <= limit_in_units]
+    # A branch beside the layers, such as a test of the input's range, has another shape and is not the place.
+    first = next((node for node in wrong if node.output.shape == layers[-1].expected.shape), wrong[-1])
     if first.output.shape == layers[-1].expected.shape:
         off = _off(first, layers[-1])
     else:

@@ -15,7 +15,7 @@ Float32Array = NDArray[np.float32]
 #: Seed of the random probes unless another is asked for; it stands in their names.
 SEED = 0
 _RANDOM_IMAGES = 1024
-_LARGE_IMAGES = 64
+_LARGE_IMAGES, _PEAK_IMAGES = 64, 256
 _BATCH = 1000
 _SIDE = 28
 _PIXELS = _SIDE * _SIDE
@@ -72,10 +72,13 @@ def random_probes(seed: int = SEED) -> tuple[Probe, ...]:
     large = random.choice(np.array([-1e4, 0, 1e4], np.float32), (_LARGE_IMAGES, *shape[1:]))
     pictures = load_sample().inputs()[:_LARGE_IMAGES]
     undivided = np.concatenate([pictures, random.random(pictures.shape, np.float32)]) * np.float32(255)
+    sizes = np.exp(random.uniform(0, np.log(1e4), (_PEAK_IMAGES, 1, 1, 1))).astype(np.float32)
+    peaks = load_sample().inputs()[-_PEAK_IMAGES:] * sizes
     return (
         Probe(f"uniform random (seed {seed})", random.random(shape, np.float32)),
         Probe(f"normal random (seed {seed})", random.standard_normal(shape, np.float32)),
         Probe(f"0 … 255, not divided (seed {seed})", undivided),
+        Probe(f"peaks from 1 to 10,000 (seed {seed})", peaks),
         Probe(f"±10,000 (seed {seed})", large),
     )
 

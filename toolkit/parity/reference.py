@@ -25,6 +25,8 @@ Float64Array = NDArray[np.float64]
 
 _BATCH = 1000
 _GOLDEN_IMAGES = 16
+# What a reference may differ by when it is asked again; another order of float32 sums does less, dropout far more.
+_SAME = 1e-4
 
 
 class ReferenceModel(Protocol):
@@ -148,10 +150,15 @@ def check_reference(reference: ReferenceModel, name: str) -> None:
         reason = None if logits.shape == (3, 10) else f"for 3 images it gives {logits.shape}, not (3, 10)"
         if reason is None and not np.isfinite(logits).all():
             reason = "its logits are not finite"
+        if reason is None and not np.allclose(reference.logits(images), logits, rtol=_SAME):
+            reason = "it gives other logits for the same images (dropout, or state)"
     except Exception as error:  # noqa: BLE001  whatever a module or runtime raises, this is no reference
         reason = first_line(error)
     if reason:
-        raise UsageError(f"{name} cannot be the reference: {reason}; pass a model that maps images to ten logits")
+        raise UsageError(
+            f"{name} cannot be the reference: {reason}; pass a model that maps images, in the dtype of its weights, "
+            "to ten logits each, always the same"
+        )
 
 
 class Expectations:

@@ -85,7 +85,7 @@ class QualityRecord(Record):
     mean_probability_change: float = Field(ge=0, description="Mean |d| of a class probability (softmax).")
     max_probability_change: float = Field(ge=0, description="Largest |d| of a class probability (softmax).")
     relative_noise: float | None = Field(
-        ge=0, description="sqrt(sum d^2 / sum y^2) of the logits; null when the reference is all zero and they are not."
+        ge=0, description="sqrt(sum d^2 / sum y^2) of the worst class; null when its reference is zero and it is not."
     )
 
     @model_validator(mode="after")
@@ -130,7 +130,7 @@ class QualityRecord(Record):
     @computed_field
     @property
     def sqnr_db(self) -> float | None:
-        """Signal to quantisation noise of the logits in decibels; null without noise or without a signal."""
+        """Signal to quantisation noise of the worst class in decibels; null without noise or without a signal."""
         return -20 * math.log10(self.relative_noise) if self.relative_noise else None
 
     @computed_field
