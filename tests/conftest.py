@@ -57,6 +57,14 @@ def cli(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> C
 
 
 @pytest.fixture(autouse=True)
+def same_threads() -> Iterator[None]:
+    """Give the next test the threads that this one found."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
 def limits_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take known limits for the machine's: measuring them takes ten seconds for each bench."""
     known = LimitsRecord(

@@ -136,3 +136,9 @@ def test_a_checkpoint_that_cannot_be_read_is_one_line(exported: Path) -> None:
     assert result.returncode == 1
     assert "Checkpoint none.pth: No such file" in result.stdout
     assert "Traceback" not in result.stdout
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_callers_who_turned_gradients_off_are_served(mode: type, bundled: Checkpoint, exported: Path) -> None:
+    with mode():
+        assert assert_parity(bundled, exported / "model.onnx").passed

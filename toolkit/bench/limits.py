@@ -131,7 +131,6 @@ def _torch_products(threads: int) -> list[Product]:
     import torch
 
     torch.set_num_threads(threads)
-    torch.set_grad_enabled(False)
 
     def plain(dtype: torch.dtype) -> Callable[[Shape], Kernel]:
         def make(shape: Shape) -> Kernel:
@@ -200,7 +199,6 @@ def _measure_memory(job: LimitsJob, budget_s: float) -> LimitsRecord:
     import torch
 
     torch.set_num_threads(job.threads)
-    torch.set_grad_enabled(False)
     readers = {
         (size, name): reader for size in job.working_sets_bytes for name, reader in _readers(size, job.threads).items()
     }

@@ -129,22 +129,31 @@ def driving_probe(model: Mlp) -> Probe | None:
 
 def _ascend(linear: Sequence[torch.nn.Linear], places: list[tuple[int, int]], starts: Float32Array) -> Float32Array:
     """Return images ``(len(places), 784)`` in [0, 1], climbed from ``starts``, that raise units ``(depth, unit)``."""
-    images = torch.from_numpy(starts)
-    for _ in range(_ASCENTS):
-        images.requires_grad_()
-        values = images
-        raised = torch.zeros(())
-        for depth, layer in enumerate(linear):
-            values = torch.nn.functional.linear(values, layer.weight, layer.bias)
-            chosen = [(row, unit) for row, (at, unit) in enumerate(places) if at == depth]
-            if chosen:
-                rows, units = zip(*chosen, strict=True)
-                raised = raised + values[list(rows), list(units)].sum()
-            values = torch.nn.functional.relu(values)
-        (gradient,) = torch.autograd.grad(raised, images)
-        images = (images.detach() + _STEP * gradient.sign()).clamp(0, 1)
+    # The caller may have turned gradients off, and weights that were made so cannot be differentiated through.
+    with torch.inference_mode(mode=False), torch.enable_grad():
+        weights = [(layer.weight.detach().clone(), layer.bias.detach().clone()) for layer in linear]
+        images = torch.from_numpy(starts)
+        for _ in range(_ASCENTS):
+            images = _one_step(images, weights, places)
     result: Float32Array = images.numpy()
     return result
+
+
+def _one_step(
+    images: torch.Tensor, weights: list[tuple[torch.Tensor, torch.Tensor]], places: list[tuple[int, int]]
+) -> torch.Tensor:
+    """Return the images a small step of sign-gradient ascent further."""
+    images = images.detach().requires_grad_()
+    values, raised = images, torch.zeros(())
+    for depth, (weight, bias) in enumerate(weights):
+        values = torch.nn.functional.linear(values, weight, bias)
+        chosen = [(row, unit) for row, (at, unit) in enumerate(places) if at == depth]
+        if chosen:
+            rows, units = zip(*chosen, strict=True)
+            raised = raised + values[list(rows), list(units)].sum()
+        values = torch.nn.functional.relu(values)
+    (gradient,) = torch.autograd.grad(raised, images)
+    return (images.detach() + _STEP * gradient.sign()).clamp(0, 1)
 
 
 def default_probes(model: Mlp | None = None, seed: int = SEED, full: ImageSet | None = None) -> tuple[Probe, ...]:
