@@ -12,7 +12,7 @@ from pydantic import (
     model_validator,
 )
 
-from toolkit.records.base import Precision, Record, SkipRecord, quantile
+from toolkit.records.base import Device, Precision, Record, SkipRecord, quantile
 
 Verdict = Literal["VALID", "NOISY"]
 _NOT_OPTIONAL: Final = {"usable_cpus", "unavailable"}
@@ -56,9 +56,12 @@ class Counters(Record):
 class ControlRecord(Record):
     """The baseline measured twice under two names: what this run says of a ratio that is 1."""
 
+    device: Device
+    threads: PositiveInt
+    batch_size: PositiveInt
     ratio: PositiveFloat
-    low: PositiveFloat = Field(description="Lower end of the ratio's confidence interval.")
-    high: PositiveFloat = Field(description="Upper end.")
+    low: PositiveFloat | None = Field(description="Lower end of the ratio's interval; null with one round.")
+    high: PositiveFloat | None = Field(description="Upper end.")
     verdict: Literal["FASTER", "SLOWER", "SAME", "CANNOT TELL"]
 
 
@@ -75,7 +78,7 @@ class FitnessRecord(Record):
     before: Counters
     after: Counters
     canary_s: tuple[PositiveFloat, ...] = Field(description="Seconds of the same small work, once between slices.")
-    control: ControlRecord | None = Field(description="Null when no control was measured.")
+    controls: tuple[ControlRecord, ...] = Field(default=(), description="One per baseline that was measured twice.")
     reasons: tuple[Finding, ...] = Field(description="Why the numbers cannot be trusted.")
     remarks: tuple[Finding, ...] = Field(default=(), description="What may have cost speed without making noise.")
 

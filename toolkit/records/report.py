@@ -7,7 +7,15 @@ from pydantic import Field, NonNegativeInt, PositiveInt, computed_field
 
 from toolkit.records.artifact import ArtifactRecord, InspectRecord
 from toolkit.records.base import Record, SkipRecord
-from toolkit.records.bench import FailureRecord, FastestRecord, LatencyRecord
+from toolkit.records.bench import (
+    BenchRecord,
+    ComparisonRecord,
+    CostRecord,
+    FailureRecord,
+    FastestRecord,
+    LatencyRecord,
+    SelfCheckRecord,
+)
 from toolkit.records.machine import FitnessRecord, LimitsRecord
 from toolkit.records.model import CheckpointRecord, TrainRecord
 from toolkit.records.parity import ParityRecord
@@ -63,11 +71,11 @@ class Report(Record):
     """One command's result; the parts that the command does not have are empty.
 
     Versions of the schema: 1, the first; 2, every check has a measured value and a limit, and ``passed`` follows
-    from them; parity records name their cause, divergence and quality.
+    from them; parity records name their cause, divergence and quality; 3, latencies by round, with intervals, ratios and a control.
     """
 
     schema_name: Literal["fmnist-tk/report"] = "fmnist-tk/report"
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
     tool_version: str
     command: str
     created_at: datetime
@@ -78,7 +86,13 @@ class Report(Record):
     parity: tuple[ParityRecord, ...] = ()
     latency: tuple[LatencyRecord, ...] = ()
     fitness: FitnessRecord | None = Field(default=None, description="Whether the machine was fit for the latencies.")
-    limits: LimitsRecord | None = Field(default=None, description="What the machine can do at most.")
+    limits: tuple[LimitsRecord, ...] = Field(
+        default=(), description="What the machine can do at most, by number of threads."
+    )
+    bench: BenchRecord | None = Field(default=None, description="How the latencies were measured.")
+    self_checks: tuple[SelfCheckRecord, ...] = Field(default=(), description="Whether the clock is honest, by device.")
+    costs: tuple[CostRecord, ...] = Field(default=(), description="Latency as a line over the batch size.")
+    comparisons: tuple[ComparisonRecord, ...] = Field(default=(), description="Rows beside those of --against.")
     failures: tuple[FailureRecord, ...] = ()
     skips: tuple[SkipRecord, ...] = ()
     inspected: tuple[InspectRecord, ...] = ()
@@ -90,26 +104,48 @@ class Report(Record):
     @property
     def passed(self) -> bool:
         """Whether nothing failed: exit code 0 or 1."""
-        return not self.failures and all(record.passed for record in self.parity)
+        return (
+            not self.failures
+            and all(record.passed for record in self.parity)
+            and all(record.passed for record in self.self_checks)
+            and not any(record.too_slow for record in self.comparisons)
+        )
 
     @computed_field
     @property
     def fastest(self) -> tuple[FastestRecord, ...]:
-        """The fastest verified row of each device and batch size."""
-        rows: dict[tuple[str, int], list[LatencyRecord]] = {}
+        """The fastest verified row of each device and batch size, exact ones and those of lower precision apart."""
+        rows: dict[tuple[str, int, bool], list[LatencyRecord]] = {}
         for row in self.latency:
-            rows.setdefault((row.device, row.batch_size), []).append(row)
-        return tuple(_fastest(group) for group in rows.values() if any(row.verified for row in group))
+            if row.verified and row.role == "row":
+                rows.setdefault((row.device, row.batch_size, row.precision == "float32"), []).append(row)
+        eager: dict[tuple[str, int], float] = {}
+        for row in self.latency:
+            if row.format == "eager" and row.role == "row":
+                key = row.device, row.batch_size
+                eager[key] = min(eager.get(key, row.median_s), row.median_s)
+        return tuple(_fastest(group, eager.get((key[0], key[1]))) for key, group in rows.items())
 
 
-def _fastest(rows: list[LatencyRecord]) -> FastestRecord:
-    best = min((row for row in rows if row.verified), key=lambda row: row.median_s)
-    eager = next((row.median_s for row in rows if row.format == "eager"), None)
+def _fastest(rows: list[LatencyRecord], eager_s: float | None) -> FastestRecord:
+    best = min(rows, key=lambda row: row.median_s)
     return FastestRecord(
         device=best.device,
         batch_size=best.batch_size,
+        exact=best.precision == "float32",
         format=best.format,
         target=best.target,
+        threads=best.threads,
+        precision=best.precision,
         median_s=best.median_s,
-        ratio_to_eager=eager / best.median_s if eager and best.median_s else None,
+        ratio_to_eager=eager_s / best.median_s if eager_s and best.median_s else None,
+        as_fast=tuple(row.format for row in rows if row is not best and _meet(row, best)),
     )
+
+
+def _meet(row: LatencyRecord, other: LatencyRecord) -> bool:
+    """Say whether the intervals of two medians have a point in common."""
+    if not (row.estimate and row.estimate.p50_s and other.estimate and other.estimate.p50_s):
+        return False
+    (low, high), (other_low, other_high) = row.estimate.p50_s, other.estimate.p50_s
+    return low <= other_high and other_low <= high
