@@ -38,19 +38,21 @@ def canary(clock: Callable[[], float] = time.perf_counter) -> float:
     return clock() - started
 
 
-def judge(before: Counters, after: Counters, canary_s: Sequence[float], control: ControlRecord | None) -> FitnessRecord:
+def judge(
+    before: Counters, after: Counters, canary_s: Sequence[float], controls: Sequence[ControlRecord]
+) -> FitnessRecord:
     """Judge whether the machine was fit for what was measured between two readings.
 
     Args:
         before: Counters before the first slice.
         after: Counters after the last one.
         canary_s: Seconds of `canary`, once between slices.
-        control: The baseline against itself; None if it was not measured.
+        controls: Each baseline against itself; none if that was not measured.
 
     Returns:
         A record that is NOISY with any reason. A counter that is missing gives no reason and no remark.
     """
-    facts = FitnessRecord(before=before, after=after, canary_s=tuple(canary_s), control=control, reasons=())
+    facts = FitnessRecord(before=before, after=after, canary_s=tuple(canary_s), controls=tuple(controls), reasons=())
     reasons = (*_taken(facts), *_slowed(facts), *_shared(facts), *_unsteady(facts))
     return facts.model_copy(update={"reasons": reasons, "remarks": tuple(_remarks(facts))})
 
@@ -124,13 +126,14 @@ def _unsteady(facts: FitnessRecord) -> Iterator[Finding]:
             f"((p90 - p10) / median), more than {_CANARY_SPREAD:.0%}",
             remedy="end other work, fix the CPU's frequency, and run it again",
         )
-    control = facts.control
-    if control is not None and control.verdict != "SAME":
-        yield Finding(
-            sentence=f"the baseline against itself is {control.verdict}: ratio {control.ratio:.3f}, "
-            f"interval {control.low:.3f} to {control.high:.3f}",
-            remedy="give it more time with --budget, on an idle machine; trust no smaller difference than this",
-        )
+    for control in facts.controls:
+        if control.verdict != "SAME":
+            interval = "" if control.low is None else f", interval {control.low:.3f} to {control.high:.3f}"
+            yield Finding(
+                sentence=f"eager at batch {control.batch_size} on {control.device} against itself is {control.verdict}: "
+                f"ratio {control.ratio:.3f}{interval}",
+                remedy="give it more time with --budget, on an idle machine; trust no smaller difference than this",
+            )
 
 
 def _remarks(facts: FitnessRecord) -> Iterator[Finding]:

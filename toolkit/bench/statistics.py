@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from operator import index
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 from scipy.stats import binom, rankdata
@@ -24,6 +24,7 @@ from toolkit.bench.intervals import (
     resample,
     student_interval,
 )
+from toolkit.records import Verdict
 
 __all__ = [
     "Cost",
@@ -46,7 +47,6 @@ __all__ = [
 #: Seconds per call, by round. The calls of a round are consecutive; round i of one row is measured beside round i
 #: of every other.
 Rounds = Sequence[Sequence[float]]
-Verdict = Literal["FASTER", "SLOWER", "SAME", "CANNOT TELL"]
 
 #: Calls that must lie beyond a percentile, as in `toolkit.records.bench`: 100 for p90, 1,000 for p99.
 _BEYOND: Final = 10

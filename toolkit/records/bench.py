@@ -56,7 +56,7 @@ class RoundRecord(Record):
     dropped_calls: NonNegativeInt = Field(default=0, description="Calls before the first that counts: not steady yet.")
     calls: PositiveInt = Field(description="Calls that count.")
     wall_s: NonNegativeFloat = Field(
-        description="Seconds for which these calls kept the row busy, copies left out; with a schedule, all of its time."
+        description="Seconds for which these calls kept the row busy without copies; with a schedule, all of its time."
     )
     times_ns: tuple[Nanoseconds, ...] = Field(default=(), description="Of each call, in order.")
     histogram_ns: tuple[tuple[Nanoseconds, PositiveInt], ...] = Field(
@@ -215,7 +215,7 @@ class LatencyRecord(Record):
 
     @property
     def key(self) -> tuple[str, str, int, int]:
-        """What a row shares with its baseline and its control: device, precision apart, threads, batch size."""
+        """What a row shares with its baseline: device, scenario, threads, batch size."""
         return self.device, self.scenario.kind, self.threads, self.batch_size
 
 
