@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
-from toolkit.bench import DEFAULT_BATCH_SIZES, run_benchmark
+from toolkit.bench import Settings, run_benchmark
 from toolkit.checkpoint import Checkpoint
-from toolkit.environment import new_report
 from toolkit.errors import FormatError
 from toolkit.export import export_formats
 from toolkit.formats import FORMATS
@@ -16,6 +16,8 @@ from toolkit.sessions import Target, check_runs, skip_of
 
 #: The report's name inside the folder.
 REPORT = "report.json"
+#: Seconds for all rounds of bench: a first look; ``fmnist-tk bench`` takes longer and is surer.
+BUDGET_S: Final = 10.0
 
 
 def run_pipeline(
@@ -24,8 +26,7 @@ def run_pipeline(
     *,
     formats: Sequence[str] = (),
     device: str = "cpu",
-    batch_sizes: Sequence[int] = DEFAULT_BATCH_SIZES,
-    threads: int | None = None,
+    settings: Settings | None = None,
     training: Report | None = None,
     progress: Progress = silent,
 ) -> Report:
@@ -39,14 +40,15 @@ def run_pipeline(
         folder: Where everything goes.
         formats: Names; empty for all that can be written here.
         device: Where parity and bench run.
-        batch_sizes: Images per call of bench.
-        threads: For sessions on the CPU; None for the physical cores.
+        settings: How to time; its first number of threads is also that of parity's sessions. None for the defaults.
         training: The report of the training that made the checkpoint; it becomes part of this one.
         progress: Told after each step.
 
     Raises:
         ToolkitError: If a part cannot run at all.
     """
+    settings = settings or Settings(budget_s=BUDGET_S)
+    threads = next(iter(settings.threads), None)
     exported = export_formats(formats, checkpoint, folder, threads=threads, progress=progress)
     targets, skips = _runnable(exported, folder, device)
     parity = exported.parity
@@ -57,25 +59,20 @@ def run_pipeline(
     timed = run_benchmark(
         targets,
         checkpoint,
+        settings,
         device=device,
-        batch_sizes=batch_sizes,
-        threads=threads,
         skips=skips,
         progress=progress,
     )
-    report = new_report("run").model_copy(
+    report = timed.model_copy(
         update={
-            "checkpoint": checkpoint.record,
+            "command": "run",
             "training": training.training if training else None,
             "artifacts": exported.artifacts,
             "parity": parity,
-            "latency": timed.latency,
-            "fitness": timed.fitness,
-            "limits": timed.limits,
             "failures": (*exported.failures, *timed.failures),
             "skips": (*exported.skips, *timed.skips),
-            "notes": exported.notes,
-            "interrupted": timed.interrupted,
+            "notes": (*exported.notes, *timed.notes),
         }
     )
     write_record(report, folder / REPORT)

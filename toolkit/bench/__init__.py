@@ -1,168 +1,275 @@
-"""Bench: how fast is each verified artifact on this machine? One process per artifact.
+"""Bench: how fast is each verified artifact on this machine, and how sure is that?
 
-First version: the rows are measured one after the other, closed loop, inputs on the device already.
+One process per row, rounds in random order, eager twice beside everything, the machine's own limit beside the rows.
+This package is imported by its workers: at module level it may import no runtime and no scipy.
 """
 
-import shlex
+import os
+import secrets
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from toolkit.bench.fitness import canary, judge, read_counters
-from toolkit.bench.job import Job, JobResult
-from toolkit.bench.launch import run_worker
+from toolkit.bench.job import Entry, Job
+from toolkit.bench.journal import SUFFIX, Journal
+from toolkit.bench.launch import run_child
 from toolkit.bench.limits import bound, measure_limits, moved_bytes
-from toolkit.environment import default_threads, installed_version, new_report
-from toolkit.errors import UnverifiedArtifactError
-from toolkit.formats import EAGER, runtime_version
-from toolkit.golden import write_golden
-from toolkit.manifest import check_verified
+from toolkit.bench.prepare import Prepared, prepare_entries
+from toolkit.bench.rounds import Measurement, Rounds, Watch
+from toolkit.environment import default_threads, new_report
+from toolkit.errors import ToolkitError
+from toolkit.formats import EAGER
 from toolkit.progress import Progress, silent
-from toolkit.records import FailureRecord, LatencyRecord, LimitsRecord, ModelConfig, Report, SkipRecord
+from toolkit.records import (
+    BenchRecord,
+    ControlRecord,
+    LatencyRecord,
+    LimitsRecord,
+    ModelConfig,
+    Report,
+    Scenario,
+    SelfCheckRecord,
+    SkipRecord,
+    read_record,
+)
 from toolkit.sessions import Target
 
 if TYPE_CHECKING:
     from toolkit.checkpoint import Checkpoint
 
-__all__ = ["DEFAULT_BATCH_SIZES", "run_benchmark"]
+__all__ = ["DEFAULT_BATCH_SIZES", "DEFAULT_BUDGET_S", "DEFAULT_THRESHOLD", "Settings", "run_bench", "run_benchmark"]
 
 #: One image as a service sees it, a small batch, and one large enough to fill the machine.
-DEFAULT_BATCH_SIZES = (1, 64, 1024)
-_WARMUP_S, _MEASURE_S = 0.3, 1.0
-_CANARIES = 5
+DEFAULT_BATCH_SIZES: Final = (1, 64, 1024)
+#: Seconds for all rounds of the table.
+DEFAULT_BUDGET_S: Final = 30.0
+#: Differences up to 2 % do not matter to anyone who chooses a format.
+DEFAULT_THRESHOLD: Final = 0.02
+_SELF_CHECK_TIMEOUT_S: Final = 120.0
+_FIRST_CANARIES: Final = 5
+#: Scenarios whose times are those of a call; nothing bounds waiting or opening.
+_BOUNDED: Final = {"latency", "throughput"}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to measure.
+
+    Attributes:
+        batch_sizes: Images per call.
+        threads: For each runtime on the CPU; each number makes rows of its own. Empty for the physical cores.
+        scenario: How calls follow one another.
+        budget_s: Seconds for all rounds; opening, self check and limits come on top.
+        seed: Of the order in each round; None for a new one.
+        threshold: Differences up to this do not matter: 0.02 is 2 %.
+        max_slowdown: What a row may lose against its base before the report fails; None to let it.
+        against_limits: Whether to measure what the machine can do at most.
+        control: Whether to measure eager twice, for the noise of the run.
+    """
+
+    batch_sizes: Sequence[int] = DEFAULT_BATCH_SIZES
+    threads: Sequence[int] = ()
+    scenario: Scenario = field(default_factory=Scenario)
+    budget_s: float = DEFAULT_BUDGET_S
+    seed: int | None = None
+    threshold: float = DEFAULT_THRESHOLD
+    max_slowdown: float | None = None
+    against_limits: bool = True
+    control: bool = True
 
 
 def run_benchmark(
     targets: Sequence[Target],
     checkpoint: "Checkpoint",
+    settings: Settings | None = None,
     *,
     device: str = "cpu",
-    batch_sizes: Sequence[int] = DEFAULT_BATCH_SIZES,
-    threads: int | None = None,
     unverified: bool = False,
-    against_limits: bool = True,
     skips: Sequence[SkipRecord] = (),
     progress: Progress = silent,
 ) -> Report:
-    """Time eager and every target, each in a clean process.
+    """Time eager and every target on one device, each row in a clean process.
 
     Args:
         targets: The artifacts.
         checkpoint: What they compute; eager, the baseline row, runs it.
+        settings: How to measure; None for the defaults.
         device: Where to run, as `toolkit.devices.resolve_device` returned it.
-        batch_sizes: Images per call.
-        threads: For each runtime on the CPU; None for the physical cores.
-        against_limits: Whether to measure what the machine can do at most; about ten seconds, on the CPU only.
         unverified: Whether to time artifacts that parity has not passed; their rows are marked.
         skips: What was left out already; it goes into the report.
-        progress: Told after each artifact.
+        progress: Told what is being done.
 
     Returns:
-        A report with a `LatencyRecord` per target and batch size, or a `FailureRecord` in its place. After
-        Ctrl-C it holds what was measured until then and says so.
+        As `run_bench`.
 
     Raises:
         UnverifiedArtifactError: If parity has not passed a target, unless ``unverified``.
+        UsageError: If the budget is too small for one round.
     """
-    # Not at the top: a worker imports this package, and must load no runtime but its own.
-    from toolkit.parity.reference import Reference, make_golden
+    with tempfile.TemporaryDirectory(prefix="fmnist-tk-bench-") as folder:
+        scratch = Path(folder)
+        entries = prepare_entries(targets, checkpoint, device, scratch, unverified=unverified)
+        prepared = Prepared(checkpoint=checkpoint.record, entries=tuple(entries), skips=tuple(skips))
+        return run_bench(prepared, settings or Settings(), scratch, progress=progress)
 
-    before, canaries = read_counters(), _canaries()
-    verified = [_is_verified(target, checkpoint, device=device, tolerate=unverified) for target in targets]
-    record = checkpoint.record
-    with tempfile.TemporaryDirectory(prefix="fmnist-tk-bench-") as scratch:
-        golden = Path(scratch) / "golden.npz"
-        write_golden(make_golden(Reference(checkpoint)), golden)
-        eager = Job(
-            target=EAGER,
-            format=EAGER,
-            checkpoint=None if record.form == "bundled" else str(Path(record.path).absolute()),
-            golden=str(golden),
-            device=device,
-            threads=threads or default_threads(),
-            batch_sizes=tuple(batch_sizes),
-            runtime="libtorch",
-            runtime_version=installed_version("torch") or "",
-            verified=True,  # it is the checkpoint itself
-            warmup_s=_WARMUP_S,
-            measure_s=_MEASURE_S,
-        )
-        result, interrupted = _run_jobs(_jobs(eager, targets, verified), Path(scratch), progress, canaries)
-        limits = None
-        if against_limits and not interrupted and device == "cpu":
-            progress("bench", len(targets) + 1, len(targets) + 2, "the machine's limits")
-            sizes = [moved_bytes(record.config, size, "float32") for size in batch_sizes]
-            limits = measure_limits(eager.threads, sizes, Path(scratch))
-    rows = result.rows if limits is None else tuple(_bounded(row, record.config, limits) for row in result.rows)
-    return new_report("bench").model_copy(
-        update={
-            "checkpoint": record,
-            "latency": rows,
-            "fitness": judge(before, read_counters(), canaries, None),
-            "limits": limits,
-            "failures": result.failures,
-            "skips": tuple(skips),
-            "interrupted": interrupted,
-        }
+
+def run_bench(
+    prepared: Prepared,
+    settings: Settings,
+    scratch: Path,
+    *,
+    journal_beside: Path | None = None,
+    progress: Progress = silent,
+    watch: Watch = lambda *_: None,
+) -> Report:
+    """Time everything that was prepared.
+
+    Args:
+        prepared: What to time.
+        settings: How.
+        scratch: A folder for files that nobody needs afterwards.
+        journal_beside: A path beside which each round is written as soon as it is finished, so that it survives a kill;
+            None to keep that in ``scratch``.
+        progress: Told what is being done before and after the rounds.
+        watch: Told after each round.
+
+    Returns:
+        A report with a `LatencyRecord` per row, or a `FailureRecord` in its place. After Ctrl-C it holds the rounds
+        that were finished until then and says so. Without rows when a device fails its self check: numbers of a clock
+        that is not honest are not published.
+
+    Raises:
+        UsageError: If the budget is too small for one round.
+    """
+    jobs = _jobs(prepared.entries, settings)
+    seed = secrets.randbits(32) if settings.seed is None else settings.seed
+    report = new_report("bench").model_copy(
+        update={"checkpoint": prepared.checkpoint, "skips": prepared.skips, "self_checks": _self_checks(jobs, scratch)}
     )
-
-
-def _canaries() -> list[float]:
-    """Time the same small work a few times: machines that are busy take other times for it."""
-    return [canary() for _ in range(_CANARIES)]
-
-
-def _bounded(row: LatencyRecord, config: ModelConfig, limits: LimitsRecord) -> LatencyRecord:
-    """Return a row with the least time that the machine needs for its call."""
-    return row.model_copy(update={"bound": bound(config, row.batch_size, row.precision, limits)})
-
-
-def _run_jobs(jobs: list[Job], scratch: Path, progress: Progress, canaries: list[float]) -> tuple[JobResult, bool]:
-    """Run one job after the other; after Ctrl-C return what was measured, and that it is not all.
-
-    Between two of them the canary is timed again, into ``canaries``.
-    """
-    rows: list[LatencyRecord] = []
-    failures: list[FailureRecord] = []
+    if not report.passed:
+        return report
+    before, canaries = read_counters(), [canary() for _ in range(_FIRST_CANARIES)]
+    place = journal_beside or scratch / "bench"
+    journal = Journal(place.with_name(f"{place.name}.{os.getpid()}{SUFFIX}"), report)
     try:
-        for number, job in enumerate(jobs):
-            progress("bench", number, len(jobs), job.target)
-            result = run_worker(job, scratch)
-            rows += result.rows
-            failures += result.failures
-            canaries += _canaries()
-        progress("bench", len(jobs), len(jobs))
-    except KeyboardInterrupt:
-        if not rows:
-            raise
-        return JobResult(rows=tuple(rows), failures=tuple(failures)), True
-    return JobResult(rows=tuple(rows), failures=tuple(failures)), False
+        rounds = Rounds(
+            jobs, scratch, budget_s=settings.budget_s, seed=seed, journal=journal, progress=progress, watch=watch
+        )
+        measured = rounds.run()
+        after = read_counters()
+        limits, stopped = _limits(measured, prepared.checkpoint.config, settings, scratch, progress)
+    finally:
+        journal.close()
+    rows = tuple(_bounded(row, prepared.checkpoint.config, limits) for row in measured.rows)
+    concluded = _conclude(report.model_copy(update={"latency": rows, "limits": limits}), measured, settings, seed)
+    fitness = judge(before, after, [*canaries, *measured.canaries_s], concluded[1])
+    return concluded[0].model_copy(update={"fitness": fitness, "interrupted": measured.interrupted or stopped})
 
 
-def _is_verified(target: Target, checkpoint: "Checkpoint", *, device: str, tolerate: bool) -> bool:
-    source = [] if checkpoint.record.form == "bundled" else ["--checkpoint", checkpoint.record.path]
-    words = shlex.join([str(target.path), *source, *([] if device == "cpu" else ["--device", device])])
-    try:
-        check_verified(target, checkpoint.record.weights_sha256, device, f"run: fmnist-tk parity {words}")
-    except UnverifiedArtifactError:
-        if not tolerate:
-            raise
-        return False
-    return True
+def _conclude(
+    report: Report, measured: Measurement, settings: Settings, seed: int
+) -> tuple[Report, tuple[ControlRecord, ...]]:
+    """Return the report with all that follows from its rows, and the controls."""
+    from toolkit.bench.summary import paired_comparisons, summarize
+
+    summary = summarize(report.latency, threshold=settings.threshold, seed=seed)
+    comparisons = paired_comparisons(
+        summary.rows, threshold=settings.threshold, seed=seed, allowed=settings.max_slowdown
+    )
+    how = BenchRecord(
+        scenario=settings.scenario,
+        seed=seed,
+        budget_s=settings.budget_s,
+        rounds=measured.rounds,
+        threshold=settings.threshold,
+    )
+    changes = {"latency": summary.rows, "bench": how, "costs": summary.costs, "comparisons": comparisons}
+    told = {"failures": measured.failures, "notes": measured.notes}
+    return report.model_copy(update={**changes, **told}), summary.controls
 
 
-def _jobs(eager: Job, targets: Sequence[Target], verified: Sequence[bool]) -> list[Job]:
-    """Return a job for eager and one for each target, alike but for what they open."""
-    changes = [
-        {
-            "target": target.path.name,
-            "format": target.info.name,
-            "path": str(target.path.absolute()),
-            "runtime": target.info.runtime,
-            "runtime_version": runtime_version(target.info),
-            "verified": passed,
-        }
-        for target, passed in zip(targets, verified, strict=True)
+def _jobs(entries: Sequence[Entry], settings: Settings) -> list[Job]:
+    """Return a job per row, and one more for each eager row: the baseline under a second name."""
+    controls = [
+        each.model_copy(update={"role": "control"})
+        for each in entries
+        if settings.control and each.format == EAGER and each.role == "row"
     ]
-    return [eager, *(eager.model_copy(update=change) for change in changes)]
+    return [
+        Job(entry=entry, threads=threads, batch_size=size, scenario=settings.scenario)
+        for place, threads in enumerate(dict.fromkeys(settings.threads or [default_threads()]))
+        for entry in (*entries, *controls)
+        if entry.device == "cpu" or not place  # a GPU's rows do not depend on the CPU's threads
+        for size in settings.batch_sizes
+    ]
+
+
+def _self_checks(jobs: Sequence[Job], scratch: Path) -> tuple[SelfCheckRecord, ...]:
+    """Let a process per device prove that the clock is honest there.
+
+    Raises:
+        ToolkitError: If it cannot.
+    """
+    found = []
+    for device in dict.fromkeys(job.entry.device for job in jobs):
+        result = scratch / f"self-check-{device.replace(':', '-')}.json"
+        trouble = run_child(
+            "toolkit.bench.selfcheck_child",
+            [device, str(result)],
+            threads=1,
+            log=result.with_suffix(".log"),
+            timeout_s=_SELF_CHECK_TIMEOUT_S,
+        )
+        if trouble:
+            raise ToolkitError(f"The clock cannot be checked on {device}: {trouble}; run fmnist-tk doctor")
+        found.append(read_record(result, SelfCheckRecord))
+    return tuple(found)
+
+
+def self_check(devices: Sequence[str]) -> Report:
+    """Check the clock on each device and nothing else.
+
+    Args:
+        devices: As `toolkit.devices.resolve_device` returned them.
+    """
+    with tempfile.TemporaryDirectory(prefix="fmnist-tk-bench-") as scratch:
+        entries = [
+            Entry(target=EAGER, format=EAGER, golden="", device=each, runtime="", runtime_version="", verified=True)
+            for each in devices
+        ]
+        found = _self_checks(_jobs(entries, Settings()), Path(scratch))
+    return new_report("bench").model_copy(update={"self_checks": found})
+
+
+def _limits(
+    measured: Measurement, config: ModelConfig, settings: Settings, scratch: Path, progress: Progress
+) -> tuple[tuple[LimitsRecord, ...], bool]:
+    """Measure what the machine can do at most on each device, at each number of threads that rows have.
+
+    Returns:
+        The limits, and whether Ctrl-C ended that: it must not cost the rows.
+    """
+    if measured.interrupted or not settings.against_limits or settings.scenario.kind not in _BOUNDED:
+        return (), False
+    wanted = list(dict.fromkeys((row.device, row.threads) for row in measured.rows))
+    sizes = [moved_bytes(config, size, "float32") for size in settings.batch_sizes]
+    found: list[LimitsRecord] = []
+    try:
+        for place, (device, threads) in enumerate(wanted):
+            progress("the machine's limits", place, len(wanted), f"{device}, {threads} threads")
+            found.append(measure_limits(threads, sizes, scratch, device))
+    except KeyboardInterrupt:
+        return tuple(found), True
+    progress("the machine's limits", len(wanted), len(wanted))
+    return tuple(found), False
+
+
+def _bounded(row: LatencyRecord, config: ModelConfig, limits: Sequence[LimitsRecord]) -> LatencyRecord:
+    """Return a row with the least time that the machine needs for its call."""
+    mine = next((each for each in limits if (each.device, each.threads) == (row.device, row.threads)), None)
+    if mine is None or row.scenario.kind not in _BOUNDED:
+        return row
+    return row.model_copy(update={"bound": bound(config, row.batch_size, row.precision, mine)})

@@ -130,8 +130,8 @@ def _unsteady(facts: FitnessRecord) -> Iterator[Finding]:
         if control.verdict != "SAME":
             interval = "" if control.low is None else f", interval {control.low:.3f} to {control.high:.3f}"
             yield Finding(
-                sentence=f"eager at batch {control.batch_size} on {control.device} against itself is {control.verdict}: "
-                f"ratio {control.ratio:.3f}{interval}",
+                sentence=f"eager against itself is {control.verdict} at batch {control.batch_size} "
+                f"on {control.device}: ratio {control.ratio:.3f}{interval}",
                 remedy="give it more time with --budget, on an idle machine; trust no smaller difference than this",
             )
 

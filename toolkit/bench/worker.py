@@ -1,77 +1,217 @@
-"""The worker: a process that opens one artifact, checks its outputs, and times it.
+"""The worker: a process that opens one artifact, compares its outputs, and times it whenever it is its turn.
 
-``python -m toolkit.bench.worker JOB.json RESULT.json``. Runtimes slow each other down in one process, so each
-has its own, and imports no other.
+``python -m toolkit.bench.worker``: reads a `Job` and then one `Order` per line, answers each with one `Answer`.
+Runtimes slow each other down in one process, so each row has its own, and imports no runtime but its own. Between its
+turns it waits for the next line; when the parent ends, it ends.
 """
 
+import gc
+import os
+import queue
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
+from typing import Final, TextIO
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 
-from toolkit.bench.job import Job, JobResult
-from toolkit.bench.measure import Budget, measure
+from toolkit.bench.job import Answer, Finished, Job, Measured, Opened, Order, Warmed
+from toolkit.bench.measure import (
+    closed_loop,
+    even_gaps,
+    open_loop,
+    pipeline,
+    random_gaps,
+    settle,
+    side_by_side,
+)
 from toolkit.bench.memory import peak_growth_bytes, read_memory
 from toolkit.errors import first_line
-from toolkit.formats import EAGER, FORMATS, Session, import_format
+from toolkit.formats import EAGER, EAGER_CUDAGRAPH, FORMATS, Session, import_format
 from toolkit.golden import Golden, read_golden
-from toolkit.records import FailureRecord, LatencyRecord, read_record, write_record
+from toolkit.records import MemoryReading
 from toolkit.sessions import Target, open_session
 
-
-def run_job(job: Job) -> JobResult:
-    """Open the job's artifact and time it at each batch size."""
-    if job.format != EAGER:
-        import_format(FORMATS[job.format])  # importing is not loading
-    empty = read_memory(reset=True)
-    started = time.perf_counter()
-    session = _open(job)
-    load_s = time.perf_counter() - started
-    golden = read_golden(Path(job.golden))
-    rows: list[LatencyRecord] = []
-    failures: list[FailureRecord] = []
-    for size in job.batch_sizes:
-        try:
-            wrong = compare(session, golden, size)
-            if wrong and job.verified:
-                failures.append(_failure(job, wrong, size))
-            else:
-                row = _time(session, job, golden, size, load_s)
-                grown = peak_growth_bytes(empty, read_memory())
-                rows.append(row.model_copy(update={"mismatch": wrong, "peak_memory_bytes": grown}))
-        except Exception as error:  # noqa: BLE001  out of memory, or what else a runtime raises: the next may be smaller
-            failures.append(_failure(job, first_line(error), size))
-    return JobResult(rows=tuple(rows), failures=tuple(failures))
+_DEVICE_CALLS: Final = 20
+_BYTES_PER_IMAGE: Final = 4 * 28 * 28
 
 
-def _failure(job: Job, reason: str, batch_size: int | None = None) -> FailureRecord:
-    return FailureRecord(target=job.target, format=job.format, device=job.device, batch_size=batch_size, reason=reason)
+class Worker:
+    """One row: what `Job` says, and the session once it is open."""
+
+    def __init__(self, job: Job) -> None:
+        self._job, self._entry = job, job.entry
+        self._sessions: list[Session] = []
+        self._empty: MemoryReading | None = None
+        self._golden: Golden | None = None
+        self._images: NDArray[np.float32] | None = None
+
+    def carry_out(self, order: Order) -> Answer:
+        """Do what an order says."""
+        match order.do:
+            case "open":
+                return Answer(opened=self._open())
+            case "warm":
+                return Answer(warmed=self._warm(order))
+            case "measure":
+                return Answer(measured=self._measure(order))
+            case "finish":
+                return Answer(finished=self._finish())
+
+    def _open(self) -> Opened:
+        started = time.perf_counter()
+        _import_runtime(self._entry.format)
+        imported = time.perf_counter()
+        self._empty = read_memory(reset=True)
+        begun = time.perf_counter()
+        self._sessions = [self._open_session()]
+        load_s = time.perf_counter() - begun
+        if self._several:
+            self._sessions += [self._open_session() for _ in range(self._job.threads - 1)]
+        return Opened(import_s=imported - started, load_s=load_s, precision=self._session.precision)
+
+    def _warm(self, order: Order) -> Warmed:
+        """Make the first calls of this process, and compare what they give only afterwards."""
+        self._golden = read_golden(Path(self._entry.golden))
+        self._images = _batch(self._golden, self._job.batch_size)
+        calls = closed_loop(
+            self._session,
+            self._images,
+            seconds=order.seconds,
+            min_calls=order.min_calls,
+            max_calls=order.max_calls,
+        )
+        wrong = self._compare()
+        gc.freeze()  # what is there now stays: no collection between slices has to look through it again
+        settle()
+        return Warmed(trace_ns=calls.compute_ns, wrong=wrong)
+
+    def _measure(self, order: Order) -> Measured:
+        match self._job.scenario.kind:
+            case "throughput":
+                measured = self._throughput(order)
+            case "paced" | "poisson":
+                measured = self._scheduled(order)
+            case _:
+                measured = self._closed(order)
+        return measured.model_copy(update={"settled": settle()})
+
+    def _closed(self, order: Order) -> Measured:
+        calls = closed_loop(
+            self._session,
+            self._ready_images,
+            seconds=order.seconds,
+            min_calls=order.min_calls,
+            max_calls=order.max_calls,
+        )
+        return Measured(
+            times_ns=calls.compute_ns,
+            calls=len(calls.compute_ns),
+            wall_s=sum(calls.compute_ns) / 1e9,
+            copy_in_ns=calls.copy_in_ns,
+            copy_out_ns=calls.copy_out_ns,
+            device_s=self._device_times(),
+            settled=True,
+        )
+
+    def _throughput(self, order: Order) -> Measured:
+        if self._several:
+            calls, wall_ns = side_by_side(self._sessions, self._ready_images, seconds=order.seconds)
+        else:
+            calls, wall_ns = pipeline(
+                self._session, self._ready_images, seconds=order.seconds, max_calls=order.max_calls
+            )
+        return Measured(times_ns=(round(wall_ns / calls),), calls=calls, wall_s=wall_ns / 1e9, settled=True)
+
+    def _scheduled(self, order: Order) -> Measured:
+        interval = self._job.scenario.interval_s
+        assert interval is not None  # the scenario's validator
+        gaps = even_gaps(interval) if self._job.scenario.kind == "paced" else random_gaps(interval, order.seed)
+        arrivals = open_loop(
+            self._session,
+            self._ready_images,
+            gaps,
+            seconds=order.seconds,
+            min_calls=order.min_calls,
+            max_calls=order.max_calls,
+        )
+        return Measured(
+            times_ns=arrivals.latency_ns,
+            calls=len(arrivals.latency_ns),
+            wall_s=arrivals.wall_ns / 1e9,
+            service_ns=arrivals.service_ns,
+            settled=True,
+        )
+
+    def _finish(self) -> Finished:
+        from toolkit.bench.device_side import device_memory_bytes
+
+        assert self._empty is not None  # it was opened
+        return Finished(
+            wrong=self._compare(),
+            peak_memory_bytes=peak_growth_bytes(self._empty, read_memory()),
+            device_memory_bytes=device_memory_bytes(self._entry.device, self._entry.runtime),
+        )
+
+    def _device_times(self) -> tuple[float, ...]:
+        """Return seconds of a few more calls by the device's own clock, where it has one."""
+        if self._entry.device == "cpu":
+            return ()
+        from toolkit.bench.device_side import device_times
+
+        batch = self._session.to_device(self._ready_images)
+        return device_times(self._session, batch, self._entry.device, self._entry.runtime, _DEVICE_CALLS) or ()
+
+    def _compare(self) -> str | None:
+        assert self._golden is not None  # it was warmed
+        found = (compare(each, self._golden, self._ready_images) for each in self._sessions)
+        return next((wrong for wrong in found if wrong), None)
+
+    def _open_session(self) -> Session:
+        entry, threads = self._entry, 1 if self._several else self._job.threads
+        if entry.format in {EAGER, EAGER_CUDAGRAPH}:
+            from toolkit.checkpoint import load_checkpoint
+            from toolkit.formats.eager import open_cudagraph, open_eager
+
+            model = load_checkpoint(Path(entry.checkpoint) if entry.checkpoint else None).model()
+            if entry.format == EAGER_CUDAGRAPH:
+                return open_cudagraph(model, entry.device)
+            return open_eager(model, entry.device, threads)
+        return open_session(Target(FORMATS[entry.format], Path(entry.path)), entry.device, threads)
+
+    @property
+    def _several(self) -> bool:
+        """Whether as many sessions as threads share the CPU, each with one."""
+        return self._job.scenario.kind == "throughput" and self._entry.device == "cpu"
+
+    @property
+    def _session(self) -> Session:
+        return self._sessions[0]
+
+    @property
+    def _ready_images(self) -> NDArray[np.float32]:
+        assert self._images is not None  # it was warmed
+        return self._images
 
 
-def _open(job: Job) -> Session:
-    if job.format == EAGER:
-        from toolkit.checkpoint import load_checkpoint
-        from toolkit.formats.eager import open_eager
-
-        checkpoint = load_checkpoint(Path(job.checkpoint) if job.checkpoint else None)
-        return open_eager(checkpoint.model(), job.device, job.threads)
-    return open_session(Target(FORMATS[job.format], Path(job.path)), job.device, job.threads)
-
-
-def compare(session: Session, golden: Golden, size: int) -> str | None:
-    """Return what is wrong with a session's outputs at a batch size, or None: fast because wrong is no result.
+def compare(session: Session, golden: Golden, images: NDArray[np.float32]) -> str | None:
+    """Return what is wrong with a session's outputs for a batch, or None: fast because wrong is no result.
 
     Args:
-        session: On the device where it will be timed.
-        golden: Inputs, repeated to fill the batch, and the reference's logits.
-        size: Images in the batch.
+        session: On the device where it is timed.
+        golden: Inputs and the reference's logits.
+        images: Its inputs, again and again ``(N, 1, 28, 28)``.
     """
-    logits = session.run(session.to_device(_batch(golden, size)))
+    logits = session.run(session.to_device(images))
     session.synchronize()
     actual = np.asarray(session.to_host(logits))
-    expected = np.resize(golden.logits, (size, golden.logits.shape[1]))
+    expected = np.resize(golden.logits, (len(images), golden.logits.shape[1]))
     if actual.shape != expected.shape:
         return f"its outputs have shape {actual.shape}, not {expected.shape}; check it with: fmnist-tk parity"
     error = np.abs(actual - expected).max()
@@ -81,35 +221,74 @@ def compare(session: Session, golden: Golden, size: int) -> str | None:
 
 
 def _batch(golden: Golden, size: int) -> NDArray[np.float32]:
+    """Return the golden inputs as often as ``size`` images need.
+
+    Raises:
+        MemoryError: If they would not fit: the system would otherwise kill a process for it, and perhaps another one.
+    """
+    wanted, free = size * _BYTES_PER_IMAGE, psutil.virtual_memory().available
+    if wanted > free:
+        raise MemoryError(
+            f"a batch of {size:,} images takes {wanted / 1e9:.3g} GB, {free / 1e9:.3g} GB are free; take a smaller one"
+        )
     return np.ascontiguousarray(np.resize(golden.inputs, (size, *golden.inputs.shape[1:])))
 
 
-def _time(session: Session, job: Job, golden: Golden, size: int, load_s: float) -> LatencyRecord:
-    timings = measure(session, _batch(golden, size), Budget(warmup_s=job.warmup_s, measure_s=job.measure_s))
-    from toolkit.bench.statistics import steady_from  # scipy: after the clock, so that it disturbs nothing
-
-    cut = steady_from(timings.times_s)
-    return LatencyRecord(
-        target=job.target,
-        format=job.format,
-        runtime=job.runtime,
-        runtime_version=job.runtime_version,
-        device=job.device,
-        precision=session.precision,
-        threads=job.threads,
-        batch_size=size,
-        verified=job.verified,
-        load_s=load_s,
-        first_call_s=timings.first_call_s,
-        warmup_calls=timings.warmup_calls + cut,
-        times_s=tuple(round(each, 9) for each in timings.times_s[cut:]),
-    )
+def _import_runtime(format: str) -> None:
+    if format in {EAGER, EAGER_CUDAGRAPH}:
+        import_module("toolkit.formats.eager")
+        import_module("toolkit.checkpoint")
+    else:
+        import_format(FORMATS[format])
 
 
-def main(job_path: str, result_path: str) -> None:
-    """Run the job in one file and write its result into the other."""
-    write_record(run_job(read_record(Path(job_path), Job)), Path(result_path))
+def _die_with_parent() -> None:
+    """Ask Linux to kill this process with its parent, even inside a call that never returns; and first, for memory."""
+    with suppress(OSError, AttributeError):
+        import ctypes
+
+        pr_set_pdeathsig, sigkill = 1, 9
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, sigkill)
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
+
+
+def _lines(stream: TextIO) -> Iterator[str]:
+    """Yield lines as they come; at the end of the stream, which is the parent's end, end this process at once.
+
+    A thread reads, so that the end is seen during a call as well. It sleeps in the system: it takes nothing away.
+    """
+    waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    def read() -> None:
+        for line in stream:
+            waiting.put(line)
+        os._exit(1)
+
+    threading.Thread(target=read, daemon=True).start()
+    while True:
+        yield waiting.get()
+
+
+def main() -> None:
+    """Carry out orders from stdin; answer on what was stdout, so that whatever a library prints goes to stderr."""
+    _die_with_parent()
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    lines = _lines(sys.stdin)
+    worker = Worker(Job.model_validate_json(next(lines)))
+    for line in lines:
+        order = Order.model_validate_json(line)
+        try:
+            answer = worker.carry_out(order)
+        except Exception as error:  # noqa: BLE001  out of memory, or what else a runtime raises
+            answer = Answer(fault=first_line(error))
+        answers.write(answer.model_dump_json(exclude_unset=True) + "\n")
+        answers.flush()
+        if order.do == "finish" or answer.fault:
+            return
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()
+    os._exit(0)  # the thread that reads must not keep it, and a runtime has nothing to tidy

@@ -1,5 +1,7 @@
 """``fmnist-tk bench``."""
 
+import tempfile
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,25 +11,80 @@ from toolkit.cli.options import (
     DEFAULT_BATCH,
     DEFAULT_FOLDER,
     BatchOption,
+    BudgetOption,
     CheckpointOption,
     DebugOption,
-    DeviceOption,
     FolderOption,
     JsonOption,
+    JunitOption,
+    MarkdownOption,
     OutputOption,
     QuietOption,
+    SeedOption,
     TargetsArgument,
-    ThreadsOption,
     parse_batch_sizes,
+    parse_percent,
+    parse_threads,
 )
+from toolkit.errors import UsageError
 
 __all__ = ["bench"]
 
+DevicesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--device",
+        metavar="DEVICE",
+        help="auto, cpu, cuda, cuda:N or mps; several times for one table. Default: cpu.",
+        show_default=False,
+    ),
+]
+ThreadCountsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--threads",
+        metavar="N[,N]...",
+        help="Threads on the CPU; several make rows of their own. Default: the physical cores.",
+        show_default=False,
+    ),
+]
+ScenarioOption = Annotated[
+    str,
+    typer.Option(
+        "--scenario",
+        metavar="NAME",
+        help="latency (one call after the other), throughput, paced:10ms, poisson:100 (arrivals per second), cold.",
+    ),
+]
+ThresholdOption = Annotated[
+    str, typer.Option("--threshold", metavar="PERCENT", help="Differences up to this do not matter.")
+]
+AgainstOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--against",
+        metavar="DIR|FILE",
+        help="Measure also, in the same rounds, another folder's artifacts or another checkpoint, and compare.",
+        show_default=False,
+    ),
+]
+MaxSlowdownOption = Annotated[
+    str | None,
+    typer.Option(
+        "--max-slowdown",
+        metavar="PERCENT",
+        help="Exit 1 when a row is surely slower than that of --against by more than this.",
+        show_default=False,
+    ),
+]
 LimitsOption = Annotated[
     bool,
     typer.Option(
         "--limits/--no-limits", help="Measure what the machine can do at most, beside the rows: ten seconds on a CPU."
     ),
+]
+SelfcheckOption = Annotated[
+    bool, typer.Option("--selfcheck", help="Only prove that the clock is honest on the device, and what it adds.")
 ]
 UnverifiedOption = Annotated[
     bool, typer.Option("--unverified", help="Time also what parity has not passed; its rows say so.")
@@ -38,41 +95,73 @@ def bench(
     targets: TargetsArgument = None,
     checkpoint: CheckpointOption = None,
     folder: FolderOption = DEFAULT_FOLDER,
-    device: DeviceOption = "cpu",
+    device: DevicesOption = None,
     batch: BatchOption = DEFAULT_BATCH,
-    threads: ThreadsOption = None,
+    threads: ThreadCountsOption = None,
+    scenario: ScenarioOption = "latency",
+    budget: BudgetOption = None,
+    seed: SeedOption = None,
+    against: AgainstOption = None,
+    max_slowdown: MaxSlowdownOption = None,
+    threshold: ThresholdOption = "2%",
     unverified: UnverifiedOption = False,
     limits: LimitsOption = True,
+    selfcheck: SelfcheckOption = False,
     as_json: JsonOption = False,
     output: OutputOption = None,
+    junit: JunitOption = None,
+    markdown: MarkdownOption = None,
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Time verified artifacts beside eager PyTorch, each in a process of its own.
+    """Time verified artifacts beside eager PyTorch, each row in a process of its own, in rounds of random order.
 
     Examples:
         fmnist-tk bench --batch 1,64
 
         fmnist-tk bench onnx torchscript --device cuda -o bench.json
     """
-    sizes = parse_batch_sizes(batch)
-    from toolkit.bench import run_benchmark
-    from toolkit.checkpoint import load_checkpoint
-    from toolkit.devices import resolve_device
-    from toolkit.sessions import resolve_targets
+    sizes, counts = parse_batch_sizes(batch), parse_threads(threads)
+    slowdown = None if max_slowdown is None else parse_percent("--max-slowdown", max_slowdown)
+    if slowdown is not None and against is None:
+        raise UsageError("--max-slowdown needs something to be slower than: pass --against DIR or a checkpoint")
+    from toolkit.bench import DEFAULT_BUDGET_S, Settings, run_bench, self_check
+    from toolkit.bench.prepare import Request
+    from toolkit.bench.prepare_child import prepare_apart
+    from toolkit.bench.scenario import parse_scenario
 
-    device = resolve_device(device)
-    found, skips = resolve_targets(targets or [], folder, device)
-    with showing_progress(quiet=quiet) as progress:
-        report = run_benchmark(
-            found,
-            load_checkpoint(checkpoint),
-            device=device,
-            batch_sizes=sizes,
-            threads=threads,
+    settings = Settings(
+        batch_sizes=sizes,
+        threads=counts,
+        scenario=parse_scenario(scenario),
+        budget_s=DEFAULT_BUDGET_S if budget is None else budget,
+        seed=seed,
+        threshold=parse_percent("--threshold", threshold),
+        max_slowdown=slowdown,
+        against_limits=limits,
+    )
+    devices = tuple(device or ["cpu"])
+    if selfcheck:
+        finish(self_check(devices), as_json=as_json, output=output, quiet=quiet)
+    with (
+        tempfile.TemporaryDirectory(prefix="fmnist-tk-bench-") as scratch,
+        showing_progress(quiet=quiet) as progress,
+    ):
+        progress("preparing", 0, 1)
+        request = Request(
+            names=tuple(targets or ()),
+            folder=str(folder),
+            checkpoint=str(checkpoint) if checkpoint else None,
+            devices=devices,
             unverified=unverified,
-            against_limits=limits,
-            skips=skips,
+            against=str(against) if against else None,
+            scratch=scratch,
+        )
+        report = run_bench(
+            prepare_apart(request),
+            settings,
+            Path(scratch),
+            journal_beside=output or folder / "bench",
             progress=progress,
         )
-    finish(report, as_json=as_json, output=output, quiet=quiet)
+    finish(report, as_json=as_json, output=output, quiet=quiet, junit=junit, markdown=markdown)

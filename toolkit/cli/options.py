@@ -1,5 +1,6 @@
 """Options that mean the same in every command."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -85,6 +86,27 @@ BatchOption = Annotated[
         show_default=False,
     ),
 ]
+BudgetOption = Annotated[
+    float | None,
+    typer.Option(
+        "--budget",
+        min=0.001,
+        metavar="SECONDS",
+        help="For measuring all rows, opening and limits apart. Default: 30 for bench, 10 for run.",
+        show_default=False,
+    ),
+]
+SeedOption = Annotated[
+    int | None,
+    typer.Option(
+        "--seed",
+        min=0,
+        max=2**32 - 1,
+        metavar="N",
+        help="Of the order in which rows take turns; printed. Default: a new one.",
+        show_default=False,
+    ),
+]
 DataOption = Annotated[
     Path | None,
     typer.Option(
@@ -151,6 +173,8 @@ DEFAULT_BATCH = "1,64,1024"
 
 # More images than that fit into no memory.
 _MOST_DIGITS = 9
+_MOST_THREADS = 1024
+_LARGEST_SHARE = 10.0
 
 _state = {"debug": False}
 
@@ -188,11 +212,39 @@ def parse_batch_sizes(text: str) -> tuple[int, ...]:
     Raises:
         UsageError: If one is not a whole number from 1.
     """
-    sizes = []
+    return _whole_numbers("--batch", text, "1,64", 10**_MOST_DIGITS - 1)
+
+
+def parse_threads(text: str | None) -> tuple[int, ...]:
+    """Return the numbers of threads in ``1,2``, each once; none without a text.
+
+    Raises:
+        UsageError: If one is not a whole number from 1 to 1,024.
+    """
+    return () if text is None else _whole_numbers("--threads", text, "1,2", _MOST_THREADS)
+
+
+def parse_percent(option: str, text: str) -> float:
+    """Return 0.05 for ``5%``, ``5 %`` or ``0.05``.
+
+    Raises:
+        UsageError: If it is no number, or not between 0 and 1,000 %.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(%?)", text.strip())
+    value = float(found[1]) / (100 if found[2] else 1) if found else None
+    if value is None or value > _LARGEST_SHARE:
+        raise UsageError(f"{option} {text}: not a percentage from 0% to 1000%; write for example {option} 5%")
+    return value
+
+
+def _whole_numbers(option: str, text: str, example: str, most: int) -> tuple[int, ...]:
+    numbers = []
     for part in text.split(","):
-        if not part.strip().isdecimal() or len(part.strip()) > _MOST_DIGITS or int(part) < 1:
+        word = part.strip()
+        if not word.isdecimal() or len(word) > _MOST_DIGITS or not 1 <= int(word) <= most:
+            upper = "" if len(str(most)) >= _MOST_DIGITS else f" to {most:,}"
             raise UsageError(
-                f"--batch {text}: {part.strip()!r} is not a whole number from 1; write for example --batch 1,64"
+                f"{option} {text}: {word!r} is not a whole number from 1{upper}; write for example {option} {example}"
             )
-        sizes.append(int(part))
-    return tuple(dict.fromkeys(sizes))
+        numbers.append(int(word))
+    return tuple(dict.fromkeys(numbers))

@@ -11,6 +11,7 @@ from toolkit.cli.options import (
     DEFAULT_BATCH,
     DEFAULT_FOLDER,
     BatchOption,
+    BudgetOption,
     CheckpointOption,
     DataOption,
     DebugOption,
@@ -20,6 +21,7 @@ from toolkit.cli.options import (
     JsonOption,
     OutputOption,
     QuietOption,
+    SeedOption,
     ThreadsOption,
     parse_batch_sizes,
 )
@@ -42,6 +44,8 @@ def run(
     device: DeviceOption = "cpu",
     batch: BatchOption = DEFAULT_BATCH,
     threads: ThreadsOption = None,
+    budget: BudgetOption = None,
+    seed: SeedOption = None,
     as_json: JsonOption = False,
     output: OutputOption = None,
     quiet: QuietOption = False,
@@ -59,9 +63,10 @@ def run(
         raise UsageError("--train and --checkpoint exclude each other: leave one of them out")
     if data and not train:
         raise UsageError("--data is for --train: without it no training data is needed; leave it out")
+    from toolkit.bench import Settings
     from toolkit.checkpoint import load_checkpoint
     from toolkit.devices import resolve_device
-    from toolkit.run import REPORT, run_pipeline
+    from toolkit.run import BUDGET_S, REPORT, run_pipeline
 
     device = resolve_device(device)
     training = None
@@ -78,8 +83,9 @@ def run(
             folder,
             formats=formats or [],
             device=device,
-            batch_sizes=sizes,
-            threads=threads,
+            settings=Settings(
+                batch_sizes=sizes, threads=(threads,) if threads else (), budget_s=budget or BUDGET_S, seed=seed
+            ),
             training=training,
             progress=progress,
         )

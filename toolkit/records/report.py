@@ -71,8 +71,8 @@ class Report(Record):
     """One command's result; the parts that the command does not have are empty.
 
     Versions of the schema: 1, the first; 2, every check has a measured value and a limit, and ``passed`` follows
-    from them; parity records name their cause, divergence and quality; 3, latencies are stored by round, with intervals,
-    ratios and a control.
+    from them; parity records name their cause, divergence and quality; 3, latencies are stored by round, with
+    intervals, ratios and a control.
     """
 
     schema_name: Literal["fmnist-tk/report"] = "fmnist-tk/report"

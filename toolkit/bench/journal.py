@@ -1,0 +1,113 @@
+"""The journal of a running bench: what was measured is on disk after each round, and survives whatever ends the run.
+
+JSON lines: first a `Report` without latencies, then a `JournalLine` for each row and round. `read_journal` makes a
+report of them, so that ``fmnist-tk report FILE`` shows what a killed bench had measured. A bench that ends deletes its
+own.
+"""
+
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+from pydantic import ValidationError
+
+from toolkit.records import LatencyRecord, Record, Report, RoundRecord, parse_record
+
+SUFFIX = ".partial"
+
+
+class JournalLine(Record):
+    """A row, when it is first written, or one more round of the row that was ``row``-th."""
+
+    row: int
+    head: LatencyRecord | None = None
+    round: RoundRecord | None = None
+
+
+class Journal:
+    """Appends rounds to a file; a disk that is full costs the journal, never the run."""
+
+    def __init__(self, path: Path, report: Report) -> None:
+        """Begin a journal with what is known before the first round.
+
+        Args:
+            path: Of a file that is made anew.
+            report: Without latencies.
+        """
+        self.path = path
+        self.trouble: str | None = None
+        self._file: IO[bytes] | None = None
+        self._known: set[int] = set()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("wb")
+        except OSError as error:
+            self._give_up(error)
+        self._write([report])
+
+    def append(self, rows: Iterable[tuple[int, LatencyRecord]]) -> None:
+        """Write the last round of each row.
+
+        Args:
+            rows: The number of each row, and the row with its rounds so far.
+        """
+        lines: list[Record] = []
+        for number, row in rows:
+            if number in self._known:
+                lines.append(JournalLine(row=number, round=row.rounds[-1]))
+            else:
+                self._known.add(number)
+                lines.append(JournalLine(row=number, head=row))
+        self._write(lines)
+
+    def close(self) -> None:
+        """End the journal: whoever calls this lives to tell the results."""
+        if self._file:
+            self._file.close()
+            self._file = None
+        with suppress(OSError):
+            self.path.unlink()
+
+    def _write(self, records: Iterable[Record]) -> None:
+        if not self._file:
+            return
+        try:
+            self._file.write(b"".join(each.model_dump_json().encode() + b"\n" for each in records))
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            self._give_up(error)
+
+    def _give_up(self, error: OSError) -> None:
+        self.trouble = f"{self.path}: {error.strerror or error}"
+        if self._file:
+            with suppress(OSError):  # what is in its buffer cannot be written either
+                self._file.close()
+            self._file = None
+
+
+def read_journal(text: str, path: Path) -> Report:
+    """Return the report of a bench that was killed: the rounds that it had finished.
+
+    Args:
+        text: Of the file; its last line may be cut off.
+        path: Named in errors.
+
+    Raises:
+        ReportError: If it is no journal, or of another version.
+    """
+    first, *rest = text.splitlines()
+    report = parse_record(first, Report, path)
+    rows: dict[int, LatencyRecord] = {}
+    for line in rest:
+        try:
+            entry = JournalLine.model_validate_json(line)
+        except ValidationError:
+            break  # cut off when the process died; nothing after it can be known
+        if entry.head:
+            rows[entry.row] = entry.head
+        elif entry.round and entry.row in rows:
+            rows[entry.row] = rows[entry.row].model_copy(update={"rounds": (*rows[entry.row].rounds, entry.round)})
+    return report.model_copy(update={"latency": tuple(rows.values()), "interrupted": True})

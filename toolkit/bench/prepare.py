@@ -1,0 +1,182 @@
+"""What a bench needs to know before it starts: entries to time, the reference's outputs, what was left out.
+
+This part loads weights and looks for devices, and so imports runtimes. ``fmnist-tk bench`` runs it in a process of its
+own (`toolkit.bench.prepare_child`), so that the process that measures imports none.
+"""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from toolkit.bench.job import Entry
+from toolkit.errors import ToolkitError, UnverifiedArtifactError, UsageError
+from toolkit.formats import EAGER, EAGER_CUDAGRAPH, FORMATS, artifact_name, runtime_version
+from toolkit.golden import write_golden
+from toolkit.manifest import GOLDEN, check_verified, read_manifest
+from toolkit.records import CheckpointRecord, Record, SkipRecord
+from toolkit.sessions import Target, resolve_targets
+
+if TYPE_CHECKING:
+    from toolkit.checkpoint import Checkpoint
+
+
+class Request(Record):
+    """What the command line asks for."""
+
+    names: tuple[str, ...]
+    folder: str
+    checkpoint: str | None
+    devices: tuple[str, ...]
+    unverified: bool
+    against: str | None
+    scratch: str
+
+
+class Prepared(Record):
+    """What can be timed."""
+
+    checkpoint: CheckpointRecord
+    entries: tuple[Entry, ...]
+    skips: tuple[SkipRecord, ...]
+
+
+class Outcome(Record):
+    """What the process that prepares has to say: exactly one of these."""
+
+    prepared: Prepared | None = None
+    error: str | None = None
+
+
+def prepare_request(request: Request) -> Prepared:
+    """Find what a request names.
+
+    Raises:
+        ToolkitError: If something named is not there, does not work, or was not verified.
+    """
+    from toolkit.checkpoint import load_checkpoint
+    from toolkit.devices import resolve_device
+
+    checkpoint = load_checkpoint(Path(request.checkpoint) if request.checkpoint else None)
+    scratch = Path(request.scratch)
+    entries: list[Entry] = []
+    skips: list[SkipRecord] = []
+    for device in dict.fromkeys(resolve_device(name) for name in request.devices):
+        targets, left_out = resolve_targets(list(request.names), Path(request.folder), device)
+        entries += prepare_entries(targets, checkpoint, device, scratch, unverified=request.unverified)
+        skips += left_out
+        if request.against:
+            found = [each.info.name for each in targets]
+            entries += _bases(Path(request.against), found, device, scratch, unverified=request.unverified)
+    return Prepared(checkpoint=checkpoint.record, entries=tuple(entries), skips=tuple(dict.fromkeys(skips)))
+
+
+def prepare_entries(
+    targets: Sequence[Target], checkpoint: "Checkpoint", device: str, scratch: Path, *, unverified: bool
+) -> list[Entry]:
+    """Return eager and every target, ready to be timed on one device.
+
+    Args:
+        targets: The artifacts.
+        checkpoint: What they compute.
+        device: Where; on CUDA eager is timed as a CUDA graph, too.
+        scratch: A folder for the reference's outputs.
+        unverified: Whether to take what parity has not passed; it is marked.
+
+    Raises:
+        UnverifiedArtifactError: If parity has not passed a target, unless ``unverified``.
+    """
+    record = checkpoint.record
+    source = [] if record.form == "bundled" else ["--checkpoint", record.path]
+    entries = _eager(checkpoint, device, scratch)
+    for target in targets:
+        words = shlex.join([str(target.path), *source, *([] if device == "cpu" else ["--device", device])])
+        verified = _is_verified(target, record.weights_sha256, device, words, tolerate=unverified)
+        entries.append(_artifact(target, target.path.name, device, Path(entries[0].golden), verified=verified))
+    return entries
+
+
+def _eager(checkpoint: "Checkpoint", device: str, scratch: Path) -> list[Entry]:
+    from toolkit.parity.reference import Reference, make_golden
+
+    record = checkpoint.record
+    golden = scratch / f"golden-{record.weights_sha256[:16]}.npz"
+    if not golden.exists():
+        write_golden(make_golden(Reference(checkpoint)), golden)
+    eager = Entry(
+        target=EAGER,
+        format=EAGER,
+        checkpoint=None if record.form == "bundled" else str(Path(record.path).absolute()),
+        golden=str(golden.absolute()),
+        device=device,
+        runtime="libtorch",
+        runtime_version=runtime_version(FORMATS["torchscript"]),
+        verified=True,  # it is the checkpoint itself
+    )
+    if not device.startswith("cuda"):
+        return [eager]
+    return [eager, eager.model_copy(update={"target": EAGER_CUDAGRAPH, "format": EAGER_CUDAGRAPH})]
+
+
+def _artifact(target: Target, name: str, device: str, golden: Path, *, verified: bool) -> Entry:
+    return Entry(
+        target=name,
+        format=target.info.name,
+        path=str(target.path.absolute()),
+        golden=str(golden.absolute()),
+        device=device,
+        runtime=target.info.runtime,
+        runtime_version=runtime_version(target.info),
+        verified=verified,
+        file_bytes=target.path.stat().st_size,
+    )
+
+
+def _is_verified(target: Target, weights_sha256: str, device: str, words: str, *, tolerate: bool) -> bool:
+    try:
+        check_verified(target, weights_sha256, device, f"run: fmnist-tk parity {words}")
+    except UnverifiedArtifactError:
+        if not tolerate:
+            raise
+        return False
+    return True
+
+
+def _bases(against: Path, formats: Sequence[str], device: str, scratch: Path, *, unverified: bool) -> list[Entry]:
+    """Return what ``--against`` names: a folder's artifacts of the same formats, or another checkpoint in eager.
+
+    Raises:
+        UsageError: If it is neither, or has none of the formats.
+    """
+    if against.is_file():
+        from toolkit.checkpoint import load_checkpoint
+
+        entries = _eager(load_checkpoint(against), device, scratch)
+        return [each.model_copy(update={"target": f"{each.target} of {against}", "role": "base"}) for each in entries]
+    if not against.is_dir():
+        raise UsageError(f"--against {against}: nothing is there; pass a folder of artifacts, or a checkpoint")
+    manifest, golden = read_manifest(against), against / GOLDEN
+    if manifest is None or manifest.golden_weights_sha256 is None or not golden.is_file():
+        raise UsageError(
+            f"--against {against}: it has no manifest.json with golden.npz; "
+            f"write them with: fmnist-tk export --folder {against}"
+        )
+    entries = []
+    for name in formats:
+        target = Target(FORMATS[name], against / artifact_name(FORMATS[name]))
+        if target.path.is_file():
+            words = shlex.join([str(target.path)])
+            verified = _is_verified(target, manifest.golden_weights_sha256, device, words, tolerate=unverified)
+            entry = _artifact(target, str(target.path), device, golden, verified=verified)
+            entries.append(entry.model_copy(update={"role": "base"}))
+    if not entries:
+        raise UsageError(f"--against {against}: it has none of {', '.join(formats)}; export them there first")
+    return entries
+
+
+def prepare_or_say_why(request: Request) -> Outcome:
+    """Prepare, and put an error that the user can mend into words instead of raising it."""
+    try:
+        return Outcome(prepared=prepare_request(request))
+    except ToolkitError as error:
+        return Outcome(error=str(error))

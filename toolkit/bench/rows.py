@@ -1,0 +1,254 @@
+"""One row: its worker, and what that has told so far."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from toolkit.bench.energy import energy_j, read_energy
+from toolkit.bench.job import Answer, Job, Measured, Opened, Order
+from toolkit.bench.launch import WorkerError, WorkerProcess
+from toolkit.bench.schedule import MOST_CALLS
+from toolkit.records import (
+    ColdRecord,
+    EnergyReading,
+    EnergyRecord,
+    FailureRecord,
+    LatencyRecord,
+    RoundRecord,
+    quantile,
+)
+
+_OPEN_TIMEOUT_S: Final = 180.0
+_CALLS_TIMEOUT_S: Final = 60.0
+_WARM_S, _WARM_CALLS, _MOST_WARMUPS = 0.3, 5, 4
+#: A row with more calls than this keeps a histogram of each round.
+_RAW_CALLS: Final = 100_000
+
+
+class Row:
+    """A worker process for one job; what asks it something raises `WorkerError` when it gives no answer."""
+
+    def __init__(self, job: Job, number: int, scratch: Path) -> None:
+        """Take a job; nothing is started yet.
+
+        Args:
+            job: What to run.
+            number: Of the row in its bench.
+            scratch: Folder for the log of its worker.
+        """
+        self.job, self.number = job, number
+        self.rounds: list[RoundRecord] = []
+        self.opened: Opened | None = None
+        self.call_s = 0.0
+        self._log = scratch / f"worker-{number}.log"
+        self._process: WorkerProcess | None = None
+        self._cold: ColdRecord | None = None
+        self._mismatch: str | None = None
+        self._settled = True
+        self._memory: tuple[int | None, int | None] = (None, None)
+
+    @property
+    def pid(self) -> int | None:
+        """Of its worker, if that was started."""
+        return self._process.pid if self._process else None
+
+    def start(self) -> None:
+        """Start a worker and let it open the artifact; `wait_until_open` waits for it."""
+        self.kill()
+        self._process = WorkerProcess(self.job, self._log)
+        self._process.order(Order(do="open"))
+
+    def wait_until_open(self) -> None:
+        """Wait until the artifact is open."""
+        assert self._process
+        answer = self._process.answer(_OPEN_TIMEOUT_S)
+        self.opened = answer.opened
+
+    def warm(self) -> None:
+        """Call until the times are steady, and compare the outputs."""
+        from toolkit.bench.statistics import steady_from
+
+        trace: list[int] = []
+        cut = 0
+        for _ in range(_MOST_WARMUPS):
+            trace += self._first_calls(Order(do="warm", seconds=_WARM_S, min_calls=_WARM_CALLS, max_calls=MOST_CALLS))
+            cut = steady_from([each / 1e9 for each in trace])
+            if cut < len(trace) // 4:  # the rule cuts half at most: then it may not have seen the end
+                break
+        self.call_s = quantile([each / 1e9 for each in trace[cut:]], 0.5)
+        self._note_cold(trace, max(cut, 1))
+
+    def first_answer(self, number: int, place: int) -> None:
+        """Open the artifact in a new process and call once: a round of the scenario ``cold``."""
+        self.start()
+        self.wait_until_open()
+        trace = self._first_calls(Order(do="warm", min_calls=1, max_calls=1))
+        assert self.opened
+        if self._cold is None:
+            self._note_cold(trace, 1)
+        whole_s = self.opened.import_s + self.opened.load_s + trace[0] / 1e9
+        self.rounds.append(
+            RoundRecord(number=number, place=place, calls=1, wall_s=whole_s, times_ns=(round(whole_s * 1e9),))
+        )
+        self.finish()
+
+    def measure(self, number: int, place: int, seconds: float, seed: int) -> None:
+        """Measure one slice.
+
+        Args:
+            number: Of the round.
+            place: Of the row in the round's order.
+            seconds: For which calls are begun.
+            seed: Of random arrivals.
+        """
+        before = read_energy(device=self.job.entry.device)
+        measured = self._ask(
+            Order(do="measure", seconds=seconds, max_calls=MOST_CALLS, seed=seed), _CALLS_TIMEOUT_S + 10 * seconds
+        ).measured
+        after = read_energy(device=self.job.entry.device)
+        assert measured
+        self._settled &= measured.settled
+        known = isinstance(before, EnergyReading) and isinstance(after, EnergyReading)
+        self.rounds.append(
+            _round(measured, number, place, self.job.scenario.kind == "latency").model_copy(
+                update={
+                    "energy_j": energy_j(before, after) if known else None,  # type: ignore[arg-type]  # both are readings
+                    "slice_s": after.at_s - before.at_s if known else 0.0,  # type: ignore[union-attr]  # as above
+                }
+            )
+        )
+
+    def finish(self) -> None:
+        """Compare the outputs once more, ask for the memory, and end the worker."""
+        finished = self._ask(Order(do="finish"), _CALLS_TIMEOUT_S).finished
+        assert finished
+        self._judge(finished.wrong, "after it was timed ")
+        self._memory = finished.peak_memory_bytes, finished.device_memory_bytes
+        self.kill()
+
+    def kill(self) -> None:
+        """End the worker, if there is one."""
+        if self._process:
+            self._process.kill()
+            self._process = None
+
+    def record(self, idle_power_w: float | str = "not measured") -> LatencyRecord:
+        """Return what is known of a row that was measured at least once.
+
+        Args:
+            idle_power_w: Watts of the idle device, or why its energy is not known.
+        """
+        assert self.opened
+        assert self._cold
+        entry, rounds = self.job.entry, tuple(self.rounds)
+        if sum(each.calls for each in rounds) > _RAW_CALLS:
+            rounds = tuple(map(_condensed, rounds))
+        energy = _energy(rounds, self.job.batch_size, idle_power_w)
+        return LatencyRecord(
+            target=entry.target,
+            format=entry.format,
+            runtime=entry.runtime,
+            runtime_version=entry.runtime_version,
+            device=entry.device,
+            precision=self.opened.precision,
+            threads=self.job.threads,
+            batch_size=self.job.batch_size,
+            role=entry.role,
+            scenario=self.job.scenario,
+            verified=entry.verified,
+            mismatch=self._mismatch,
+            cold=self._cold,
+            peak_memory_bytes=self._memory[0],
+            device_memory_bytes=self._memory[1],
+            file_bytes=entry.file_bytes,
+            rounds=rounds,
+            settled=self._settled,
+            energy=energy,
+            no_energy=None if energy else str(idle_power_w),
+        )
+
+    def failure(self, reason: str) -> FailureRecord:
+        """Return the record of a row that gave nothing."""
+        entry = self.job.entry
+        return FailureRecord(
+            target=f"{entry.target} (control)" if entry.role == "control" else entry.target,
+            format=entry.format,
+            device=entry.device,
+            batch_size=self.job.batch_size,
+            threads=self.job.threads,
+            reason=reason,
+        )
+
+    def _first_calls(self, order: Order) -> tuple[int, ...]:
+        warmed = self._ask(order, _CALLS_TIMEOUT_S).warmed
+        assert warmed
+        self._judge(warmed.wrong, "")
+        return warmed.trace_ns
+
+    def _judge(self, wrong: str | None, when: str) -> None:
+        """Refuse wrong outputs of what parity has passed; of the rest they are noted."""
+        if wrong and self.job.entry.verified:
+            raise WorkerError(when + wrong)
+        self._mismatch = self._mismatch or wrong
+
+    def _note_cold(self, trace: Sequence[int], cut: int) -> None:
+        assert self.opened
+        self._cold = ColdRecord(
+            import_s=self.opened.import_s,
+            load_s=self.opened.load_s,
+            first_call_s=trace[0] / 1e9,
+            steady_s=sum(trace[:cut]) / 1e9,
+            warmup_calls=cut,
+        )
+
+    def _ask(self, order: Order, timeout_s: float) -> Answer:
+        assert self._process
+        return self._process.ask(order, timeout_s)
+
+
+def _round(measured: Measured, number: int, place: int, closed: bool) -> RoundRecord:
+    """Return the record of a slice, without the calls at its start that were not steady yet."""
+    from toolkit.bench.statistics import steady_from
+
+    cut = steady_from([each / 1e9 for each in measured.times_ns]) if closed else 0
+    times = measured.times_ns[cut:]
+    return RoundRecord(
+        number=number,
+        place=place,
+        dropped_calls=cut,
+        calls=measured.calls - cut,
+        wall_s=sum(times) / 1e9 if closed else measured.wall_s,
+        times_ns=times,
+        copy_in_s=_median_s(measured.copy_in_ns[cut:]),
+        copy_out_s=_median_s(measured.copy_out_ns[cut:]),
+        service_s=_median_s(measured.service_ns),
+        device_s=quantile(measured.device_s, 0.5) if measured.device_s else None,
+        slice_calls=measured.calls,
+    )
+
+
+def _median_s(times_ns: Sequence[int]) -> float | None:
+    return quantile(times_ns, 0.5) / 1e9 if times_ns else None
+
+
+def _condensed(record: RoundRecord) -> RoundRecord:
+    """Return a round with a histogram in place of its times, where that is smaller."""
+    from toolkit.bench.statistics import histogram
+
+    pairs = histogram(record.times_ns)
+    if 2 * len(pairs) >= len(record.times_ns):
+        return record
+    return record.model_copy(update={"times_ns": (), "histogram_ns": pairs})
+
+
+def _energy(rounds: Sequence[RoundRecord], batch_size: int, idle_power_w: float | str) -> EnergyRecord | None:
+    """Return the energy of all slices, idle power subtracted; None when a slice's is not known."""
+    joules = [each.energy_j for each in rounds if each.energy_j is not None]
+    if isinstance(idle_power_w, str) or len(joules) < len(rounds):
+        return None
+    idle_j = idle_power_w * sum(each.slice_s for each in rounds)
+    return EnergyRecord(
+        joules=sum(joules) - idle_j,
+        images=batch_size * sum(each.slice_calls for each in rounds),
+        idle_power_w=idle_power_w,
+    )

@@ -1,0 +1,64 @@
+"""How many rounds fit into a budget, and how long each row's slice is. Pure."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from toolkit.errors import UsageError
+
+#: With fewer rounds intervals are wide, and with fewer than six they come from Student's t.
+ENOUGH_ROUNDS: Final = 10
+#: Long beside waking up, short enough for many rounds: what differs from round to round is what is not known.
+_SLICE_S: Final = 0.06
+#: More calls of one slice say little more, for they are alike.
+MOST_CALLS: Final = 1_000
+#: So many that the first, which may be slow, cannot set the median.
+_FEWEST_CALLS: Final = 10
+#: What a slice costs beside its calls: messages, the canary, waiting until the threads of a runtime sleep.
+SLICE_COST_S: Final = 0.015
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """What is planned.
+
+    Attributes:
+        rounds: As many as fit.
+        slices_s: Seconds for which each row begins calls in each round.
+        round_s: Seconds that a round is expected to take.
+    """
+
+    rounds: int
+    slices_s: tuple[float, ...]
+    round_s: float
+
+
+def plan(calls_s: Sequence[float], budget_s: float) -> Schedule:
+    """Return a schedule: long calls have long slices, and what short calls do not need becomes more rounds.
+
+    Args:
+        calls_s: Seconds from the start of a call to that of the next, for each row.
+        budget_s: Seconds for all rounds.
+
+    Raises:
+        UsageError: If not even one round of one call per row fits; it says how much that needs.
+    """
+    wanted = [min(max(_SLICE_S, _FEWEST_CALLS * each), MOST_CALLS * each) for each in calls_s]
+    for share in (1.0, 0.5, 0.25, 0.1, 0.0):
+        slices = [max(each, share * most) for each, most in zip(calls_s, wanted, strict=True)]
+        round_s = sum(slices) + SLICE_COST_S * len(slices)
+        if budget_s >= ENOUGH_ROUNDS * round_s:
+            break
+    rounds = math.floor(budget_s / round_s + 1e-9)
+    if rounds < 1:
+        raise UsageError(
+            f"--budget {budget_s:g}: one round of all {len(slices)} rows takes about {_upwards(round_s)} s; "
+            f"pass at least --budget {_upwards(round_s)}, better --budget {_upwards(ENOUGH_ROUNDS * round_s)}"
+        )
+    return Schedule(rounds, tuple(slices), round_s)
+
+
+def _upwards(seconds: float) -> str:
+    """Return seconds rounded up to a budget that is enough for them."""
+    return f"{math.ceil(seconds * 1.1)}" if seconds > 0.9 else f"{math.ceil(seconds * 110) / 100:g}"
