@@ -13,7 +13,8 @@ from typing import IO
 
 from pydantic import ValidationError
 
-from toolkit.records import LatencyRecord, Record, Report, RoundRecord, parse_record
+from toolkit.errors import ReportError
+from toolkit.records import LatencyRecord, Record, Report, RoundRecord, parse_record, read_record
 
 SUFFIX = ".partial"
 
@@ -88,17 +89,28 @@ class Journal:
             self._file = None
 
 
-def read_journal(text: str, path: Path) -> Report:
-    """Return the report of a bench that was killed: the rounds that it had finished.
-
-    Args:
-        text: Of the file; its last line may be cut off.
-        path: Named in errors.
+def read_saved(path: Path) -> Report:
+    """Read a report, or the journal of a bench that was killed.
 
     Raises:
-        ReportError: If it is no journal, or of another version.
+        ReportError: If it is neither, or of another version.
     """
-    first, *rest = text.splitlines()
+    return read_journal(path) if path.name.endswith(SUFFIX) else read_record(path, Report)
+
+
+def read_journal(path: Path) -> Report:
+    """Return the report of a bench that was killed: the rounds that it had finished.
+
+    The last line may be cut off.
+
+    Raises:
+        ReportError: If the file cannot be read, is no journal, or is of another version.
+    """
+    try:
+        first, *rest = path.read_text(encoding="utf-8").splitlines() or [""]
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "is not text"
+        raise ReportError(path, f"cannot be read ({reason})", "pass a file that fmnist-tk wrote") from error
     report = parse_record(first, Report, path)
     rows: dict[int, LatencyRecord] = {}
     for line in rest:

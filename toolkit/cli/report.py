@@ -15,7 +15,7 @@ __all__ = ["report"]
 
 FileArgument = Annotated[
     Path | None,
-    typer.Argument(metavar="FILE", help="A report that a command wrote as JSON.", show_default=False),
+    typer.Argument(metavar="FILE", help="A report that a command wrote as JSON, or the .partial of a bench that was killed.", show_default=False),
 ]
 SchemaOption = Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of reports instead.")]
 
@@ -35,7 +35,8 @@ def report(
 
         fmnist-tk report --schema
     """
-    from toolkit.records import Report, read_record
+    from toolkit.bench.journal import read_saved
+    from toolkit.records import Report
 
     if schema:
         text = json.dumps(Report.model_json_schema(mode="serialization"), indent=1)
@@ -45,4 +46,4 @@ def report(
     elif file is None:
         raise UsageError("report needs a FILE: pass the JSON that a command wrote, such as exported/report.json")
     else:
-        finish(read_record(file, Report), as_json=as_json, output=output, quiet=quiet)
+        finish(read_saved(file), as_json=as_json, output=output, quiet=quiet)

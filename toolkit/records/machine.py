@@ -162,6 +162,7 @@ class LimitsJob(Record):
 class LimitsRecord(Record):
     """What the machine can do at most, measured beside the rows at their number of threads."""
 
+    device: Device = "cpu"
     threads: PositiveInt
     peaks: tuple[PeakRecord, ...] = ()
     bandwidths: tuple[BandwidthRecord, ...] = ()
