@@ -1,5 +1,6 @@
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -14,11 +15,14 @@ from toolkit.errors import ReportError
 from toolkit.records import (
     CheckName,
     CheckRecord,
+    Estimate,
     LatencyRecord,
     ModelConfig,
     ParityRecord,
     QualityRecord,
     Report,
+    RoundRecord,
+    Scenario,
     check_order,
     parse_record,
     quantile,
@@ -27,11 +31,25 @@ from toolkit.records import (
     write_record,
 )
 
-GOLDEN = Path(__file__).parent / "golden" / "report-schema-2.json"
+GOLDEN = Path(__file__).parent / "golden" / "report-schema-3.json"
 durations = st.floats(1e-9, 1e3)
 
 
-def latency(times_s: tuple[float, ...], **changes: object) -> LatencyRecord:
+def round_of(times_s: Sequence[float], number: int = 0, **changes: object) -> RoundRecord:
+    """A round of calls that followed one another without a gap."""
+    values = {
+        "number": number,
+        "place": 0,
+        "calls": len(times_s),
+        "wall_s": sum(times_s),
+        "times_ns": [round(each * 1e9) for each in times_s],
+    }
+    return RoundRecord.model_validate({**values, **changes})
+
+
+def latency(times_s: Sequence[float], **changes: object) -> LatencyRecord:
+    """A row of one round; ``rounds`` gives it others."""
+    cold = {"import_s": 0.3, "load_s": 0.1, "first_call_s": 0.2, "steady_s": 0.25, "warmup_calls": 3}
     values = {
         "target": "model.onnx",
         "format": "onnx",
@@ -42,12 +60,12 @@ def latency(times_s: tuple[float, ...], **changes: object) -> LatencyRecord:
         "threads": 2,
         "batch_size": 4,
         "verified": True,
-        "load_s": 0.1,
-        "first_call_s": 0.2,
-        "warmup_calls": 3,
-        "times_s": times_s,
+        "cold": cold,
     }
-    return LatencyRecord.model_validate({**values, **changes})
+    values |= changes
+    if "rounds" not in values:
+        values["rounds"] = (round_of(times_s),)
+    return LatencyRecord.model_validate(values)
 
 
 def parity(*checks: CheckRecord) -> ParityRecord:
@@ -98,6 +116,28 @@ def test_throughput_counts_the_slow_calls_too() -> None:
     assert latency((1.0, 1.0, 2.0)).throughput_images_per_s == 3.0
 
 
+def test_a_histogram_gives_the_same_numbers_as_the_times() -> None:
+    times = [1e-6 * each for each in (3, 1, 2, 2, 5)]
+    counted = round_of(times, times_ns=(), histogram_ns=((1000, 1), (2000, 2), (3000, 1), (5000, 1)))
+    assert sorted(latency(times).times_s) == list(latency((), rounds=(counted,)).times_s)
+    assert latency((), rounds=(counted,)).median_s == latency(times).median_s == 2e-6
+
+
+@pytest.mark.parametrize("changes", [{"times_ns": ()}, {"histogram_ns": ((1, 1),)}])
+def test_a_round_has_its_times_in_one_of_two_ways(changes: dict[str, object]) -> None:
+    with pytest.raises(ValidationError, match="either times or a histogram"):
+        round_of((1.0,), **changes)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"kind": "paced"}, {"kind": "poisson"}, {"kind": "latency", "interval_s": 1}, {"kind": "cold", "interval_s": 1}],
+)
+def test_only_a_schedule_has_an_interval(values: dict[str, object]) -> None:
+    with pytest.raises(ValidationError, match="need an interval"):
+        Scenario.model_validate(values)
+
+
 @given(st.lists(durations, min_size=1, max_size=30))
 def test_a_report_is_the_same_after_a_trip_through_json(times: list[float]) -> None:
     report = new_report("bench").model_copy(update={"latency": (latency(tuple(times)),), "parity": (parity(GOOD),)})
@@ -116,7 +156,7 @@ def test_numbers_that_are_not_finite_are_refused(value: float) -> None:
     with pytest.raises(ValidationError, match="finite"):
         check(measured=value)
     with pytest.raises(ValidationError, match="finite"):
-        latency((value,))
+        round_of((1.0,), slice_s=value)
 
 
 def test_records_are_frozen_and_know_no_other_fields() -> None:
@@ -147,6 +187,28 @@ def test_the_fastest_is_the_fastest_verified_of_each_batch() -> None:
     ]
 
 
+def test_reduced_precision_is_ranked_apart_and_what_is_as_fast_is_named() -> None:
+    def row(p50_s: float, format: str, precision: str, **changes: object) -> LatencyRecord:
+        return latency((p50_s,), format=format, precision=precision, **changes)
+
+    def about(low: float, high: float) -> Estimate:
+        return Estimate(p50_s=(low, high), p90_s=None, p99_s=None)
+
+    rows = (
+        row(2.0, "onnx", "float32", estimate=about(1.9, 2.1)),
+        row(2.05, "torch-export", "float32", estimate=about(2.0, 2.2)),
+        row(3.0, "torchscript", "float32", estimate=about(2.9, 3.1)),
+        row(1.0, "onnx", "int8", estimate=about(0.9, 1.1)),
+        row(0.5, "onnx", "float32", role="base"),
+        row(0.4, "eager", "float32", role="control"),
+    )
+    fastest = new_report("bench").model_copy(update={"latency": rows}).fastest
+    assert [(each.exact, each.format, each.precision, each.as_fast) for each in fastest] == [
+        (True, "onnx", "float32", ("torch-export",)),
+        (False, "onnx", "int8", ()),
+    ]
+
+
 def test_a_report_passes_only_when_nothing_failed() -> None:
     report = new_report("run")
     assert report.passed
@@ -166,9 +228,9 @@ def test_the_schema_is_frozen() -> None:
         ("", "is not JSON"),
         ("[]", "is not a fmnist-tk/report file"),
         ('{"schema_name": "other"}', "is not a fmnist-tk/report file"),
-        ('{"schema_name": "fmnist-tk/report", "schema_version": 3}', "version 3 .*upgrade fmnist-tk"),
-        ('{"schema_name": "fmnist-tk/report", "schema_version": 1}', "version 1 .*write it again"),
-        ('{"schema_name": "fmnist-tk/report", "schema_version": 2}', "does not fit its schema: tool_version"),
+        ('{"schema_name": "fmnist-tk/report", "schema_version": 4}', "version 4 .*upgrade fmnist-tk"),
+        ('{"schema_name": "fmnist-tk/report", "schema_version": 2}', "version 2 .*write it again"),
+        ('{"schema_name": "fmnist-tk/report", "schema_version": 3}', "does not fit its schema: tool_version"),
     ],
 )
 def test_a_foreign_file_is_refused_with_what_to_do(text: str, reason: str) -> None:

@@ -1,14 +1,14 @@
 import io
+import math
 
 import pytest
 from rich.console import Console
-from test_records import BAD, GOOD, latency, parity
+from test_records import BAD, GOOD, parity
 
-from toolkit.bench.fitness import judge
 from toolkit.environment import new_report
-from toolkit.records import Bound, Counters, FailureRecord, Report, SkipRecord
+from toolkit.records import FailureRecord, Report, SkipRecord
 from toolkit.render.terminal import render_report
-from toolkit.render.units import rate, seconds, size
+from toolkit.render.units import joules, percent, rate, seconds, size
 
 
 def text_of(report: Report, width: int = 160) -> str:
@@ -48,56 +48,24 @@ def test_rates_have_three_digits() -> None:
     assert rate(1_146_321.5) == "1,150,000"
 
 
-def test_rows_are_sorted_by_batch_then_median_and_eager_is_one() -> None:
-    rows = (
-        latency((4e-5,) * 5, batch_size=64, format="eager"),
-        latency((5e-5,) * 5, batch_size=1, format="eager"),
-        latency((2e-5,) * 5, batch_size=1),
-        latency((1e-5,) * 5, batch_size=64, verified=False),
-    )
-    text = text_of(new_report("bench").model_copy(update={"latency": rows}))
-    assert "throughput on cpu, float32, 2 threads" in text
-    lines = [line.split() for line in text.splitlines() if "µs" in line][:4]
-    assert [(line[0], line[1]) for line in lines] == [("1", "onnx"), ("1", "eager"), ("64", "onnx"), ("64", "eager")]
-    assert "2.50" in lines[0]
-    assert "unverified" in lines[2]
-    assert "fewer than 1,000 calls" in text
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0, "0.00 %"), (4e-4, "0.04 %"), (0.0042, "0.4 %"), (0.0996, "10 %"), (0.57, "57 %"), (math.inf, "∞ %")],
+)
+def test_shares_are_in_per_cent(value: float, text: str) -> None:
+    assert percent(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.0, "0.00 nJ"), (1.2e-5, "12.0 µJ"), (-0.0034, "-3.40 mJ"), (2.5, "2.50 J")]
+)
+def test_joules_get_a_fitting_unit(value: float, text: str) -> None:
+    assert joules(value) == text
 
 
 def test_parity_is_shown_with_the_cause_of_a_failure() -> None:
     text = text_of(new_report("parity").model_copy(update={"parity": (parity(GOOD, BAD),)}))
     assert "✗ model.onnx: labels: so so" in text
-
-
-def test_the_limit_the_cost_of_opening_and_the_machine_s_verdict_are_shown() -> None:
-    counters = Counters(
-        usable_cpus=2,
-        unavailable={
-            name: "not available here" for name in Counters.model_fields if name not in {"usable_cpus", "unavailable"}
-        },
-    )
-    row = latency((4e-5,) * 5, bound=Bound(seconds=1e-5, kind="memory"), peak_memory_bytes=3_000_000)
-    quiet = judge(counters, counters, [1e-3] * 10, None)
-    noisy = judge(counters, counters, [1e-3] * 8 + [2e-3] * 4, None)
-    report = new_report("bench").model_copy(update={"latency": (row,), "fitness": quiet})
-    assert {"25%", "memory", "+3.00", "VALID:"} <= set(text_of(report).replace("(", " ").split())
-    text = text_of(report.model_copy(update={"fitness": noisy}))
-    assert "! NOISY: the same small work took times that differ" in text
-    assert "40.0 µs" in text  # never an empty result
-
-
-def test_rows_that_differ_get_a_column_for_it() -> None:
-    rows = (latency((1.0,), device="cuda"), latency((1.0,), device="cuda:1"))
-    text = text_of(new_report("bench").model_copy(update={"latency": rows}))
-    assert {"device", "precision", "threads"} <= set(text.split())
-    assert "cuda:1" in text
-
-
-def test_tables_fit_into_a_terminal_of_80_columns() -> None:
-    rows = tuple(latency((1.5e-3,) * 1000, batch_size=1024, format=name) for name in ("eager", "torch-export"))
-    report = new_report("run").model_copy(update={"latency": rows, "parity": (parity(GOOD),)})
-    lines = text_of(report, width=80).splitlines()
-    assert sum("1.50 ms" in line and "1,024" in line for line in lines) == 3
 
 
 def test_paths_are_no_markup() -> None:

@@ -12,10 +12,13 @@ import typer
 from toolkit.errors import OutputError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
 
+    from toolkit.cli.screen import ShowRounds
     from toolkit.progress import Progress
-    from toolkit.records import Report
+    from toolkit.records import LatencyRecord, Report
 
 _STDOUT, _STDERR = 1, 2
 # Files and pipes have no width; a table that is cut at 80 columns would lose facts.
@@ -153,10 +156,32 @@ def showing_progress(*, quiet: bool) -> Iterator["Progress"]:
 
         yield silent
     elif sys.stderr.isatty():
-        with _bar() as progress:
+        from toolkit.cli.screen import drawing_bar
+
+        with drawing_bar(_console(True, stderr=True)) as progress:
             yield progress
     else:
         yield _line
+
+
+@contextmanager
+def showing_rounds(*, quiet: bool) -> Iterator["ShowRounds"]:
+    """Give a function that shows how far a bench has come, on stderr.
+
+    It is called before the first round and after each with the rows so far, the rounds done and the rounds planned. On
+    a terminal it draws a table anew each time, and nothing meanwhile: a display that is drawn while a round is measured
+    would take CPU time from it, so a bar of `showing_progress` ends when the table begins, and the other way round.
+    Elsewhere it prints about ten lines in all.
+    """
+    if quiet:
+        yield lambda _rows, _done, _planned: None
+    elif sys.stderr.isatty():
+        from toolkit.cli.screen import drawing_rounds
+
+        with drawing_rounds(_console(True, stderr=True)) as show:
+            yield show
+    else:
+        yield _some_lines()
 
 
 def _line(task: str, done: int, total: int, detail: str = "") -> None:
@@ -164,37 +189,18 @@ def _line(task: str, done: int, total: int, detail: str = "") -> None:
     sys.stderr.flush()
 
 
-@contextmanager
-def _bar() -> Iterator["Progress"]:
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        SpinnerColumn,
-        TextColumn,
-        TimeRemainingColumn,
-    )
+def _some_lines() -> "ShowRounds":
+    """Return a function that prints a line when another tenth of the rounds is done."""
+    shown = -1
 
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[detail]}", markup=False),
-    )
-    with Progress(*columns, console=_console(True, stderr=True), transient=True) as bar:
-        tasks: dict[str, int] = {}
+    def show(_rows: "Sequence[LatencyRecord]", done: int, planned: int) -> None:
+        nonlocal shown
+        tenths = min(10 * done // max(planned, 1), 10)
+        if tenths > shown:
+            shown = tenths
+            _line("bench round", done, planned)
 
-        def update(task: str, done: int, total: int, detail: str = "") -> None:
-            if task not in tasks:
-                for finished in tasks.values():
-                    bar.remove_task(finished)  # type: ignore[arg-type]  # rich's TaskID is an int
-                tasks.clear()
-                tasks[task] = bar.add_task(task, total=total, detail=detail)
-            bar.update(tasks[task], completed=done, total=total, detail=detail)  # type: ignore[arg-type]  # as above
-
-        yield update
+    return show
 
 
 def _console(terminal: bool, *, stderr: bool) -> "Console":

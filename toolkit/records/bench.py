@@ -273,7 +273,12 @@ class ComparisonRecord(Record):
     threads: PositiveInt
     batch_size: PositiveInt
     paired: bool = Field(description="Whether both were measured in the same rounds of one run.")
+    median_s: NonNegativeFloat | None = Field(default=None, description="Of the row; null: not told.")
+    base_median_s: NonNegativeFloat | None = Field(default=None, description="Of the other row; null: not told.")
     speed: RatioRecord
+    threshold: NonNegativeFloat | None = Field(
+        default=None, description="Of the verdict: differences up to this do not matter. Null: not told."
+    )
     allowed_slowdown: NonNegativeFloat | None = Field(
         default=None, description="Of --max-slowdown: 0.05 lets a call take 5 % longer. Null: nothing was asked."
     )

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
-from rich.measure import Measurement
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -12,7 +11,7 @@ from rich.text import Text
 from toolkit.records import ParityRecord
 from toolkit.render.explanation import Explanation, explain
 from toolkit.render.matrix import Cell, Matrix, check_matrices
-from toolkit.render.tables import BAD, GOOD, make_table
+from toolkit.render.tables import BAD, GOOD, full_width, make_table
 
 # More than that, and the eye loses its row or its column.
 _MOST_TARGETS = 4
@@ -43,15 +42,10 @@ class _SideBySide:
         width, start = min(options.max_width, _WIDEST_COLUMNS), 0
         while start < len(self.matrix.columns):
             stop = min(start + _MOST_TARGETS, len(self.matrix.columns))
-            while stop > start + 1 and _width(_cut(self.matrix, start, stop), console, options) > width:
+            while stop > start + 1 and full_width(_cut(self.matrix, start, stop), console, options) > width:
                 stop -= 1
             yield _cut(self.matrix, start, stop)
             start = stop
-
-
-def _width(table: Table, console: Console, options: ConsoleOptions) -> int:
-    """Return how many columns of text ``table`` takes when nothing is folded."""
-    return Measurement.get(console, options.update(max_width=10_000), table).maximum
 
 
 def _cut(matrix: Matrix, start: int, stop: int) -> Table:

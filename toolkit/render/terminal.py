@@ -33,8 +33,7 @@ def render_report(report: Report) -> Iterator[RenderableType]:
         yield _artifacts(report)
     if report.parity:
         yield from parity_tables(report.parity)
-    if report.latency:
-        yield from latency_tables(report)
+    yield from latency_tables(report)
     yield from _remarks(report)
 
 
@@ -146,7 +145,5 @@ def _remarks(report: Report) -> Iterator[RenderableType]:
         yield Text(f"– skipped {skip.what}: {skip.reason}; {skip.remedy}", style="yellow")
     for note in report.notes:
         yield Text(f"! {note}", style="yellow")
-    if any(row.p99_s is None for row in report.latency):
-        yield Text("— in place of p99: fewer than 1,000 calls fit into the time", style="dim")
     if report.interrupted:
         yield Text("! Interrupted: only what was finished before is here", style="yellow")

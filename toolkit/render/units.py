@@ -1,4 +1,6 @@
-"""Numbers for people: the only place that scales units. Records are in seconds, bytes and images."""
+"""Numbers for people: the only place that scales units. Records are in seconds, bytes, joules and images."""
+
+import math
 
 
 def seconds(value: float | None) -> str:
@@ -9,6 +11,15 @@ def seconds(value: float | None) -> str:
         if value < factor * 0.9995:
             return f"{_three_digits(value / factor * 1000)} {unit}"
     return f"{_three_digits(value)} s"
+
+
+def joules(value: float) -> str:
+    """Return an energy with three digits and a fitting unit; below zero when idle power was taken for too high."""
+    amount, sign = abs(value), "-" if value < 0 else ""
+    for factor, unit in ((1e-6, "nJ"), (1e-3, "µJ"), (1.0, "mJ")):
+        if amount < factor * 0.9995:
+            return f"{sign}{_three_digits(amount / factor * 1000)} {unit}"
+    return f"{sign}{_three_digits(amount)} J"
 
 
 def size(value: float) -> str:
@@ -22,6 +33,14 @@ def size(value: float) -> str:
 def rate(value: float) -> str:
     """Return images per second, rounded to three digits."""
     return f"{float(f'{value:.3g}'):,.0f}"
+
+
+def percent(share: float) -> str:
+    """Return a share that is not negative in per cent, with a digit or two: ``0.04 %``, ``0.4 %``, ``12 %``."""
+    if not math.isfinite(share):
+        return "∞ %"
+    value = 100 * share
+    return f"{value:,.{2 if value < 0.095 else 1 if value < 9.95 else 0}f} %"
 
 
 def _three_digits(value: float) -> str:

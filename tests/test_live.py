@@ -1,0 +1,170 @@
+"""What is shown while a bench runs: one display at a time, nothing drawn unasked, a few lines without a terminal."""
+
+import io
+import re
+import threading
+from collections.abc import Callable
+
+import pytest
+from made_up import rounds, row
+from rich.console import Console
+from test_records import round_of
+
+from toolkit.cli import console as edge
+from toolkit.cli.console import showing_progress, showing_rounds
+from toolkit.cli.screen import drawing_bar, drawing_rounds
+from toolkit.records import LatencyRecord
+from toolkit.render.live import live_table
+
+ROWS = (row(2e-5, batch_size=64, rounds=rounds(2e-5, count=3, spread=0)), row(1e-5, format="eager", role="control"))
+
+
+def screen_of(written: str) -> list[str]:
+    """What a terminal shows in the end: lines, the cursor going up, lines erased."""
+    lines, at = [""], 0
+    for part in re.findall(r"\x1b\[\??(?:[\d;]*)[A-Za-z]|\r|\n|[^\x1b\r\n]+", written):
+        if part == "\n":
+            at += 1
+            lines += [""] * (at + 1 - len(lines))
+        elif part.endswith("A") and part.startswith("\x1b"):
+            at = max(at - int(part[2:-1] or 1), 0)
+        elif part == "\x1b[2K":
+            lines[at] = ""
+        elif not part.startswith(("\x1b", "\r")):
+            lines[at] += part
+    return [line.rstrip() for line in lines if line.strip()]
+
+
+class TestTable:
+    def text(self, *rows: LatencyRecord) -> list[str]:
+        console = Console(file=io.StringIO(), width=100)
+        console.print(live_table(rows, 3, 12))
+        assert isinstance(console.file, io.StringIO)
+        return [" ".join(line.split()) for line in console.file.getvalue().splitlines() if line.strip()]
+
+    def test_a_line_per_row_with_its_rounds_and_the_median_so_far(self) -> None:
+        lines = self.text(*ROWS)
+        assert lines[0] == "Round 3 of 12"
+        assert lines[1] == "batch format device rounds p50 so far"
+        assert lines[3:] == ["1 eager (control) cpu 12 10.0 µs", "64 onnx cpu 3 20.0 µs"]
+
+    def test_before_the_first_round_there_are_no_rows(self) -> None:
+        assert self.text()[0] == "Round 3 of 12"
+
+    def test_long_rounds_and_histograms_have_the_same_median(self) -> None:
+        times = [1e-6 * (each % 100 + 1) for each in range(100_000)]
+        counted = round_of([1], times_ns=(), histogram_ns=tuple((1000 * each, 1000) for each in range(1, 101)))
+        (line,) = self.text(row(rounds=(round_of(times), counted)))[3:]
+        median_us = float(line.split()[-2])
+        assert median_us == pytest.approx(50.5, abs=1)
+
+    def test_no_round_is_looked_at_whole(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def refused(*_: object) -> None:
+            raise AssertionError("this sorts every call")
+
+        monkeypatch.setattr(LatencyRecord, "times_s", property(refused))
+        assert self.text(*ROWS)
+
+
+class TestOnATerminal:
+    def drawn(self, use: "Callable[[Console], None]") -> tuple[str, list[str]]:
+        console = Console(file=io.StringIO(), width=80, height=50, force_terminal=True)
+        console.print("before")
+        use(console)
+        console.print("after")
+        assert isinstance(console.file, io.StringIO)
+        return console.file.getvalue(), screen_of(console.file.getvalue())
+
+    def test_bar_and_table_take_turns_and_leave_nothing_behind(self) -> None:
+        def use(console: Console) -> None:
+            with drawing_bar(console) as progress, drawing_rounds(console) as show:
+                progress("opening", 0, 2, "model.onnx")
+                progress("opening", 2, 2)
+                console.print("a warning")
+                show((), 0, 2)
+                show(ROWS, 1, 2)
+                progress("limits", 0, 1)
+                show(ROWS, 2, 2)
+
+        written, left = self.drawn(use)
+        assert left == ["before", "a warning", "after"]
+        for word in ("opening", "model.onnx", "Round 0 of 2", "Round 1 of 2", "limits", "Round 2 of 2"):
+            assert word in written
+
+    def test_the_bar_stands_still_while_a_round_is_measured(self) -> None:
+        others, drawing = set(threading.enumerate()), []
+
+        def use(console: Console) -> None:
+            with drawing_bar(console) as progress, drawing_rounds(console) as show:
+                progress("opening", 0, 2)
+                drawing.extend(set(threading.enumerate()) - others)
+                show((), 0, 2)
+                for thread in drawing:
+                    thread.join(10)
+                assert set(threading.enumerate()) <= others
+
+        self.drawn(use)
+        assert drawing  # rich draws a bar from a thread of its own
+
+    def test_an_error_ends_the_display(self) -> None:
+        def use(console: Console) -> None:
+            with drawing_bar(console), drawing_rounds(console) as show:
+                show(ROWS, 1, 2)
+                raise KeyboardInterrupt
+
+        def used(console: Console) -> None:
+            with pytest.raises(KeyboardInterrupt):
+                use(console)
+
+        written, left = self.drawn(used)
+        assert left == ["before", "after"]
+        assert written.count("\x1b[?25l") == written.count("\x1b[?25h") == 1  # the cursor is there again
+
+    def test_a_bar_shows_one_task_at_a_time(self) -> None:
+        def use(console: Console) -> None:
+            with drawing_bar(console) as progress:
+                progress("opening", 1, 1)
+                progress("warming", 0, 3)
+                assert "opening" not in screen_of(console.file.getvalue())[-1]  # type: ignore[attr-defined]  # StringIO
+
+        self.drawn(use)
+
+    def test_the_edge_asks_stderr(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+        monkeypatch.setattr(
+            edge, "_console", lambda *_, **__: Console(stderr=True, width=80, height=50, force_terminal=True)
+        )
+        with showing_progress(quiet=False) as progress, showing_rounds(quiet=False) as show:
+            progress("opening", 0, 1)
+            show(ROWS, 1, 1)
+        captured = capsys.readouterr()
+        assert "Round 1 of 1" in captured.err
+        assert captured.out == ""
+
+
+class TestElsewhere:
+    @pytest.mark.parametrize("planned", [1, 3, 10, 12, 57, 1000])
+    def test_about_ten_plain_lines(self, planned: int, capsys: pytest.CaptureFixture[str]) -> None:
+        with showing_rounds(quiet=False) as show:
+            for done in range(planned + 1):
+                show(ROWS, done, planned)
+        captured = capsys.readouterr()
+        lines = captured.err.splitlines()
+        assert 2 <= len(lines) <= 11
+        assert lines[0] == f"bench round 0/{planned}"
+        assert lines[-1] == f"bench round {planned}/{planned}"
+        assert captured.out == ""
+        assert "\x1b" not in captured.err
+
+    def test_more_rounds_than_planned_are_no_more_lines(self, capsys: pytest.CaptureFixture[str]) -> None:
+        with showing_rounds(quiet=False) as show:
+            for done in range(30):
+                show(ROWS, done, min(done, 10))
+        assert len(capsys.readouterr().err.splitlines()) <= 11
+        with showing_rounds(quiet=False) as show:
+            show((), 0, 0)
+
+    def test_quiet_is_quiet(self, capsys: pytest.CaptureFixture[str]) -> None:
+        with showing_rounds(quiet=True) as show:
+            show(ROWS, 1, 2)
+        assert capsys.readouterr() == ("", "")
