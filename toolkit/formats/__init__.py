@@ -142,6 +142,8 @@ FORMATS: Final[dict[str, FormatInfo]] = {
 }
 #: The baseline of every table: no file, the checkpoint itself.
 EAGER: Final = "eager"
+#: Eager replayed as a CUDA graph: on CUDA a row of its own, without the cost of launching each kernel.
+EAGER_CUDAGRAPH: Final = "eager-cudagraph"
 _STEM: Final = "model"
 
 
