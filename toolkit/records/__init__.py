@@ -24,9 +24,9 @@ from toolkit.records.bench import (
     RatioRecord,
     RoundRecord,
     Scenario,
-    SelfCheckRecord,
     Verdict,
 )
+from toolkit.records.clock import ClockCheck, SelfCheckRecord
 from toolkit.records.machine import (
     BandwidthRecord,
     Bound,
@@ -83,6 +83,7 @@ __all__ = [
     "CheckRecord",
     "CheckpointMetadata",
     "CheckpointRecord",
+    "ClockCheck",
     "ColdRecord",
     "ComparisonRecord",
     "ControlRecord",

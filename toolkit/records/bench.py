@@ -19,7 +19,6 @@ from pydantic import (
 
 from toolkit.records.base import Device, Precision, Record, quantile
 from toolkit.records.machine import Bound
-from toolkit.records.parity import CheckRecord
 
 #: Calls that a percentile needs so that at least ten lie beyond it: 100 for p90, 1,000 for p99.
 _BEYOND = 10
@@ -285,20 +284,6 @@ class ComparisonRecord(Record):
     too_slow: bool = Field(
         default=False, description="Whether the whole interval is a slowdown beyond what is allowed."
     )
-
-
-class SelfCheckRecord(Record):
-    """Whether the clock of this bench is honest on a device."""
-
-    device: Device
-    overhead_s: NonNegativeFloat = Field(description="Median time of a call that does nothing: what measuring adds.")
-    checks: tuple[CheckRecord, ...] = Field(min_length=1)
-
-    @computed_field
-    @property
-    def passed(self) -> bool:
-        """Whether every check passed."""
-        return all(check.passed for check in self.checks)
 
 
 class BenchRecord(Record):

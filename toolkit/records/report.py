@@ -14,8 +14,8 @@ from toolkit.records.bench import (
     FailureRecord,
     FastestRecord,
     LatencyRecord,
-    SelfCheckRecord,
 )
+from toolkit.records.clock import SelfCheckRecord
 from toolkit.records.machine import FitnessRecord, LimitsRecord
 from toolkit.records.model import CheckpointRecord, TrainRecord
 from toolkit.records.parity import ParityRecord
