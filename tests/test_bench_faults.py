@@ -344,18 +344,20 @@ def test_base_and_head_are_measured_in_the_same_rounds(bench: Callable[..., Repo
         assert report.comparisons[0].too_slow is not passed
 
 
-def test_two_benches_notice_each_other(bench: Callable[..., Report]) -> None:
-    other = subprocess.Popen(
-        [sys.executable, "-c", "import time; time.sleep(60)", "-m", "toolkit.bench.worker"], start_new_session=True
-    )
+def test_two_benches_at_once_notice_each_other(bench: Callable[..., Report]) -> None:
+    """The other's worker is no child of this process: its own parent has ended, and it belongs to nobody here."""
+    sleep = f"{sys.executable} -c 'import time; time.sleep(60)' -m toolkit.bench.worker"
+    other = int(subprocess.run(["sh", "-c", f"{sleep} >/dev/null 2>&1 & echo $!"], capture_output=True, check=True).stdout)
     try:
-        # a process that is not of this family: reparented as another bench's would be
         report = bench("eager")
     finally:
-        other.kill()
-        other.wait()
+        os.kill(other, signal.SIGKILL)
     assert report.fitness
-    assert report.fitness.before.other_benches == ()  # a child of ours is no other bench
+    assert other in (report.fitness.before.other_benches or ())
+    assert report.fitness.verdict == "NOISY"
+    (found,) = [each for each in report.fitness.reasons if "another bench" in each.sentence]
+    assert str(other) in found.sentence
+    assert found.remedy == "run one bench at a time"
 
 
 def test_the_parent_imports_no_runtime(tmp_path: Path, exported: Path) -> None:

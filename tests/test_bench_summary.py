@@ -40,7 +40,7 @@ def test_ratios_are_paired_so_what_a_round_does_to_all_rows_cancels() -> None:
         assert each.estimate.p50_s
         low, high = each.estimate.p50_s
         assert low <= each.median_s <= high
-        assert (high - low) / each.median_s > 0.007
+        assert (high - low) / each.median_s > 0.004
         assert each.estimate.p90_s
         assert each.estimate.p99_s  # 1,200 calls
 
