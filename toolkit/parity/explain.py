@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.formats.companions import artifact_files
-from toolkit.formats.reshaped import IMAGE_SHAPES
+from toolkit.formats.reshaped import IMAGE_SHAPES, fitted_shape
 from toolkit.parity.behaviour import POISON
 from toolkit.parity.calls import RuntimeFailedError, UnusableOutputError
 from toolkit.parity.diagnose import diagnose
@@ -68,7 +68,7 @@ def reproduce(
             run=calls.unprotected if calls else None,
             limit=_limit_in_logits(cause, plan),
             sha256=record.sha256,
-            input_shape=getattr(calls.session, "image_shape", IMAGE_SHAPES[0]) if calls else IMAGE_SHAPES[0],
+            input_shape=fitted_shape(calls.session) if calls else IMAGE_SHAPES[0],
             device=record.device,
             companions=artifact_files(target.info, target.path)[1:] if calls else (),
         )
@@ -117,7 +117,7 @@ def _located(record: ParityRecord, target: Target, plan: Plan, examination: Exam
         device=record.device,
         threads=record.threads,
         limit_in_units=LIMIT_IN_UNITS,
-        reshape=getattr(examination.calls.session, "image_shape", IMAGE_SHAPES[0]),
+        reshape=fitted_shape(examination.calls.session),
     )
     return record.model_copy(update={"divergence": place})
 
