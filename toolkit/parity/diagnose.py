@@ -1,5 +1,6 @@
 """Diagnosis: what a wrong artifact probably does, by comparing its errors with those of known faults."""
 
+import copy
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
@@ -39,7 +40,7 @@ def diagnose(actual: NDArray[Any], images: NDArray[np.float32], model: Mlp, keep
     """
     if not np.isfinite(actual).all():
         return None
-    actual, exact = actual.astype(np.float64), model_in_float64(model)
+    actual, exact = actual.astype(np.float64), copy.deepcopy(model).double()
     given = torch.from_numpy(images).double()
     with torch.inference_mode():
         expected = exact(given).numpy()
@@ -59,13 +60,6 @@ def diagnose(actual: NDArray[Any], images: NDArray[np.float32], model: Mlp, keep
     if lowered:
         return f"error fits weights rounded to {lowered[0]}; convert the float32 weights again"
     return _few_classes(error)
-
-
-def model_in_float64(model: Mlp) -> Mlp:
-    """Return a copy of a model in float64."""
-    copy = Mlp(model.config)
-    copy.load_state_dict(model.state_dict())
-    return copy.double().eval()
 
 
 def _faults(
