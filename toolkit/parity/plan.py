@@ -54,7 +54,7 @@ def make_plan(reference: ReferenceModel, *, seed: int = SEED, full: ImageSet | N
         full: The test set: values are compared on it, and lower precision is judged by it.
     """
     sample = sample_probe()
-    probes = default_probes(reference.model, seed, full)
+    probes = default_probes(sample, reference.model, seed, full)
     return Plan(
         Expectations(reference),
         sample,
