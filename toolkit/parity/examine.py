@@ -20,6 +20,7 @@ from toolkit.parity.behaviour import (
 )
 from toolkit.parity.calls import Calls, RuntimeFailedError, UnusableOutputError
 from toolkit.parity.checks import (
+    CLASSES,
     Yardstick,
     check_batch_sizes,
     check_dtype,
@@ -142,7 +143,7 @@ def _answers(examination: Examination, sample: Probe) -> NDArray[Any] | None:
     examination.note(Finding(sizes, None if failing is None else images[:failing]))
     if calls.shapes:
         shape, dtype = check_shape(calls.shapes), check_dtype(list(calls.dtypes), examination.declared)
-        odd = next((count for count, found in calls.shapes if found != (count, 10)), 1)
+        odd = next((count for count, found in calls.shapes if found != (count, CLASSES)), 1)
         examination.note(Finding(shape, None if shape.passed else images[:odd]))
         examination.note(Finding(dtype, None if dtype.passed else images[:1]))
     return first if examination.passed else None

@@ -2,13 +2,12 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from toolkit.data import ImageSet
 from toolkit.parity.probes import SEED, Probe, default_probes, picture_probe, sample_probe
 from toolkit.parity.quality import Gates
 from toolkit.parity.reference import Expectations, ReferenceModel
-from toolkit.records import Precision
+from toolkit.records import ImageSource, Precision
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class Plan:
     sample: Probe
     probes: tuple[Probe, ...]
     labelled: Probe
-    source: Literal["sample", "test set", "given"] = "sample"
+    source: ImageSource = "sample"
     declared: Precision = "float32"
     gates: Gates = field(default_factory=Gates)
     seed: int = SEED

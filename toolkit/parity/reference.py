@@ -16,6 +16,7 @@ from toolkit.formats import Session
 from toolkit.formats.libtorch import effective_precision
 from toolkit.golden import Golden
 from toolkit.model import Mlp
+from toolkit.parity.checks import CLASSES
 from toolkit.parity.probes import Probe
 from toolkit.parity.tolerance import LIMIT_IN_UNITS, class_units
 from toolkit.records import CheckpointRecord
@@ -147,7 +148,8 @@ def check_reference(reference: ReferenceModel, name: str) -> None:
     images = np.linspace(0, 1, 3 * 784, dtype=np.float32).reshape(3, 1, 28, 28)
     try:
         logits = reference.logits(images)
-        reason = None if logits.shape == (3, 10) else f"for 3 images it gives {logits.shape}, not (3, 10)"
+        shape = len(images), CLASSES
+        reason = None if logits.shape == shape else f"for {len(images)} images it gives {logits.shape}, not {shape}"
         if reason is None and not np.isfinite(logits).all():
             reason = "its logits are not finite"
         if reason is None and not np.allclose(reference.logits(images), logits, rtol=_SAME):

@@ -27,6 +27,8 @@ CheckName = Literal[
     "determinism",
     "row independence",
 ]
+#: Labelled images by which a lower precision is judged.
+ImageSource = Literal["sample", "test set"]
 # When several fail, the most specific one names the cause: a file that is not the exported one explains wrong values,
 # as do outputs that change from call to call or with the neighbours in the batch.
 _CAUSES: Final[tuple[CheckName, ...]] = (
@@ -76,7 +78,7 @@ class CheckRecord(Record):
 class QualityRecord(Record):
     """How well an artifact of lower precision classifies, beside the float64 reference on the same labelled images."""
 
-    source: Literal["sample", "test set", "given"] = Field(description="Which images.")
+    source: ImageSource = Field(description="Which images.")
     images: PositiveInt
     reference_right: NonNegativeInt = Field(description="Images that the reference classifies as labelled.")
     lost: NonNegativeInt = Field(description="Right in the reference, wrong in the artifact.")
