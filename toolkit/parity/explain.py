@@ -23,7 +23,7 @@ _DIAGNOSED_IMAGES = 256
 
 
 def explain(record: ParityRecord, target: Target, plan: Plan, examination: Examination) -> ParityRecord:
-    """Return the record with a diagnosis, the place and a reproduction, as far as they apply; as it is if it passed.
+    """Return the record with a diagnosis and the place, as far as they apply; as it is if it passed.
 
     Args:
         record: What was found.
