@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -230,9 +231,6 @@ def _search(examination: Examination, sample: Probe, seed: int) -> None:
 
 def _with_first(probe: Probe, image: int) -> Float32Array:
     """Return the batch that holds an image, that image first."""
-    for number, images in enumerate(probe.batches()):
-        if image < (number + 1) * probe.batch_size:
-            place = image - number * probe.batch_size
-            order = [place, *(i for i in range(len(images)) if i != place)]
-            return images[order]
-    raise IndexError(image)
+    number, place = divmod(image, probe.batch_size)
+    images = next(islice(probe.batches(), number, None))
+    return images[[place, *(i for i in range(len(images)) if i != place)]]

@@ -90,9 +90,9 @@ def _limit_in_logits(cause: CheckRecord, plan: Plan) -> float:
 def _diagnosed(record: ParityRecord, target: Target, plan: Plan, examination: Examination) -> ParityRecord:
     """Add the probable fault to the sentence of the first failed check of values."""
     model = plan.reference.model
-    images = _images_for_diagnosis(plan, examination)
     if model is None:
         return record
+    images = _images_for_diagnosis(plan, examination)
     try:
         fault = diagnose(examination.calls(images), images, model, target.info.keeps_float32)
     except (RuntimeFailedError, UnusableOutputError):  # an artifact of many faults; the first one stands in the report

@@ -16,6 +16,7 @@ from toolkit.formats import Session
 from toolkit.formats.libtorch import effective_precision
 from toolkit.golden import Golden
 from toolkit.model import Mlp
+from toolkit.parity.calls import call_session
 from toolkit.parity.checks import CLASSES
 from toolkit.parity.probes import Probe
 from toolkit.parity.tolerance import LIMIT_IN_UNITS, class_units
@@ -106,8 +107,8 @@ class ArtifactReference:
     """What another artifact computes.
 
     Its float64 is not known, so the unit is estimated by perturbation: how far its logits move when every pixel
-    moves by one unit in the last place, at random. That is one sample of Monte Carlo arithmetic
-    (Parker, "Monte Carlo Arithmetic", 1997), confined to the inputs.
+    moves by one unit in the last place, at random, the most of a few times. Each time is a sample of Monte Carlo
+    arithmetic (Parker, "Monte Carlo Arithmetic", 1997), confined to the inputs.
     """
 
     checkpoint: CheckpointRecord | None = None
@@ -120,12 +121,8 @@ class ArtifactReference:
 
     def logits(self, images: Float32Array) -> Float64Array:
         """Return the logits ``(N, 10)`` of images ``(N, 1, 28, 28)`` float32, as float64."""
-        parts = []
-        for start in range(0, len(images), _BATCH):
-            logits = self._session.run(self._session.to_device(images[start : start + _BATCH].copy()))
-            self._session.synchronize()
-            parts.append(np.asarray(self._session.to_host(logits)).astype(np.float64))
-        return np.concatenate(parts)
+        batches = (images[start : start + _BATCH].copy() for start in range(0, len(images), _BATCH))
+        return np.concatenate([call_session(self._session, batch).astype(np.float64) for batch in batches])
 
     def float32_errors(self, images: Float32Array, expected: Float64Array) -> Float64Array:
         """Return ``(N, 10)`` float64: the largest change over a few perturbations of the inputs in the last place."""
