@@ -64,23 +64,6 @@ class Expectation:
     units: Float64Array
 
 
-class Reference:
-    """What a checkpoint computes, in float64 on the CPU."""
-
-    def __init__(self, checkpoint: Checkpoint) -> None:
-        self.checkpoint = checkpoint.record
-        self.model = checkpoint.model()
-        self._exact = checkpoint.model().double()
-
-    def logits(self, images: Float32Array) -> Float64Array:
-        """Return the logits ``(N, 10)`` float64 of images ``(N, 1, 28, 28)`` float32."""
-        return _in_batches(self._exact, images, torch.float64)
-
-    def float32_errors(self, images: Float32Array, expected: Float64Array) -> Float64Array:
-        """Return the errors ``(N, 10)`` float64 of eager float32; not finite where it overflows."""
-        return _eager_errors(self.model, images, expected)
-
-
 class ModuleReference:
     """What any module computes that maps images to logits, in float64 on the CPU.
 
@@ -101,6 +84,13 @@ class ModuleReference:
     def float32_errors(self, images: Float32Array, expected: Float64Array) -> Float64Array:
         """Return the errors ``(N, 10)`` float64 of eager float32; not finite where it overflows."""
         return _eager_errors(self._eager, images, expected)
+
+
+class Reference(ModuleReference):
+    """What a checkpoint computes, in float64 on the CPU."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        super().__init__(checkpoint.model(), checkpoint)
 
 
 class ArtifactReference:
