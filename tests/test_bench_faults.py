@@ -347,7 +347,9 @@ def test_base_and_head_are_measured_in_the_same_rounds(bench: Callable[..., Repo
 def test_two_benches_at_once_notice_each_other(bench: Callable[..., Report]) -> None:
     """The other's worker is no child of this process: its own parent has ended, and it belongs to nobody here."""
     sleep = f"{sys.executable} -c 'import time; time.sleep(60)' -m toolkit.bench.worker"
-    other = int(subprocess.run(["sh", "-c", f"{sleep} >/dev/null 2>&1 & echo $!"], capture_output=True, check=True).stdout)
+    other = int(
+        subprocess.run(["sh", "-c", f"{sleep} >/dev/null 2>&1 & echo $!"], capture_output=True, check=True).stdout
+    )
     try:
         report = bench("eager")
     finally:
