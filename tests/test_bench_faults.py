@@ -20,7 +20,7 @@ from toolkit.bench.job import Entry
 from toolkit.bench.journal import SUFFIX, read_journal
 from toolkit.bench.prepare import Prepared
 from toolkit.errors import UsageError
-from toolkit.records import CheckpointRecord, Report
+from toolkit.records import CheckpointRecord, Report, read_record
 
 TESTS = Path(__file__).parent
 QUICK = Settings(batch_sizes=(1,), threads=(1,), budget_s=0.5, seed=0, against_limits=False, control=False)
@@ -377,3 +377,37 @@ def test_the_parent_imports_no_runtime(tmp_path: Path, exported: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
     assert done.stdout == "0 []\n", done.stderr
+
+
+COMMAND = """
+    import sys
+    from toolkit.bench import launch
+    from toolkit.cli import main
+    launch.WORKER = "fake_worker"
+    main(["bench", "onnx", "--folder", sys.argv[1], "--batch", "1", "--budget", "60", "--no-limits", "-o", sys.argv[2]])
+"""
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_a_bench_that_is_told_to_stop_writes_what_it_has(stop: signal.Signals, exported: Path, tmp_path: Path) -> None:
+    output = tmp_path / "result.json"
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(COMMAND), str(exported), str(output)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr
+    for line in process.stderr:
+        if line.startswith("bench round") and not line.startswith("bench round 0"):
+            break
+    process.send_signal(stop)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Interrupted" in out
+    report = read_record(output, Report)
+    assert report.interrupted
+    assert report.bench
+    assert report.bench.rounds >= 1
+    assert {len(row.rounds) for row in report.latency} == {report.bench.rounds}
+    assert [each.name for each in tmp_path.iterdir()] == ["result.json"]
