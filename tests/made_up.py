@@ -11,7 +11,7 @@ from toolkit.environment import new_report
 from toolkit.records import (
     BenchRecord,
     Bound,
-    CheckRecord,
+    ClockCheck,
     ColdRecord,
     ComparisonRecord,
     ControlRecord,
@@ -90,9 +90,16 @@ def control(batch_size: int = 1, **changes: Any) -> ControlRecord:
 
 def clock(device: str = "cpu", measured: float = 2.5e-7, **changes: Any) -> SelfCheckRecord:
     """A self check whose first question is the overhead; it passes up to a microsecond."""
-    check = {"name": "opens", "measured": measured, "limit": 1e-6, "unit": "s", "detail": f"{measured:.2g} s a call"}
+    check = {
+        "name": "overhead",
+        "measured": measured,
+        "limit": 1e-6,
+        "bound": "at most",
+        "unit": "s",
+        "detail": f"{measured:.2g} s a call",
+    }
     return SelfCheckRecord(
-        device=device, overhead_s=measured, checks=(CheckRecord.model_validate({**check, **changes}),)
+        device=device, overhead_s=measured, checks=(ClockCheck.model_validate({**check, **changes}),)
     )
 
 

@@ -251,15 +251,15 @@ class TestConditions:
 
     def test_a_clock_that_is_wrong_is_told_and_not_praised(self) -> None:
         told = shown(bench(row(), self_checks=(clock(measured=3e-6),)))
-        assert "✗ the clock on cpu is wrong: opens: 3e-06 s a call" in told
+        assert "✗ the clock on cpu is wrong: overhead: 3e-06 s a call" in told
         assert "measuring adds" not in told
 
     def test_without_rows_the_self_check_is_told_in_full(self) -> None:
         told = shown(bench(bench=None, fitness=None, self_checks=(clock(), clock("mps", 3e-6))))
         assert told.splitlines() == [
-            "✓ the clock on cpu: opens: 2.5e-07 s a call",
+            "✓ the clock on cpu: overhead: 2.5e-07 s a call",
             "measuring adds 250 ns to a call on cpu",
-            "✗ the clock on mps is wrong: opens: 3e-06 s a call",
+            "✗ the clock on mps is wrong: overhead: 3e-06 s a call",
         ]
 
     def test_the_machine_s_verdict_is_shown_and_a_noisy_one_takes_nothing_away(self) -> None:
