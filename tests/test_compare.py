@@ -333,6 +333,13 @@ class TestCommand:
         assert again.out == self.cli("compare", "base.json", "slow.json", "--max-slowdown", "5%").out
         Path("c.json").unlink()
 
+    def test_junit_and_markdown_are_written(self) -> None:
+        options = ("--max-slowdown", "5%", "--junit", "new/c.xml", "--markdown", "c.md", "-q")
+        assert self.cli("compare", "base.json", "slow.json", *options) == Outcome(1, "", "")
+        assert 'name="compare cpu"' in Path("new/c.xml").read_text()
+        assert Path("new/c.xml").read_text().count('<failure type="slowdown"') == 2
+        assert Path("c.md").read_text().startswith("## ❌ Compare: 2 of 4 rows are too slow\n")
+
     def test_quiet_leaves_the_exit_code(self) -> None:
         assert self.cli("compare", "base.json", "slow.json", "--max-slowdown", "5%", "--quiet") == Outcome(1, "", "")
 

@@ -172,9 +172,7 @@ def _what(report: Report) -> str:
 def _compared(pair: Pair, threshold: float, allowed: float | None, seed: int) -> ComparisonRecord:
     base, head = pair
     ratio = independent_ratio(_rounds(base), _rounds(head), seed=seed)
-    record = compare(base, head, ratio, paired=False, threshold=threshold, allowed=allowed)
-    medians = {"median_s": head.median_s, "base_median_s": base.median_s}
-    return record.model_copy(update={**medians, "threshold": threshold})
+    return compare(base, head, ratio, paired=False, threshold=threshold, allowed=allowed)
 
 
 def _rounds(row: LatencyRecord) -> Rounds:

@@ -136,7 +136,7 @@ JunitOption = Annotated[
     typer.Option(
         "--junit",
         metavar="FILE",
-        help="Also write the checks to FILE as JUnit XML, a case each.",
+        help="Also write the result to FILE as JUnit XML, a case per check or row.",
         rich_help_panel=_RESULT,
         callback=_writable,
     ),
