@@ -76,6 +76,13 @@ def limits_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def short_budgets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let commands that measure take a second for it unless they say otherwise."""
+    monkeypatch.setattr("toolkit.bench.DEFAULT_BUDGET_S", 1.0)
+    monkeypatch.setattr("toolkit.run.BUDGET_S", 1.0)
+
+
+@pytest.fixture
 def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Work in a folder where nothing is."""
     monkeypatch.chdir(tmp_path)

@@ -11,7 +11,7 @@ from toolkit.environment import new_report
 from toolkit.records import (
     BenchRecord,
     Bound,
-    CheckRecord,
+    ClockCheck,
     ColdRecord,
     ComparisonRecord,
     ControlRecord,
@@ -88,12 +88,14 @@ def control(batch_size: int = 1, **changes: Any) -> ControlRecord:
     return ControlRecord.model_validate({**values, "batch_size": batch_size, **changes})
 
 
-def clock(device: str = "cpu", measured: float = 2.5e-7, **changes: Any) -> SelfCheckRecord:
+def clock(device: str = "cpu", measured: float | None = 2.5e-7, **changes: Any) -> SelfCheckRecord:
     """A self check whose first question is the overhead; it passes up to a microsecond."""
-    check = {"name": "opens", "measured": measured, "limit": 1e-6, "unit": "s", "detail": f"{measured:.2g} s a call"}
-    return SelfCheckRecord(
-        device=device, overhead_s=measured, checks=(CheckRecord.model_validate({**check, **changes}),)
+    values = {"bound": "at most", "unit": "s", "detail": "It must take no time."}
+    checks = (
+        ClockCheck.model_validate({**values, "name": "overhead", "measured": measured, "limit": 1e-6, **changes}),
+        ClockCheck.model_validate({**values, "name": "linear", "measured": 2.01, "limit": 2.2, "unit": "ratio"}),
     )
+    return SelfCheckRecord(device=device, overhead_s=measured or 0, checks=checks)
 
 
 def comparison(point: float = 0.92, verdict: Verdict = "SLOWER", **changes: Any) -> ComparisonRecord:

@@ -20,7 +20,7 @@ from toolkit.bench.job import Entry
 from toolkit.bench.journal import SUFFIX, read_journal
 from toolkit.bench.prepare import Prepared
 from toolkit.errors import UsageError
-from toolkit.records import CheckpointRecord, Report
+from toolkit.records import CheckpointRecord, Report, read_record
 
 TESTS = Path(__file__).parent
 QUICK = Settings(batch_sizes=(1,), threads=(1,), budget_s=0.5, seed=0, against_limits=False, control=False)
@@ -344,18 +344,22 @@ def test_base_and_head_are_measured_in_the_same_rounds(bench: Callable[..., Repo
         assert report.comparisons[0].too_slow is not passed
 
 
-def test_two_benches_notice_each_other(bench: Callable[..., Report]) -> None:
-    other = subprocess.Popen(
-        [sys.executable, "-c", "import time; time.sleep(60)", "-m", "toolkit.bench.worker"], start_new_session=True
+def test_two_benches_at_once_notice_each_other(bench: Callable[..., Report]) -> None:
+    """The other's worker is no child of this process: its own parent has ended, and it belongs to nobody here."""
+    sleep = f"{sys.executable} -c 'import time; time.sleep(60)' -m toolkit.bench.worker"
+    other = int(
+        subprocess.run(["sh", "-c", f"{sleep} >/dev/null 2>&1 & echo $!"], capture_output=True, check=True).stdout
     )
     try:
-        # a process that is not of this family: reparented as another bench's would be
         report = bench("eager")
     finally:
-        other.kill()
-        other.wait()
+        os.kill(other, signal.SIGKILL)
     assert report.fitness
-    assert report.fitness.before.other_benches == ()  # a child of ours is no other bench
+    assert other in (report.fitness.before.other_benches or ())
+    assert report.fitness.verdict == "NOISY"
+    (found,) = [each for each in report.fitness.reasons if "another bench" in each.sentence]
+    assert str(other) in found.sentence
+    assert found.remedy == "run one bench at a time"
 
 
 def test_the_parent_imports_no_runtime(tmp_path: Path, exported: Path) -> None:
@@ -373,3 +377,37 @@ def test_the_parent_imports_no_runtime(tmp_path: Path, exported: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
     assert done.stdout == "0 []\n", done.stderr
+
+
+COMMAND = """
+    import sys
+    from toolkit.bench import launch
+    from toolkit.cli import main
+    launch.WORKER = "fake_worker"
+    main(["bench", "onnx", "--folder", sys.argv[1], "--batch", "1", "--budget", "60", "--no-limits", "-o", sys.argv[2]])
+"""
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_a_bench_that_is_told_to_stop_writes_what_it_has(stop: signal.Signals, exported: Path, tmp_path: Path) -> None:
+    output = tmp_path / "result.json"
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(COMMAND), str(exported), str(output)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr
+    for line in process.stderr:
+        if line.startswith("bench round") and not line.startswith("bench round 0"):
+            break
+    process.send_signal(stop)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Interrupted" in out
+    report = read_record(output, Report)
+    assert report.interrupted
+    assert report.bench
+    assert report.bench.rounds >= 1
+    assert {len(row.rounds) for row in report.latency} == {report.bench.rounds}
+    assert [each.name for each in tmp_path.iterdir()] == ["result.json"]

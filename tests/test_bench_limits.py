@@ -10,7 +10,17 @@ from typing import Any
 import pytest
 
 from toolkit.bench import limits as limits_module
-from toolkit.bench.limits import CACHE_EXCEEDING_BYTES, best_times, bound, measure_limits, moved_bytes, run_limits_job
+from toolkit.bench.limits import (
+    CACHE_EXCEEDING_BYTES,
+    Shape,
+    Work,
+    best_times,
+    bound,
+    flop,
+    measure_limits,
+    moved_bytes,
+    run_limits_job,
+)
 from toolkit.records import BandwidthRecord, LimitsRecord, ModelConfig, PeakRecord, read_record, write_record
 from toolkit.records.machine import LimitsJob
 
@@ -105,12 +115,16 @@ def test_the_peak_of_each_runtime_is_measured(part: Any, precision: str) -> None
     assert result.skips == ()
 
 
+def idle(shape: Shape) -> Work:
+    return lambda: None, flop(shape)
+
+
 def test_the_best_shape_makes_the_peak(monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = {(64, 784, 512): 1e-3, (256, 512, 512): 1e-4, (1024, 784, 512): 1.0, (2048, 512, 512): 1.0}
     monkeypatch.setattr(
         limits_module, "best_times", lambda kernels, budget_s: {key: seconds[key[2]] for key in kernels}
     )
-    monkeypatch.setattr(limits_module, "_onnx_products", lambda threads: [("x", "int8", lambda shape: lambda: None)])
+    monkeypatch.setattr(limits_module, "_onnx_products", lambda threads: [("x", "int8", idle)])
     result = run_limits_job(LimitsJob(part="onnxruntime", threads=1, working_sets_bytes=(4,)))
     (found,) = result.peaks
     assert found.shape == (256, 512, 512)
@@ -121,7 +135,7 @@ def test_a_product_that_a_runtime_lacks_is_a_skip(monkeypatch: pytest.MonkeyPatc
     def refuse(shape: object) -> Any:
         raise RuntimeError("no kernel for this type\nmore")
 
-    products = [("x", "float32", lambda shape: lambda: None), ("x", "int8", refuse)]
+    products = [("x", "float32", idle), ("x", "int8", refuse)]
     monkeypatch.setattr(limits_module, "_onnx_products", lambda threads: products)
     result = run_limits_job(LimitsJob(part="onnxruntime", threads=1, working_sets_bytes=(4,)), budget_s=0.01)
     assert [each.precision for each in result.peaks] == ["float32"]
@@ -143,7 +157,7 @@ def fake_children(monkeypatch: pytest.MonkeyPatch, code: str) -> list[Any]:
         started.append(real([sys.executable, "-c", code, *command[4:]], **options))
         return started[-1]
 
-    monkeypatch.setattr(limits_module.subprocess, "Popen", start)
+    monkeypatch.setattr("toolkit.bench.launch.subprocess.Popen", start)
     return started
 
 
@@ -168,6 +182,29 @@ sys.exit(3)
         ("limits: onnxruntime", "the worker ended with exit code 3: no such kernel"),
         ("limits: memory", "no result within 2 s"),
     ]
+
+
+def test_a_child_that_ends_well_without_a_result_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_children(monkeypatch, "")
+    assert {each.reason for each in measure_limits(1, (100,), tmp_path).skips} == {"it wrote no result"}
+
+
+@pytest.mark.parametrize("device", ["cuda:1", "mps"])
+def test_on_a_gpu_torch_alone_is_asked(device: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs: list[LimitsJob] = []
+
+    def run(module: str, arguments: list[str], *, threads: int, log: Path, timeout_s: float) -> str | None:
+        jobs.append(read_record(Path(arguments[0]), LimitsJob))
+        if jobs[-1].part == "memory":
+            return "no result within 120 s"
+        write_record(LimitsRecord(device=device, threads=threads, peaks=(peak(1.0),)), Path(arguments[1]))
+        return None
+
+    monkeypatch.setattr(limits_module, "run_child", run)
+    result = measure_limits(2, (50,), tmp_path, device)
+    assert [(each.part, each.device, each.threads) for each in jobs] == [("torch", device, 2), ("memory", device, 2)]
+    assert (result.device, result.threads, len(result.peaks)) == (device, 2, 1)
+    assert [(each.what, each.reason) for each in result.skips] == [("limits: memory", "no result within 120 s")]
 
 
 def test_the_parts_of_the_children_are_put_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,9 +39,7 @@ def test_the_default_table_gets_more_than_ten_rounds() -> None:
 
 
 def test_a_budget_that_is_too_small_says_how_much_is_enough() -> None:
-    with pytest.raises(
-        UsageError, match="one round of all 2 rows takes about 5 s; pass at least --budget 5"
-    ) as error:
+    with pytest.raises(UsageError, match="one round of all 2 rows takes about 5 s; pass at least --budget 5") as error:
         plan([2.0, 2.0], 1)
     least, better = map(float, re.findall(r"--budget ([\d.]+)", str(error.value))[1:])
     assert plan([2.0, 2.0], least).rounds == 1

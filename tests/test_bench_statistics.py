@@ -2,6 +2,7 @@
 
 import math
 from itertools import accumulate
+from random import Random
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from toolkit.bench.statistics import (
     expand,
     fit_cost,
     histogram,
+    independent_ratio,
     median_interval,
     paired_ratio,
     quantile_interval,
@@ -241,6 +243,79 @@ def test_one_disturbed_round_does_not_move_the_ratio() -> None:
     other = [*quiet[:4], *times(quiet[4:5], 10), *quiet[5:]]
     assert paired_ratio(base, other).point == pytest.approx(1, abs=0.02)
     assert verdict(paired_ratio(base, other)) in {"SAME", "CANNOT TELL"}
+
+
+# --- Ratios of two runs
+
+
+def test_independent_ratio_by_hand() -> None:
+    found = independent_ratio([[2.0, 9.0, 2.0]] * 7, [[1.0], [1.0, 1.0]] * 4)
+    assert [found.point, *ends(found.interval)] == pytest.approx([2, 2, 2])
+    found = independent_ratio([[2.0]], [[1.0]] * 9)
+    assert found.point == pytest.approx(2)
+    assert found.interval is None
+    # Logs 0 and 0.1 against 0: variances 0.005 / 2 and 0, one degree of freedom: 0.05 ± 12.706 * 0.05.
+    found = independent_ratio([[1.0], [math.exp(0.1)]], [[1.0], [1.0]])
+    assert np.log(ends(found.interval)) == pytest.approx([0.05 - 0.6353, 0.05 + 0.6353], abs=1e-4)
+
+
+def test_runs_need_not_have_the_same_number_of_rounds() -> None:
+    base, head = [[1.0], [], [1.1], [0.9]], [[2.0]] * 8
+    assert independent_ratio(base, head) == independent_ratio([each for each in base if each], head)
+    for rows in ((base, [[], []]), ([], head)):
+        with pytest.raises(ValueError, match="no round with a call"):
+            independent_ratio(*rows)
+    with pytest.raises(ValueError, match="above zero"):
+        independent_ratio(base, [[0.0]])
+
+
+@given(
+    st.lists(SECONDS, min_size=2, max_size=9),
+    st.lists(SECONDS, min_size=2, max_size=9),
+    st.floats(0.01, 100),
+    st.randoms(),
+)
+def test_the_order_of_rounds_means_nothing_and_factors_carry_over(
+    base: list[float], head: list[float], factor: float, random: Random
+) -> None:
+    rows = [[each] for each in base], [[each] for each in head]
+    found = independent_ratio(*rows)
+    low, high = ends(found.interval)
+    assert low * (1 - 1e-9) <= found.point <= high * (1 + 1e-9)
+    assert found.point == pytest.approx(math.exp(np.median(np.log(base)) - np.median(np.log(head))))
+    random.shuffle(rows[0])
+    assert independent_ratio(*rows).point == pytest.approx(found.point)
+    slower = independent_ratio(times([[each] for each in base], factor), [[each] for each in head])
+    assert [slower.point, *ends(slower.interval)] == pytest.approx([factor * each for each in (found.point, low, high)])
+    if min(len(base), len(head)) < 6:  # Welch's interval is exactly symmetric, a bootstrap as far as its draws are
+        back = independent_ratio([[each] for each in head], [[each] for each in base])
+        assert ends(back.interval) == pytest.approx([1 / high, 1 / low])
+
+
+def test_two_runs_are_not_paired() -> None:
+    rng = np.random.default_rng(3)
+    shared = rng.normal(0, 0.05, 12)  # what slows both in a pair cancels in a pair alone
+    base, head = ([[math.exp(level)] for level in shared + rng.normal(0, 0.001, 12)] for _ in range(2))
+    paired, apart = paired_ratio(base, head), independent_ratio(base, head)
+    assert ends(paired.interval)[1] - ends(paired.interval)[0] < 0.01
+    assert ends(apart.interval)[1] - ends(apart.interval)[0] > 0.03
+
+
+def test_far_apart_runs_give_finite_ratios_above_zero() -> None:
+    for rows in (([[1e-9], [1e9]], [[1.0], [1.0]]), ([[1.0], [1.0]], [[1e9], [1e-9]])):
+        low, high = ends(independent_ratio(*rows).interval)
+        assert 0 < low < high < math.inf
+        assert ends(paired_ratio(*rows).interval)[0] > 0
+
+
+@pytest.mark.parametrize(("slowdown", "expected"), [(0.05, "SLOWER"), (0.0, "SAME")])
+def test_two_runs_tell_five_per_cent(slowdown: float, expected: Verdict) -> None:
+    rng = np.random.default_rng(12)
+    verdicts = []
+    for _ in range(50):
+        base, head = (simulate(rng, 12, effect=0.003, noise=0.01) for _ in range(2))
+        verdicts.append(verdict(independent_ratio(base, times(head, 1 + slowdown))))
+    assert verdicts.count(expected) >= 45
 
 
 # --- Verdicts
@@ -511,3 +586,22 @@ def test_the_ratio_is_covered(rounds: int, disturbed: float) -> None:
         wrong += verdict(ratio) in {"FASTER", "SLOWER"}
     assert hits / 600 >= 0.90
     assert wrong / 600 <= 0.05  # two rows that are the same
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rounds", [(2, 2), (3, 3), (5, 5), (2, 12), (6, 6), (10, 10), (6, 20), (20, 20)], ids=str)
+@pytest.mark.parametrize("disturbed", [0.0, 0.1])
+def test_the_ratio_of_two_runs_is_covered(rounds: tuple[int, int], disturbed: float) -> None:
+    """A disturbed round is slower, in either run; 600 runs of nominally 95 %, as above."""
+    rng = np.random.default_rng(11)
+    hits = wrong = 0
+    for _ in range(600):
+        runs = [
+            [[math.exp(log)] for log in rng.normal(0, 0.01, n) + (rng.random(n) < disturbed) * rng.exponential(0.2, n)]
+            for n in rounds
+        ]
+        ratio = independent_ratio(*runs)
+        hits += covers(ratio.interval, 1.0)
+        wrong += verdict(ratio) in {"FASTER", "SLOWER"}
+    assert hits / 600 >= 0.95  # cautious: nothing of what differs between whole runs is in it
+    assert wrong / 600 <= 0.05

@@ -12,17 +12,19 @@ import typer
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from made_up import bench, clock, compared, comparison, control, cpu_bench, eager, fitness, ratio, row
 from markdown_it import MarkdownIt
-from test_junit import FAILURE, FULL, SKIP, report_of
+from test_junit import FAILURE, FULL, SHORT, SKIP, report_of
 from test_render_parity import WHERE, bad, counted, good, record, unopened
 
 from toolkit.cli import console, options
 from toolkit.errors import OutputError
 from toolkit.records import CheckpointRecord, ModelConfig, Report, read_record
+from toolkit.render.comparisons import slowdown_in_words
 from toolkit.render.explanation import repeat_command
 from toolkit.render.github import annotations
 from toolkit.render.junit import junit_xml
-from toolkit.render.markdown import parity_markdown
+from toolkit.render.markdown import report_markdown
 
 ACTION = Path(__file__).parent.parent / ".github" / "actions" / "parity" / "action.yml"
 GITHUB = MarkdownIt("commonmark").enable(["table", "strikethrough"])
@@ -46,7 +48,7 @@ def shown(markdown: str) -> list[str]:
 class TestMarkdown:
     def test_the_heading_gives_the_verdict(self) -> None:
         def heading(report: Report) -> str:
-            return parity_markdown(report).splitlines()[0]
+            return report_markdown(report).splitlines()[0]
 
         assert heading(report_of(good(), good("b.onnx"))) == "## ✅ Parity: all 2 artifacts passed"
         assert heading(report_of(good())) == "## ✅ Parity: the artifact passed"
@@ -56,7 +58,7 @@ class TestMarkdown:
         assert heading(report_of()) == "## Parity: nothing was checked"
 
     def test_the_table_is_the_matrix(self) -> None:
-        lines = parity_markdown(FULL).splitlines()
+        lines = report_markdown(FULL).splitlines()
         assert "| check | model.ts.pt | **✗ model.onnx** | **✗ model.pt2** | limit |" in lines
         assert "| :-- | --: | --: | --: | --: |" in lines
         assert "| values | 1.17 × | **✗ 39.1 ×** | — | ≤ 8 × |" in lines
@@ -64,7 +66,7 @@ class TestMarkdown:
         assert "| accuracy of the reference | 91.20% |" in lines
 
     def test_a_failure_has_cause_place_reproduction_and_the_command_that_repeats_it(self) -> None:
-        text = parity_markdown(report_of(bad(), checkpoint=CHECKPOINT, skips=(SKIP,)))
+        text = report_markdown(report_of(bad(), checkpoint=CHECKPOINT, skips=(SKIP,)))
         assert "**model.onnx**: row independence on sample images: a row and the same row alone" in text
         assert WHERE in "\n".join(shown(text))
         assert "  - reproduction: `repro/model-onnx`" in text
@@ -74,14 +76,14 @@ class TestMarkdown:
         assert "- torch-export: not in exported; export it" in text
 
     def test_nothing_failed_nothing_listed(self) -> None:
-        assert "###" not in parity_markdown(report_of(good()))
+        assert "###" not in report_markdown(report_of(good()))
 
     @pytest.mark.parametrize(
         "text", ["a | b", "`rm`", "``x` `", "<b>&lt;", "a\nb", "\\|", "*x* _y_ ~~z~~ [a](b) #1 $x$"]
     )
     def test_details_show_as_they_are(self, text: str) -> None:
         report = report_of(record(f"{text}.onnx", counted("opens", 1, text)))
-        texts = shown(parity_markdown(report))
+        texts = shown(report_markdown(report))
         line = " ".join(text.split())
         assert f"{line}.onnx: opens: {line}" in texts
         assert f"✗ {line}.onnx" in texts
@@ -90,12 +92,79 @@ class TestMarkdown:
     @given(st.text(st.characters(codec="ascii", categories=["P", "S", "L", "N", "Z"]), min_size=1))
     def test_any_detail_keeps_the_table_and_the_list_in_shape(self, text: str) -> None:
         report = report_of(record("m.onnx", counted("opens", 1, text, probe=text)))
-        tokens = [token.type for token in GITHUB.parse(parity_markdown(report))]
+        tokens = [token.type for token in GITHUB.parse(report_markdown(report))]
         assert tokens.count("th_open") == 2
         assert tokens.count("td_open") == 2
         assert tokens.count("list_item_open") == 2
-        (cause,) = [each for each in shown(parity_markdown(report)) if each.startswith("m.onnx: ")]
+        (cause,) = [each for each in shown(report_markdown(report)) if each.startswith("m.onnx: ")]
         assert cause == " ".join(f"m.onnx: opens on {text}: {text}".split())
+
+
+class TestMarkdownOfBench:
+    SLOW = comparison(allowed_slowdown=0.05, too_slow=True)
+
+    @staticmethod
+    def headings(report: Report) -> list[str]:
+        return [line for line in report_markdown(report).splitlines() if line.startswith("## ")]
+
+    def test_the_heading_gives_the_verdict(self) -> None:
+        rows = (eager(), row(2e-5, ratio(2.5)))
+        assert self.headings(bench(*rows)) == ["## ✅ Bench: 2 rows, the machine was fit (VALID)"]
+        assert self.headings(bench(rows[0], fitness=None)) == ["## ✅ Bench: 1 row"]
+        assert self.headings(bench(*rows, fitness=fitness(noisy=True))) == [
+            "## ⚠️ Bench: 2 rows, but the machine was NOISY"
+        ]
+        assert self.headings(bench(*rows, failures=(FAILURE,))) == ["## ❌ Bench: 1 of 3 rows could not be measured"]
+        assert self.headings(bench(*rows, comparisons=(self.SLOW,))) == ["## ❌ Bench: 1 of 1 rows is too slow"]
+        assert self.headings(bench(self_checks=(clock(),))) == ["## ✅ Bench: the clock is honest"]
+        wrong = (clock(measured=1.0), clock("mps", 1.0))
+        assert self.headings(bench(self_checks=wrong)) == ["## ❌ Bench: the clock is wrong on cpu and mps"]
+
+    def test_a_run_has_a_heading_for_parity_and_one_for_bench(self) -> None:
+        run = bench(eager(), parity=(good(),), failures=(FAILURE,))
+        assert self.headings(run) == [
+            "## ✅ Parity: the artifact passed",
+            "## ❌ Bench: 1 of 2 rows could not be measured",
+        ]
+        assert report_markdown(run).count("- `model.onnx`: out of memory") == 1
+
+    def test_rows_fastest_comparisons_and_conditions_are_there(self) -> None:
+        controls = [control(verdict="CANNOT TELL")]
+        report = cpu_bench(fitness=fitness(noisy=True, controls=controls), comparisons=(self.SLOW,))
+        lines = report_markdown(report).splitlines()
+        head = "| batch | format | p50 ± | p99 | images/s | × eager | % of limit | load | memory | verdict |"
+        assert head in lines
+        assert "| --: | :-- | --: | --: | --: | --: | --: | --: | --: | :-- |" in lines
+        assert sum(line.startswith(("| 1 | onnx |", "| 64 | onnx |", "| 1,024 | onnx |")) for line in lines) == 7
+        assert "| 1 | onnx | 18.4 µs | 20.0 µs | 0.920 (0.911 to 0.929) | **✗ SLOWER** | 5.0 % slower |" in lines
+        assert "- eager against itself at batch 1: 1.003 (0.998 to 1.008), CANNOT TELL" in lines
+        text = report_markdown(report)
+        assert f"- ❌ {slowdown_in_words(self.SLOW)}" in text
+        assert "- ⚠️ NOISY: the same small work took times that differ" in text
+        assert "run it again" in text
+        assert "- 12 rounds within 30.0 s" in text
+
+    def test_unverified_rows_stand_out(self) -> None:
+        assert "| **✗ unverified** |" in report_markdown(bench(row(verified=False)))
+
+    def test_the_heading_of_a_comparison(self) -> None:
+        same = comparison(1.0, "SAME")
+        assert self.headings(compared(same, comparison())) == ["## Compare: 1 SLOWER, 1 SAME"]
+        assert self.headings(compared(self.SLOW, self.SLOW, same)) == ["## ❌ Compare: 2 of 3 rows are too slow"]
+        asked = comparison(1.1, "FASTER", allowed_slowdown=0.05)
+        assert self.headings(compared(asked)) == ["## ✅ Compare: no row is surely more than 5.0 % slower (1 FASTER)"]
+
+    def test_notes_and_skips_of_a_comparison_are_listed(self) -> None:
+        text = report_markdown(compared(comparison(), notes=("a*b",), skips=(SKIP,)))
+        assert "### Notes\n\n- a\\*b\n" in text
+        assert "### Skipped" in text
+
+    @given(st.text(st.characters(codec="ascii", categories=["P", "S", "L", "N", "Z"]), min_size=1))
+    def test_any_name_keeps_the_tables_in_shape(self, name: str) -> None:
+        rows = [row(2e-5, ratio(2), format=name, batch_size=size, rounds=SHORT) for size in (1, 64)]
+        tokens = [token.type for token in GITHUB.parse(report_markdown(bench(*rows)))]
+        assert tokens.count("table_open") == 2
+        assert tokens.count("tr_open") == 6
 
 
 class TestRepeatCommand:
@@ -117,6 +186,18 @@ class TestAnnotations:
         assert f"%0Awhere: {WHERE}%0A" in lines[0]
         assert lines[2] == "::error title=model.onnx failed::out of memory"
         assert lines[3] == "::warning title=Skipped torch-export::not in exported; export it"
+
+    def test_what_is_wrong_with_a_bench_is_an_error_and_noise_a_warning(self) -> None:
+        slow = comparison(too_slow=True, allowed_slowdown=0.05)
+        report = bench(row(), comparisons=(slow,), fitness=fitness(noisy=True), self_checks=(clock(measured=1.0),))
+        lines = annotations(report)
+        assert [line.split("::")[1] for line in lines] == [
+            "error title=The clock is wrong",
+            "error title=model.onnx is too slow",
+            "warning title=NOISY machine",
+        ]
+        assert "a call takes 8.7 %25 longer than in the base" in lines[1]
+        assert annotations(bench(row())) == []
 
     def test_nothing_failed_nothing_said(self) -> None:
         assert annotations(report_of(good())) == []
@@ -166,7 +247,7 @@ class TestFinish:
         assert ended(FULL, output=json, junit=xml, markdown=md) == 1
         assert read_record(json, Report) == FULL
         assert xml.read_text(encoding="utf-8") == junit_xml(FULL)
-        assert md.read_text(encoding="utf-8") == parity_markdown(FULL)
+        assert md.read_text(encoding="utf-8") == report_markdown(FULL)
         assert sorted(each.name for each in (tmp_path / "new").iterdir()) == ["j.xml", "m.md", "r.json"]
 
     def test_one_that_cannot_be_written_keeps_none_of_the_others_from_it(self, tmp_path: Path) -> None:
@@ -205,7 +286,7 @@ class TestGithub:
         ended(FULL)
         ended(report_of(good()))
         text = github.read_text(encoding="utf-8")
-        assert text == f"# before ×\n{parity_markdown(FULL)}\n{parity_markdown(report_of(good()))}\n"
+        assert text == f"# before ×\n{report_markdown(FULL)}\n{report_markdown(report_of(good()))}\n"
 
     def test_quiet_prints_nothing_but_writes_the_summary(
         self, github: Path, capsys: pytest.CaptureFixture[str]
@@ -218,6 +299,11 @@ class TestGithub:
         ended(report_of(skips=(SKIP,)))
         assert capsys.readouterr().err == ""
         assert github.read_text(encoding="utf-8") == "# before ×\n"
+
+    @pytest.mark.parametrize("report", [bench(row()), compared(comparison())], ids=["bench", "compare"])
+    def test_bench_and_compare_add_to_the_summary(self, report: Report, github: Path) -> None:
+        ended(report)
+        assert github.read_text(encoding="utf-8") == f"# before ×\n{report_markdown(report)}\n"
 
     def test_a_summary_that_cannot_be_written_is_a_line_and_no_failure(
         self, github: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -118,7 +118,7 @@ class TestManners:
         (tmp_path / "model.onnx").write_bytes(b"whatever")
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert process.stderr is not None
-        assert process.stderr.readline() == "bench 0/2 eager\n"
+        assert process.stderr.readline() == "preparing 0/1\n"
         time.sleep(0.3)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)

@@ -225,7 +225,8 @@ def test_the_unit_without_a_checkpoint_is_about_eager_s_own_error(exported: Path
 
     session = open_session(Target(FORMATS["onnx"], exported / "model.onnx"), "cpu", 1)
     known, estimated = Expectations(Reference(bundled)), Expectations(ArtifactReference(session))
-    for probe in (sample_probe(), *default_probes(bundled.model())):
+    sample = sample_probe()
+    for probe in (sample, *default_probes(sample, bundled.model())):
         ratio = estimated.of(probe).units.max() / known.of(probe).units.max()
         assert 1 / 3 < ratio < 3, (probe.name, ratio)
         assert np.abs(estimated.of(probe).logits - known.of(probe).logits).max() < 8 * known.of(probe).units.max()

@@ -10,14 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from junitparser import Error, Failure, JUnitXml, Skipped
 from lxml import etree
+from made_up import bench, clock, compared, comparison, cuda_bench, eager, fitness, ratio, rounds, row
 from test_render_parity import SAMPLE, WHERE, bad, counted, good, lower, record, unopened
 
 from toolkit.environment import new_report
-from toolkit.records import FailureRecord, ParityRecord, Report, SkipRecord
+from toolkit.records import FailureRecord, ParityRecord, Report, Scenario, SkipRecord
+from toolkit.render.comparisons import slowdown_in_words
 from toolkit.render.junit import _clean, junit_xml
 
 SCHEMA = etree.XMLSchema(etree.parse(Path(__file__).parent / "golden" / "junit.xsd"))
 FAILURE = FailureRecord(target="model.onnx", format="onnx", device="cpu", batch_size=64, reason="out of memory")
+SHORT = rounds(2e-5, 3, 1)
 SKIP = SkipRecord(what="torch-export", reason="not in exported", remedy="export it")
 
 
@@ -134,6 +137,93 @@ def test_properties_name_what_was_checked() -> None:
     assert (properties["runtime"], properties["runtime version"]) == ("onnxruntime", "1.31.0")
     assert properties["sha256"] == "a" * 64
     assert (properties["reference"], properties["weights sha256"]) == ("the checkpoint", "b" * 64)
+
+
+class TestBench:
+    """A suite per device with a case per row, one of comparisons, failures as of every command."""
+
+    SLOW = comparison(allowed_slowdown=0.05, too_slow=True)
+
+    def test_a_bench_with_everything_is_valid(self) -> None:
+        rows = cuda_bench().latency
+        rows += (row(role="base"), eager(role="control"), row(verified=False, mismatch="off by 39", target="b.onnx"))
+        report = bench(
+            *rows,
+            self_checks=(clock(), clock("cuda", 3e-6)),
+            comparisons=(self.SLOW, comparison(1.1, "FASTER", device="cuda", threads=1)),
+            fitness=fitness(noisy=True),
+            failures=(FAILURE.model_copy(update={"threads": 1}), FAILURE.model_copy(update={"threads": 2})),
+            skips=(SKIP,),
+        )
+        root = parsed(report)
+        assert [suite.get("name") for suite in root] == [
+            "bench cpu",
+            "bench cuda",
+            "compare cpu",
+            "compare cuda",
+            "failures",
+            "skipped",
+        ]
+        assert [suite.get("failures") for suite in root] == ["0", "1", "1", "0", "0", "0"]
+        assert [suite.get("errors") for suite in root] == ["0", "0", "0", "0", "2", "0"]
+        names = [(case.get("classname"), case.get("name")) for case in root.iter("testcase")]
+        assert len(set(names)) == len(names)
+        xml = JUnitXml.fromstring(junit_xml(report).encode())
+        stored = [(suite.tests, suite.failures, suite.errors, suite.skipped) for suite in xml]
+        xml.update_statistics()
+        assert [(suite.tests, suite.failures, suite.errors, suite.skipped) for suite in xml] == stored
+
+    def test_a_case_is_a_row_and_controls_are_none(self) -> None:
+        parts = rounds(2e-5, slice_s=0.06)
+        rows = (row(2e-5, ratio(2.5), batch_size=1024, rounds=parts), eager(), eager(role="control"))
+        (suite,) = parsed(bench(*rows, self_checks=()))
+        cases = [(case.get("classname"), case.get("name"), case.get("time")) for case in suite.findall("testcase")]
+        assert cases == [
+            ("fmnist-tk.bench.eager", "eager [batch 1, 2 threads, float32]", "0"),
+            ("fmnist-tk.bench.model.onnx", "onnx [batch 1024, 2 threads, float32]", "0.720"),
+        ]
+        assert suite.get("time") == "0.720"
+        assert "onnx, batch 1024, 2 threads, float32: 20.0 µs ±1.0 %, FASTER" in suite.findtext("system-out")
+
+    def test_properties_tell_how_and_where_it_was_measured(self) -> None:
+        paced = bench(row(scenario=Scenario(kind="paced", interval_s=0.01)), fitness=fitness(noisy=True))
+        (suite,) = parsed(paced)
+        properties = {each.get("name"): each.get("value") for each in suite.findall("properties/property")}
+        assert (properties["scenario"], properties["seed"], properties["rounds"]) == ("paced, 0.01 s apart", "7", "12")
+        assert (properties["budget in seconds"], properties["threshold"]) == ("30", "0.02")
+        assert properties["machine"] == "NOISY"
+        assert properties["torch version"] == paced.machine.versions["torch"]
+        assert "NOISY: the same small work" in suite.findtext("system-out")
+
+    def test_a_clock_that_is_wrong_is_a_failure(self) -> None:
+        (suite,) = parsed(bench(self_checks=(clock(measured=3e-6),)))
+        (failure,) = suite.iter("failure")
+        assert failure.get("type") == "clock"
+        assert failure.get("message").startswith(
+            "the clock on cpu is wrong: overhead: 3.00 µs, allowed is at most 1.00 µs"
+        )
+        names = [case.get("name") for case in suite.iter("testcase")]
+        assert names == [
+            "overhead, at most 1.00 µs [It must take no time.]",
+            "linear, at most 2.2 [It must take no time.]",
+        ]
+
+    def test_a_row_that_is_too_slow_is_a_failure_with_the_sentence(self) -> None:
+        report = compared(self.SLOW, comparison(1.0, "SAME", batch_size=64), notes=("versions differ",))
+        (suite,) = parsed(report)
+        assert (suite.get("name"), suite.get("tests"), suite.get("failures")) == ("compare cpu", "2", "1")
+        (failure,) = suite.iter("failure")
+        assert failure.get("message") == slowdown_in_words(self.SLOW) == failure.text
+        assert suite.find("testcase").get("name") == "onnx [batch 1, 2 threads]"
+        out = suite.findtext("system-out")
+        assert "onnx at batch 64 on cpu, 2 threads: 1.000 (0.990 to 1.010), SAME" in out
+        assert out.endswith("versions differ")
+
+    @given(st.text(), st.text())
+    def test_any_text_gives_a_valid_document(self, name: str, detail: str) -> None:
+        rows = (row(target=name, format=name, rounds=SHORT), eager(rounds=SHORT))
+        parsed(bench(*rows, self_checks=(clock(measured=None, detail=detail),)))
+        parsed(compared(comparison(target=name, format=name, too_slow=True), notes=(detail,)))
 
 
 @pytest.mark.parametrize(

@@ -271,6 +271,34 @@ def test_frozen_torchscript(checkpoint: Checkpoint, images: np.ndarray, tmp_path
     assert find(Target(FORMATS["torchscript"], path), checkpoint, images).layer == "linear_relu_stack.2"
 
 
+class Wide(nn.Module):
+    """Weights in float64 between images and logits in float32, and a float32 buffer."""
+
+    def __init__(self, stack: nn.Module) -> None:
+        super().__init__()
+        self.stack = stack.double()
+        self.register_buffer("scale", torch.ones(()))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.stack(images.flatten(1).double()).float() * self.scale
+
+
+def test_a_program_s_buffers_count_for_its_prefixes_as_for_the_whole(
+    checkpoint: Checkpoint, images: np.ndarray, tmp_path: Path
+) -> None:
+    model = checkpoint.model()
+    change_weight(model, 2)
+    target = Target(FORMATS["torch-export"], tmp_path / "model.pt2")
+    batch = torch.export.Dim("batch")
+    program = torch.export.export(
+        Wide(model.linear_relu_stack), (torch.zeros(2, 1, 28, 28),), dynamic_shapes=({0: batch},)
+    )
+    torch.export.save(program, target.path)
+    assert import_format(target.info).load(target.path, "cpu", 1).precision == "float32"
+    assert {each.session.precision for each in open_prefixes(target.info, target.path, "cpu", 1)} == {"float32"}
+    assert find(target, checkpoint, images).layer == "linear_relu_stack.2"
+
+
 def export_legacy(model: nn.Module, example: Tensor, path: Path) -> Target:
     torch.onnx.export(
         model, (example,), path, dynamo=False, input_names=["input"], dynamic_axes={"input": {0: "batch"}}

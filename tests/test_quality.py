@@ -63,7 +63,9 @@ def test_lost_gained_and_disagreements_are_counted_apart() -> None:
     labels = [0, 1, 2, 3, 4]
     reference, artifact = [0, 1, 2, 0, 0], [0, 1, 0, 3, 5]  # image 2 lost, 3 gained, 4 wrong in another way
     probe = Probe("p", np.zeros((5, 1, 28, 28), np.float32), labels=np.array(labels))
-    quality = measure_quality(lambda _: one_hot(artifact).astype(np.float32), Fixed(one_hot(reference)), probe, "given")
+    quality = measure_quality(
+        lambda _: one_hot(artifact).astype(np.float32), Fixed(one_hot(reference)), probe, "sample"
+    )
     assert (quality.reference_right, quality.lost, quality.gained, quality.disagreements) == (3, 1, 1, 3)
     assert quality.accuracy == quality.reference_accuracy == 0.6
     high, low = math.e / (math.e + 9), 1 / (math.e + 9)
@@ -75,14 +77,14 @@ def test_lost_gained_and_disagreements_are_counted_apart() -> None:
 def test_equal_logits_have_no_noise() -> None:
     logits = one_hot([0, 1])
     probe = Probe("p", np.zeros((2, 1, 28, 28), np.float32), labels=np.array([0, 1]))
-    quality = measure_quality(lambda _: logits.astype(np.float32), Fixed(logits), probe, "given")
+    quality = measure_quality(lambda _: logits.astype(np.float32), Fixed(logits), probe, "sample")
     assert quality.sqnr_db is None
     assert all(check.passed for check in judge_quality(quality, Gates()))
 
 
 def test_images_without_labels_are_refused() -> None:
     with pytest.raises(ValueError, match="no labels"):
-        measure_quality(lambda x: x, Fixed(one_hot([0])), Probe("p", np.zeros((1, 1, 28, 28), np.float32)), "given")
+        measure_quality(lambda x: x, Fixed(one_hot([0])), Probe("p", np.zeros((1, 1, 28, 28), np.float32)), "sample")
 
 
 def test_batches_do_not_change_what_is_measured(bundled: Checkpoint) -> None:

@@ -50,12 +50,10 @@ def test_the_table_is_what_a_command_printed(cli: Cli) -> None:
         assert [line for line in printed if line] == [line for line in block.splitlines() if line]
 
 
-def test_every_command_works_as_written(
-    cli: Cli, exported: Path, in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("short_budgets")
+def test_every_command_works_as_written(cli: Cli, exported: Path, in_empty_folder: Path) -> None:
     """The commands of the README in their order, where the main job was run and the tutorial's checkpoint lies."""
     shutil.copytree(exported, "exported")
-    monkeypatch.setattr("toolkit.bench._MEASURE_S", 0.05)
     torch.save(NeuralNetwork().state_dict(), "model.pth")
     lines = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("fmnist-tk ")]
     assert len(lines) >= 5
@@ -70,6 +68,7 @@ def test_every_command_works_as_written(
     names["test_export"](load_checkpoint(Path("model.pth")).model())  # the last run of the README exported these
 
 
+@pytest.mark.usefixtures("short_budgets")
 def test_every_command_of_the_docs_works_as_written(cli: Cli, exported: Path, in_empty_folder: Path) -> None:
     shutil.copytree(exported, "exported")
     for path in sorted((ROOT / "docs").glob("*.md")):

@@ -29,7 +29,7 @@ from toolkit.render.latency import latency_tables
 from toolkit.render.sheet import Column, Sheet, breaks_between, listed
 from toolkit.render.tables import Fitted
 
-FIVE_CALLS = rounds(2e-5, 5, 1)
+WHAT = "It must take no time"
 
 
 def shown(report: Report, width: int = 140) -> str:
@@ -251,16 +251,22 @@ class TestConditions:
 
     def test_a_clock_that_is_wrong_is_told_and_not_praised(self) -> None:
         told = shown(bench(row(), self_checks=(clock(measured=3e-6),)))
-        assert "✗ the clock on cpu is wrong: opens: 3e-06 s a call" in told
+        sentence = "overhead: 3.00 µs, allowed is at most 1.00 µs. It must take no time."
+        assert f"✗ the clock on cpu is wrong: {sentence}" in told
         assert "measuring adds" not in told
+        assert "linear" not in told
 
     def test_without_rows_the_self_check_is_told_in_full(self) -> None:
-        told = shown(bench(bench=None, fitness=None, self_checks=(clock(), clock("mps", 3e-6))))
-        assert told.splitlines() == [
-            "✓ the clock on cpu: opens: 2.5e-07 s a call",
-            "measuring adds 250 ns to a call on cpu",
-            "✗ the clock on mps is wrong: opens: 3e-06 s a call",
+        told = shown(bench(bench=None, fitness=None, self_checks=(clock(), clock("mps", None))))
+        _, honest = table(told, "The clock on cpu: honest; measuring adds 250 ns to a call")
+        assert honest == [
+            {"check": "✓ overhead", "measured": "250 ns", "limit": "at most 1.00 µs", "what must hold": WHAT},
+            {"check": "✓ linear", "measured": "2.01", "limit": "at most 2.2", "what must hold": WHAT},
         ]
+        _, wrong = table(told, "The clock on mps: wrong")
+        assert [each["check"] for each in wrong] == ["✗ overhead", "✓ linear"]
+        assert wrong[0]["measured"] == "nothing"
+        assert "✗ the clock on mps is wrong: overhead: nothing, allowed is" in told
 
     def test_the_machine_s_verdict_is_shown_and_a_noisy_one_takes_nothing_away(self) -> None:
         assert "✓ The machine was fit (VALID: the same small work differed by" in shown(bench(row()))

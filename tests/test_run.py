@@ -59,7 +59,7 @@ def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_one_command_goes_from_checkpoint_to_the_fastest_artifact(tmp_path: Path) -> None:
-    result = run("run", "--batch", "1,32", cwd=tmp_path)
+    result = run("run", "--batch", "1,32", "--budget", "2", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["exported"]
     report = read_record(tmp_path / "exported" / "report.json", Report)
@@ -68,11 +68,15 @@ def test_one_command_goes_from_checkpoint_to_the_fastest_artifact(tmp_path: Path
     assert {(each.format, each.batch_size) for each in report.latency} == {
         (name, size) for name in ("eager", *FORMATS) for size in (1, 32)
     }
+    assert report.fitness
+    assert {each.batch_size for each in report.fitness.controls} == {1, 32}
     for words in ("Parity on cpu, float32", "Fastest verified", "Wrote exported/report.json. Next:"):
         assert words in result.stdout
     for line in result.stdout.splitlines():
         if line.startswith("  fmnist-tk ") and "model.pth" not in line:
-            assert run(*shlex.split(line)[1:], cwd=tmp_path).returncode == 0
+            words = shlex.split(line)[1:]
+            short = ["--budget", "1", "--no-limits"] if words[0] == "bench" else []
+            assert run(*words, *short, cwd=tmp_path).returncode == 0
 
 
 @pytest.mark.parametrize("name", ["model.pth", "whole.pth"])
@@ -87,9 +91,10 @@ def test_a_checkpoint_of_the_tutorials_own_script_goes_all_the_way(name: str, tm
     report = Report.model_validate_json(parity.stdout)
     assert len(report.parity) == len(FORMATS)
     assert all(record.agreement == 1 for record in report.parity)
-    bench = run("bench", "onnx", *given, "--batch", "8", "--json", cwd=tmp_path)
+    bench = run("bench", "onnx", *given, "--batch", "8", "--budget", "1", "--no-limits", "--json", cwd=tmp_path)
     assert bench.returncode == 0, bench.stderr
-    assert [row.format for row in Report.model_validate_json(bench.stdout).latency] == ["eager", "onnx"]
+    rows = [(row.format, row.role) for row in Report.model_validate_json(bench.stdout).latency]
+    assert rows == [("eager", "row"), ("onnx", "row"), ("eager", "control")]
     refused = run("bench", "onnx", cwd=tmp_path)  # of the bundled checkpoint: other weights
     assert refused.returncode == 2
     assert "against another checkpoint" in refused.stderr

@@ -23,7 +23,8 @@ A result that is bad news (a mismatch, a regression) is a record, never one of t
     │   └── UnverifiedArtifactError bench is asked to time what parity has not passed
     ├── TrainingError               training cannot go on
     │   └── TrainingInterruptedError
-    └── ReportError                 a report or manifest cannot be read
+    ├── ReportError                 a report or manifest cannot be read
+    └── ComparisonError             two reports cannot be compared
 """
 
 from collections.abc import Iterable
@@ -224,3 +225,11 @@ class ReportError(ToolkitError):
     def __init__(self, path: Path, reason: str, remedy: str) -> None:
         self.path, self.reason, self.remedy = path, reason, remedy
         super().__init__(f"{path}: {reason}; {remedy}")
+
+
+class ComparisonError(ToolkitError):
+    """Two reports cannot be compared."""
+
+    def __init__(self, reason: str, remedy: str) -> None:
+        self.reason, self.remedy = reason, remedy
+        super().__init__(f"{reason}; {remedy}")

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from toolkit.bench import Settings, run_benchmark
+from toolkit.bench.rounds import Watch
 from toolkit.checkpoint import Checkpoint
 from toolkit.errors import FormatError
 from toolkit.export import export_formats
@@ -29,6 +30,7 @@ def run_pipeline(
     settings: Settings | None = None,
     training: Report | None = None,
     progress: Progress = silent,
+    watch: Watch = lambda *_: None,
 ) -> Report:
     """Export, check and time a checkpoint, and write ``report.json`` into ``folder``.
 
@@ -43,6 +45,7 @@ def run_pipeline(
         settings: How to time; its first number of threads is also that of parity's sessions. None for the defaults.
         training: The report of the training that made the checkpoint; it becomes part of this one.
         progress: Told after each step.
+        watch: Told after each round of bench.
 
     Raises:
         ToolkitError: If a part cannot run at all.
@@ -63,6 +66,7 @@ def run_pipeline(
         device=device,
         skips=skips,
         progress=progress,
+        watch=watch,
     )
     report = timed.model_copy(
         update={

@@ -90,6 +90,7 @@ def run_benchmark(
     unverified: bool = False,
     skips: Sequence[SkipRecord] = (),
     progress: Progress = silent,
+    watch: Watch = lambda *_: None,
 ) -> Report:
     """Time eager and every target on one device, each row in a clean process.
 
@@ -100,7 +101,8 @@ def run_benchmark(
         device: Where to run, as `toolkit.devices.resolve_device` returned it.
         unverified: Whether to time artifacts that parity has not passed; their rows are marked.
         skips: What was left out already; it goes into the report.
-        progress: Told what is being done.
+        progress: Told what is being done before and after the rounds.
+        watch: Told after each round.
 
     Returns:
         As `run_bench`.
@@ -113,7 +115,7 @@ def run_benchmark(
         scratch = Path(folder)
         entries = prepare_entries(targets, checkpoint, device, scratch, unverified=unverified)
         prepared = Prepared(checkpoint=checkpoint.record, entries=tuple(entries), skips=tuple(skips))
-        return run_bench(prepared, settings or Settings(), scratch, progress=progress)
+        return run_bench(prepared, settings or Settings(), scratch, progress=progress, watch=watch)
 
 
 def run_bench(

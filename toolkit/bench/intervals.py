@@ -49,8 +49,8 @@ def finite(values: Sequence[float], least: float = -math.inf) -> Array:
     return array
 
 
-def resample(count: int, seed: int) -> NDArray[np.int64]:
-    """Draw rounds with replacement: ``(resamples, count)``."""
+def resample(count: int, seed: int | tuple[int, ...]) -> NDArray[np.int64]:
+    """Draw rounds with replacement: ``(resamples, count)``; with seed ``(n, 1)`` others than with ``n``."""
     return np.random.default_rng(seed).integers(count, size=(_RESAMPLES, count))
 
 
@@ -68,6 +68,19 @@ def student_interval(values: Array, confidence: float) -> Interval | None:
     error = values.std(ddof=1) / math.sqrt(len(values))
     half = error * student.ppf((1 + confidence) / 2, len(values) - 1)
     return Interval(float(values.mean() - half), float(values.mean() + half))
+
+
+def welch_interval(a: Array, b: Array, confidence: float) -> Interval | None:
+    """Return an interval for the mean of ``a`` less that of ``b``, whose spread may differ; None if one has one value.
+
+    Welch estimates the degrees of freedom, from two values no better than these are; those of the smaller sample are
+    never more, so the interval is never narrower than his.
+    """
+    if min(len(a), len(b)) < 2:
+        return None
+    error = math.sqrt(a.var(ddof=1) / len(a) + b.var(ddof=1) / len(b))
+    half = error * student.ppf((1 + confidence) / 2, min(len(a), len(b)) - 1)
+    return Interval(float(a.mean() - b.mean() - half), float(a.mean() - b.mean() + half))
 
 
 def pooled_medians(ordered: Sequence[Array], picks: NDArray[np.int64]) -> Array:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toolkit.bench.job import Entry
+from toolkit.environment import installed_version
 from toolkit.errors import ToolkitError, UnverifiedArtifactError, UsageError
 from toolkit.formats import EAGER, EAGER_CUDAGRAPH, FORMATS, artifact_name, runtime_version
 from toolkit.golden import write_golden
@@ -110,7 +111,7 @@ def _eager(checkpoint: "Checkpoint", device: str, scratch: Path) -> list[Entry]:
         golden=str(golden.absolute()),
         device=device,
         runtime="libtorch",
-        runtime_version=runtime_version(FORMATS["torchscript"]),
+        runtime_version=installed_version("torch") or "",
         verified=True,  # it is the checkpoint itself
     )
     if not device.startswith("cuda"):

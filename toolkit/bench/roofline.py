@@ -27,7 +27,7 @@ def bound(config: ModelConfig, batch_size: int, precision: Precision, limits: Li
         config: Of the model.
         batch_size: Images per call.
         precision: The arithmetic; its peak is the best over the runtimes that were measured.
-        limits: Of this machine, at the threads of the row.
+        limits: Of the row's device, at its threads.
 
     Returns:
         None without a measured peak of ``precision``, or without a bandwidth.

@@ -23,6 +23,7 @@ from toolkit.bench.intervals import (
     pooled_medians,
     resample,
     student_interval,
+    welch_interval,
 )
 from toolkit.records import Verdict
 
@@ -35,6 +36,7 @@ __all__ = [
     "expand",
     "fit_cost",
     "histogram",
+    "independent_ratio",
     "median_interval",
     "paired_ratio",
     "quantile_interval",
@@ -164,6 +166,38 @@ def paired_ratio(base: Rounds, other: Rounds, confidence: float = 0.95, seed: in
     return Ratio(math.exp(np.median(logs)), found and Interval(_exp(found.low), _exp(found.high)))
 
 
+def independent_ratio(base: Rounds, head: Rounds, confidence: float = 0.95, seed: int = 0) -> Ratio:
+    """Return the speed of ``head`` over ``base``, which were measured in two runs: the time of base over that of head.
+
+    Each round gives the logarithm of its median; the point is exp of the difference of the two medians of these. With
+    6 rounds or more in both runs, the rounds of each are resampled by themselves; with fewer it is Welch's interval.
+    What differs between the two runs as a whole, as another load of the machine does, is not in the interval.
+
+    Args:
+        base: Seconds per call of the one run; rounds without a call are left out.
+        head: Seconds per call of the other run.
+        confidence: In (0, 1).
+        seed: Of the resampling.
+
+    Raises:
+        ValueError: If a run has no round with a call, or a time is not positive.
+    """
+    check_fraction(confidence)
+    logs, other = (np.array([_log_median(each) for each in rounds if len(each)]) for rounds in (base, head))
+    fewest = min(len(logs), len(other))
+    if not fewest:
+        raise ValueError("one of the two runs has no round with a call")
+    point = float(np.median(logs) - np.median(other))
+    if fewest < _MIN_BOOTSTRAP:
+        found = welch_interval(logs, other, confidence)
+        found = found and Interval(min(found.low, point), max(found.high, point))  # it is about the means
+    else:
+        first = np.median(logs[resample(len(logs), seed)], axis=1)
+        second = np.median(other[resample(len(other), (seed, 1))], axis=1)
+        found = expanded_percentiles(first - second, fewest, confidence)
+    return Ratio(_exp(point), found and Interval(_exp(found.low), _exp(found.high)))
+
+
 def verdict(ratio: Ratio, threshold: float = 0.02) -> Verdict:
     """Say what a ratio means at a practical threshold.
 
@@ -248,4 +282,4 @@ def _log_median(times: Sequence[float]) -> float:
 
 
 def _exp(value: float) -> float:
-    return math.exp(min(value, 700.0))  # two rounds far apart give a Student interval beyond every float
+    return math.exp(max(min(value, 700.0), -700.0))  # rounds far apart give a Student interval beyond every float

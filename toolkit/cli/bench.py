@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from toolkit.cli.console import finish, showing_progress
+from toolkit.cli.console import finish, showing_progress, showing_rounds
 from toolkit.cli.options import (
     DEFAULT_BATCH,
     DEFAULT_FOLDER,
@@ -142,10 +142,14 @@ def bench(
     )
     devices = tuple(device or ["cpu"])
     if selfcheck:
-        finish(self_check(devices), as_json=as_json, output=output, quiet=quiet)
+        from toolkit.devices import resolve_device
+
+        found = tuple(dict.fromkeys(resolve_device(each) for each in devices))
+        finish(self_check(found), as_json=as_json, output=output, quiet=quiet)
     with (
         tempfile.TemporaryDirectory(prefix="fmnist-tk-bench-") as scratch,
         showing_progress(quiet=quiet) as progress,
+        showing_rounds(quiet=quiet) as watch,
     ):
         progress("preparing", 0, 1)
         request = Request(
@@ -163,5 +167,6 @@ def bench(
             Path(scratch),
             journal_beside=output or folder / "bench",
             progress=progress,
+            watch=watch,
         )
     finish(report, as_json=as_json, output=output, quiet=quiet, junit=junit, markdown=markdown)

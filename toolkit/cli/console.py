@@ -37,15 +37,15 @@ def finish(
 ) -> NoReturn:
     """Write and show a report and exit: 0 when all is good, 1 when something failed.
 
-    In GitHub Actions a report with parity records also annotates the run and adds to the summary of the job.
+    In GitHub Actions a report of parity, bench or compare also annotates the run and adds to the summary of the job.
 
     Args:
         report: The command's result.
         as_json: Print it as JSON, and nothing else, on stdout.
         output: File to write it to as JSON, or None.
         quiet: Print nothing.
-        junit: File to write its checks to as JUnit XML, or None.
-        markdown: File to write its parity to as Markdown, or None.
+        junit: File to write it to as JUnit XML, or None.
+        markdown: File to write it to as Markdown, or None.
 
     Raises:
         OutputError: If a file cannot be written; the others were.
@@ -57,10 +57,15 @@ def finish(
         sys.stdout.flush()
     elif not quiet:
         show(report)
-    if report.parity and os.environ.get("GITHUB_ACTIONS") == "true":
+    if _is_for_ci(report) and os.environ.get("GITHUB_ACTIONS") == "true":
         _tell_github(report, quiet=quiet)
     _write_files(report, output, junit, markdown)  # last: a result that cannot be written was at least shown
     raise typer.Exit(_INTERRUPTED if report.interrupted else 0 if report.passed else 1)
+
+
+def _is_for_ci(report: "Report") -> bool:
+    """Say whether a report judges something: what only lists or writes has nothing to say to a job."""
+    return bool(report.parity or report.latency or report.self_checks or report.comparisons)
 
 
 def _write_files(report: "Report", output: Path | None, junit: Path | None, markdown: Path | None) -> None:
@@ -68,10 +73,10 @@ def _write_files(report: "Report", output: Path | None, junit: Path | None, mark
     from toolkit.files import write_bytes
     from toolkit.records import to_json
     from toolkit.render.junit import junit_xml
-    from toolkit.render.markdown import parity_markdown
+    from toolkit.render.markdown import report_markdown
 
     failed: OutputError | None = None
-    for path, text in ((output, to_json), (junit, junit_xml), (markdown, parity_markdown)):
+    for path, text in ((output, to_json), (junit, junit_xml), (markdown, report_markdown)):
         if path:
             try:
                 write_bytes(path, text(report).encode())
@@ -88,7 +93,7 @@ def _tell_github(report: "Report", *, quiet: bool) -> None:
     reason to fail a build.
     """
     from toolkit.render.github import annotations
-    from toolkit.render.markdown import parity_markdown
+    from toolkit.render.markdown import report_markdown
 
     if not quiet:
         sys.stderr.writelines(f"{line}\n" for line in annotations(report))
@@ -97,7 +102,7 @@ def _tell_github(report: "Report", *, quiet: bool) -> None:
     if summary:
         try:
             with Path(summary).open("a", encoding="utf-8") as file:
-                file.write(parity_markdown(report) + "\n")
+                file.write(report_markdown(report) + "\n")
         except OSError as error:
             sys.stderr.write(f"warning: no summary of the job: {summary}: {error.strerror or error}\n")
 

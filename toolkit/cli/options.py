@@ -136,7 +136,7 @@ JunitOption = Annotated[
     typer.Option(
         "--junit",
         metavar="FILE",
-        help="Also write the checks to FILE as JUnit XML, a case each.",
+        help="Also write the result to FILE as JUnit XML, a case per check or row.",
         rich_help_panel=_RESULT,
         callback=_writable,
     ),
@@ -228,10 +228,12 @@ def parse_percent(option: str, text: str) -> float:
     """Return 0.05 for ``5%``, ``5 %`` or ``0.05``.
 
     Raises:
-        UsageError: If it is no number, or not between 0 and 1,000 %.
+        UsageError: If it is no number, not between 0 and 1,000 %, or if it is not plain whether per cent are meant.
     """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(%?)", text.strip())
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(%?)", text.strip(), re.ASCII)
     value = float(found[1]) / (100 if found[2] else 1) if found else None
+    if found and not found[2] and float(found[1]) >= 1:
+        raise UsageError(f"{option} {text}: per cent, or times? Write {option} {found[1]}% if per cent are meant")
     if value is None or value > _LARGEST_SHARE:
         raise UsageError(f"{option} {text}: not a percentage from 0% to 1000%; write for example {option} 5%")
     return value

@@ -15,7 +15,11 @@ __all__ = ["report"]
 
 FileArgument = Annotated[
     Path | None,
-    typer.Argument(metavar="FILE", help="A report that a command wrote as JSON, or the .partial of a bench that was killed.", show_default=False),
+    typer.Argument(
+        metavar="FILE",
+        help="A report that a command wrote as JSON, or the .partial of a bench that was killed.",
+        show_default=False,
+    ),
 ]
 SchemaOption = Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of reports instead.")]
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from toolkit.cli.console import finish, say, showing_progress
+from toolkit.cli.console import finish, say, showing_progress, showing_rounds
 from toolkit.cli.options import (
     DEFAULT_BATCH,
     DEFAULT_FOLDER,
@@ -70,7 +70,7 @@ def run(
 
     device = resolve_device(device)
     training = None
-    with showing_progress(quiet=quiet) as progress:
+    with showing_progress(quiet=quiet) as progress, showing_rounds(quiet=quiet) as watch:
         if train:
             from toolkit.cli.train import make_course
             from toolkit.train import train as run_training
@@ -88,6 +88,7 @@ def run(
             ),
             training=training,
             progress=progress,
+            watch=watch,
         )
     try:
         finish(report, as_json=as_json, output=output, quiet=quiet)

@@ -98,7 +98,7 @@ def load(path: Path, device: str, threads: int | None = None) -> Session:
 
 def read_metadata(path: Path) -> str | None:
     """Return the JSON among the model's properties that `export` wrote, or None."""
-    proto = _read(path)
+    proto = read_proto(path)
     return next((entry.value for entry in proto.metadata_props if entry.key == _METADATA_KEY), None)
 
 
@@ -154,14 +154,19 @@ def weights_precision(path: Path) -> Precision:
     Raises:
         CorruptArtifactError: If the file is no ONNX graph.
     """
-    graph = _read(path).graph
+    graph = read_proto(path).graph
     used = {name for node in graph.node for name in node.input}
     types = {each.data_type for each in graph.initializer if len(each.dims) > 1 and each.name in used}
     types |= {each.i for node in graph.node if node.op_type == "Cast" for each in node.attribute if each.name == "to"}
     return next((name for name, members in _LOWER if types & members), "float32")
 
 
-def _read(path: Path) -> onnx.ModelProto:
+def read_proto(path: Path) -> onnx.ModelProto:
+    """Return the model in a file, without the weights that it keeps beside it.
+
+    Raises:
+        CorruptArtifactError: If the file is no ONNX graph.
+    """
     try:
         return onnx.load(path, load_external_data=False)
     except Exception as error:

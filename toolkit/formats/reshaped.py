@@ -44,12 +44,27 @@ def image_shape(session: Session) -> tuple[tuple[int, ...], bool]:
     """Return the shape of one image as an artifact wants it, and whether the session was called to find out.
 
     The artifact's own declaration decides. Where there is none, as in TorchScript, the shapes are tried on two images.
-    The toolkit's own shape stands for whatever nothing fits: the signature check then tells what was found.
     """
-    declared = next((spec.shape for spec in session.signature.inputs), None)
+    declared = declared_shape(session.signature)
     if declared is None:
         return next((shape for shape in IMAGE_SHAPES if _answers(session, shape)), IMAGE_SHAPES[0]), True
-    return next((shape for shape in IMAGE_SHAPES if fits(declared[1:], shape)), IMAGE_SHAPES[0]), False
+    return declared, False
+
+
+def declared_shape(signature: Signature) -> tuple[int, ...] | None:
+    """Return the shape of one image as an artifact declares it, or None where it declares none.
+
+    The toolkit's own shape stands for whatever nothing fits: the signature check then tells what was found.
+    """
+    declared = next((spec.shape for spec in signature.inputs), None)
+    if declared is None:
+        return None
+    return next((shape for shape in IMAGE_SHAPES if fits(declared[1:], shape)), IMAGE_SHAPES[0])
+
+
+def fitted_shape(session: Session) -> tuple[int, ...]:
+    """Return the shape in which a session that `fit_session` gave passes one image on."""
+    return session.image_shape if isinstance(session, ReshapedSession) else IMAGE_SHAPES[0]
 
 
 def fits(declared: tuple[int | str | None, ...], shape: tuple[int, ...]) -> bool:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.export import Dim, ExportedProgram
 from torch.export.passes import move_to_device_pass
+from torch.fx import GraphModule
 
 from toolkit.archives import foreign_pickles, read_members
 from toolkit.errors import CorruptArtifactError, UnsafeArtifactError, first_line
@@ -51,13 +52,24 @@ def load(path: Path, device: str, threads: int | None = None) -> Session:
         UnsupportedDeviceError, PrecisionError: If it would not run as asked for.
     """
     set_threads(threads)
+    module, dtypes, signature = open_module(path, device)
+    return LibtorchSession(module, dtypes, device, signature)
+
+
+def open_module(path: Path, device: str) -> tuple[GraphModule, set[torch.dtype], Signature]:
+    """Return an exported program as a module on ``device``, the floating-point dtypes of its weights, its signature.
+
+    Raises:
+        CorruptArtifactError, UnsafeArtifactError: If it does not open.
+        UnsupportedDeviceError: If some of its weights stay on another device.
+    """
     program = _open(path, {})
     signature = _signature(program)
     if device != "cpu":
         program = move_to_device_pass(program, device)
     module = program.module()
     check_placed(module, device, _NAME)
-    return LibtorchSession(module, _dtypes(program), device, signature)
+    return module, _dtypes(program), signature
 
 
 def read_metadata(path: Path) -> str | None:

@@ -42,10 +42,21 @@ def load(path: Path, device: str, threads: int | None = None) -> Session:
         UnsupportedDeviceError, PrecisionError: If it would not run as asked for.
     """
     set_threads(threads)
+    module, dtypes, signature = open_module(path, device)
+    return LibtorchSession(module, dtypes, device, signature)
+
+
+def open_module(path: Path, device: str) -> tuple[torch.jit.ScriptModule, set[torch.dtype], Signature]:
+    """Return an archive's module on ``device``, the floating-point dtypes of its weights, and its signature.
+
+    Raises:
+        CorruptArtifactError: If it does not open, or has no function that can be called.
+        UnsupportedDeviceError: If some of its weights stay on another device.
+    """
     module = _open(path, device, {})
     check_placed(module, device, _NAME)
     try:
-        return LibtorchSession(module, _dtypes(module), device, _signature(module))
+        return module, _dtypes(module), _signature(module)
     except (RuntimeError, AttributeError) as error:
         raise CorruptArtifactError(path, _NAME, first_line(error)) from error
 

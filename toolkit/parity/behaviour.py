@@ -55,11 +55,10 @@ def independence(infer: Infer, images: Float32Array, alone: NDArray[Any], by: Ya
     """
     worst, where, case = 0.0, "", None
     for batch, rows, order in _company(images, hostile=hostile):
-        together = infer(batch)[rows]
-        largest = by.difference(together, alone[order])
+        differences = by.differences(infer(batch)[rows], alone[order])
+        largest = float(differences.max())
         if not largest <= worst:  # so that NaN counts as well
-            each = [by.difference(together[i : i + 1], alone[order[i : i + 1]]) for i in range(len(rows))]
-            row = int(np.nan_to_num(each, nan=np.inf).argmax())
+            row = int(np.nan_to_num(differences, nan=np.inf).argmax())
             worst, where = largest, f": row {rows[row]} of a batch of {len(batch)}"
             if not largest <= by.limit:
                 case = batch

@@ -247,9 +247,14 @@ class Yardstick:
 
     def difference(self, answer: Array, other: Array) -> float:
         """Return the largest |d| of two answers ``(n, 10)`` in units; NaN when a logit is not finite."""
+        return float(self.differences(answer, other).max(initial=0.0))
+
+    def differences(self, answer: Array, other: Array) -> Float64Array:
+        """Return the same for each image: ``(n,)`` float64."""
         with np.errstate(invalid="ignore"):  # infinity less infinity is as bad as NaN
             ratios = np.abs(answer.astype(np.float64) - other) / self.units
-        return float(ratios.max(initial=0.0))
+        largest: Float64Array = ratios.max(1, initial=0.0)
+        return largest
 
 
 def check_same(name: CheckName, probe: str, difference: float, by: Yardstick, compared: str) -> CheckRecord:

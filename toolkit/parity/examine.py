@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from toolkit.parity.behaviour import (
 )
 from toolkit.parity.calls import Calls, RuntimeFailedError, UnusableOutputError
 from toolkit.parity.checks import (
+    CLASSES,
     Yardstick,
     check_batch_sizes,
     check_dtype,
@@ -142,7 +144,7 @@ def _answers(examination: Examination, sample: Probe) -> NDArray[Any] | None:
     examination.note(Finding(sizes, None if failing is None else images[:failing]))
     if calls.shapes:
         shape, dtype = check_shape(calls.shapes), check_dtype(list(calls.dtypes), examination.declared)
-        odd = next((count for count, found in calls.shapes if found != (count, 10)), 1)
+        odd = next((count for count, found in calls.shapes if found != (count, CLASSES)), 1)
         examination.note(Finding(shape, None if shape.passed else images[:odd]))
         examination.note(Finding(dtype, None if dtype.passed else images[:1]))
     return first if examination.passed else None
@@ -229,9 +231,6 @@ def _search(examination: Examination, sample: Probe, seed: int) -> None:
 
 def _with_first(probe: Probe, image: int) -> Float32Array:
     """Return the batch that holds an image, that image first."""
-    for number, images in enumerate(probe.batches()):
-        if image < (number + 1) * probe.batch_size:
-            place = image - number * probe.batch_size
-            order = [place, *(i for i in range(len(images)) if i != place)]
-            return images[order]
-    raise IndexError(image)
+    number, place = divmod(image, probe.batch_size)
+    images = next(islice(probe.batches(), number, None))
+    return images[[place, *(i for i in range(len(images)) if i != place)]]

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.formats.companions import artifact_files
-from toolkit.formats.reshaped import IMAGE_SHAPES
+from toolkit.formats.reshaped import IMAGE_SHAPES, fitted_shape
 from toolkit.parity.behaviour import POISON
 from toolkit.parity.calls import RuntimeFailedError, UnusableOutputError
 from toolkit.parity.diagnose import diagnose
@@ -23,7 +23,7 @@ _DIAGNOSED_IMAGES = 256
 
 
 def explain(record: ParityRecord, target: Target, plan: Plan, examination: Examination) -> ParityRecord:
-    """Return the record with a diagnosis, the place and a reproduction, as far as they apply; as it is if it passed.
+    """Return the record with a diagnosis and the place, as far as they apply; as it is if it passed.
 
     Args:
         record: What was found.
@@ -68,7 +68,7 @@ def reproduce(
             run=calls.unprotected if calls else None,
             limit=_limit_in_logits(cause, plan),
             sha256=record.sha256,
-            input_shape=getattr(calls.session, "image_shape", IMAGE_SHAPES[0]) if calls else IMAGE_SHAPES[0],
+            input_shape=fitted_shape(calls.session) if calls else IMAGE_SHAPES[0],
             device=record.device,
             companions=artifact_files(target.info, target.path)[1:] if calls else (),
         )
@@ -90,9 +90,9 @@ def _limit_in_logits(cause: CheckRecord, plan: Plan) -> float:
 def _diagnosed(record: ParityRecord, target: Target, plan: Plan, examination: Examination) -> ParityRecord:
     """Add the probable fault to the sentence of the first failed check of values."""
     model = plan.reference.model
-    images = _images_for_diagnosis(plan, examination)
     if model is None:
         return record
+    images = _images_for_diagnosis(plan, examination)
     try:
         fault = diagnose(examination.calls(images), images, model, target.info.keeps_float32)
     except (RuntimeFailedError, UnusableOutputError):  # an artifact of many faults; the first one stands in the report
@@ -117,7 +117,7 @@ def _located(record: ParityRecord, target: Target, plan: Plan, examination: Exam
         device=record.device,
         threads=record.threads,
         limit_in_units=LIMIT_IN_UNITS,
-        reshape=getattr(examination.calls.session, "image_shape", IMAGE_SHAPES[0]),
+        reshape=fitted_shape(examination.calls.session),
     )
     return record.model_copy(update={"divergence": place})
 

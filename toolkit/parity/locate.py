@@ -15,10 +15,10 @@ import torch
 from numpy.typing import NDArray
 
 from toolkit.errors import first_line
-from toolkit.formats import Session
 from toolkit.formats.libtorch import effective_precision
 from toolkit.formats.prefixes import Prefix, open_prefixes
 from toolkit.model import Mlp
+from toolkit.parity.calls import call_session
 from toolkit.parity.tolerance import ROUNDING_UNIT, rounding_unit, told
 from toolkit.records import DivergenceRecord
 from toolkit.sessions import Target
@@ -134,7 +134,7 @@ def locate(
     for prefix in prefixes:
         label = f"{prefix.operator} {prefix.name!r}"
         try:
-            node = _Node(label, _rows(_run(prefix.session, images), len(images)))
+            node = _Node(label, _rows(call_session(prefix.session, images), len(images)))
         except Exception as error:  # noqa: BLE001  whatever a runtime raises for good inputs is a finding
             detail = f"{_agreeing(layers[:place])}the artifact cut after node {label} fails: {first_line(error)}"
             return DivergenceRecord(layer=None, node=label, detail=detail)
@@ -157,8 +157,8 @@ def _missing(layer: Layer, agreeing: str, last: _Node | None, since: list[_Node]
     """Describe a layer that no node reaches, by the node that comes nearest."""
     alike = [node for node in since if node.output.shape == layer.expected.shape]
     if not alike:
-        told = [f"{node.label} {node.output.shape}" for node in since[:_MOST_NODES_TOLD]]
-        found = ", ".join(told) + (", …" if len(since) > len(told) else "")
+        shapes = [f"{node.label} {node.output.shape}" for node in since[:_MOST_NODES_TOLD]]
+        found = ", ".join(shapes) + (", …" if len(since) > len(shapes) else "")
         after = f"after node {last.label}" if last else "in the artifact"
         detail = (
             f"{agreeing}{layer.name}, of shape {layer.expected.shape}, is nowhere {after}: found {found or 'no node'}"
@@ -202,12 +202,6 @@ def _passed(since: list[_Node], layers: Sequence[Layer]) -> bool:
     shape = layers[0].expected.shape
     later = {layer.expected.shape for layer in layers} - {shape}
     return since[-1].output.shape in later and any(node.output.shape == shape for node in since)
-
-
-def _run(session: Session, images: Float32Array) -> NDArray[Any]:
-    output = session.run(session.to_device(images))
-    session.synchronize()
-    return np.asarray(session.to_host(output))
 
 
 def _rows(output: NDArray[Any], count: int) -> NDArray[Any]:

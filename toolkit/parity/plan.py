@@ -2,13 +2,12 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from toolkit.data import ImageSet
 from toolkit.parity.probes import SEED, Probe, default_probes, picture_probe, sample_probe
 from toolkit.parity.quality import Gates
 from toolkit.parity.reference import Expectations, ReferenceModel
-from toolkit.records import Precision
+from toolkit.records import ImageSource, Precision
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class Plan:
     sample: Probe
     probes: tuple[Probe, ...]
     labelled: Probe
-    source: Literal["sample", "test set", "given"] = "sample"
+    source: ImageSource = "sample"
     declared: Precision = "float32"
     gates: Gates = field(default_factory=Gates)
     seed: int = SEED
@@ -54,7 +53,7 @@ def make_plan(reference: ReferenceModel, *, seed: int = SEED, full: ImageSet | N
         full: The test set: values are compared on it, and lower precision is judged by it.
     """
     sample = sample_probe()
-    probes = default_probes(reference.model, seed, full)
+    probes = default_probes(sample, reference.model, seed, full)
     return Plan(
         Expectations(reference),
         sample,

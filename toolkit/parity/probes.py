@@ -65,15 +65,20 @@ def sample_probe() -> Probe:
     return picture_probe("sample images", load_sample())
 
 
-def random_probes(seed: int = SEED) -> tuple[Probe, ...]:
-    """Return random images inside and outside the range of pictures."""
+def random_probes(pictures: Float32Array, seed: int = SEED) -> tuple[Probe, ...]:
+    """Return random images inside and outside the range of pictures.
+
+    Args:
+        pictures: Real images ``(N, 1, 28, 28)`` float32 in [0, 1]; some are made of these.
+        seed: Of the random numbers.
+    """
     random = np.random.default_rng(seed)
     shape = (_RANDOM_IMAGES, 1, _SIDE, _SIDE)
     large = random.choice(np.array([-1e4, 0, 1e4], np.float32), (_LARGE_IMAGES, *shape[1:]))
-    pictures = load_sample().inputs()[:_LARGE_IMAGES]
-    undivided = np.concatenate([pictures, random.random(pictures.shape, np.float32)]) * np.float32(255)
+    few = pictures[:_LARGE_IMAGES]
+    undivided = np.concatenate([few, random.random(few.shape, np.float32)]) * np.float32(255)
     sizes = np.exp(random.uniform(0, np.log(1e4), (_PEAK_IMAGES, 1, 1, 1))).astype(np.float32)
-    peaks = load_sample().inputs()[-_PEAK_IMAGES:] * sizes
+    peaks = pictures[-_PEAK_IMAGES:] * sizes
     return (
         Probe(f"uniform random (seed {seed})", random.random(shape, np.float32)),
         Probe(f"normal random (seed {seed})", random.standard_normal(shape, np.float32)),
@@ -83,17 +88,20 @@ def random_probes(seed: int = SEED) -> tuple[Probe, ...]:
     )
 
 
-def hostile_probe(seed: int = SEED) -> Probe:
+def hostile_probe(pictures: Float32Array, seed: int = SEED) -> Probe:
     """Return images that no camera takes and some code treats apart.
 
     Zeros and ones; each pixel alone; checkerboards and stripes; denormal numbers, which some kernels flush;
     values just outside [0, 1], which some graphs clip.
+
+    Args:
+        pictures: Real images ``(N, 1, 28, 28)`` float32 in [0, 1]; some are made of these.
+        seed: Of the random numbers.
     """
     random = np.random.default_rng(seed)
     rows, columns = np.indices((_SIDE, _SIDE))
     patterns = [(rows + columns) % 2, (rows + columns + 1) % 2, rows % 2, columns % 2]
     tiny = np.float32(np.finfo(np.float32).smallest_subnormal)
-    sample = load_sample().inputs()[:8, 0]
     groups = [
         np.zeros((1, _SIDE, _SIDE)),
         np.ones((1, _SIDE, _SIDE)),
@@ -101,7 +109,7 @@ def hostile_probe(seed: int = SEED) -> Probe:
         np.stack(patterns),
         np.full((1, _SIDE, _SIDE), tiny),
         random.integers(0, 1000, (4, _SIDE, _SIDE)) * np.float64(tiny),
-        sample * np.float32(1.02) - np.float32(0.01),
+        pictures[:8, 0] * np.float32(1.02) - np.float32(0.01),
         np.full((1, _SIDE, _SIDE), -1e-6),
         np.full((1, _SIDE, _SIDE), 1 + 1e-6),
     ]
@@ -156,10 +164,13 @@ def _one_step(
     return (images.detach() + _STEP * gradient.sign()).clamp(0, 1)
 
 
-def default_probes(model: Mlp | None = None, seed: int = SEED, full: ImageSet | None = None) -> tuple[Probe, ...]:
+def default_probes(
+    sample: Probe, model: Mlp | None = None, seed: int = SEED, full: ImageSet | None = None
+) -> tuple[Probe, ...]:
     """Return all probes beside the sample.
 
     Args:
+        sample: Real images, of which some of the others are made.
         model: Whose hidden units are driven; None when the reference is an artifact.
         seed: Of the random ones.
         full: The test set, to be compared on as well.
@@ -167,4 +178,5 @@ def default_probes(model: Mlp | None = None, seed: int = SEED, full: ImageSet | 
     driving = driving_probe(model) if model else None
     driven = (driving,) if driving else ()
     whole = (picture_probe("test set", full),) if full else ()
-    return (*whole, *random_probes(seed), hostile_probe(seed), *driven)
+    pictures = np.concatenate(list(sample.batches()))
+    return (*whole, *random_probes(pictures, seed), hostile_probe(pictures, seed), *driven)

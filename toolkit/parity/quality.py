@@ -2,14 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.parity.checks import CLASSES
 from toolkit.parity.probes import Probe
 from toolkit.parity.reference import ReferenceModel
-from toolkit.records import CheckRecord, QualityRecord
+from toolkit.records import CheckRecord, ImageSource, QualityRecord
 
 #: Checks that `judge_quality` makes; they can be made again from a saved record.
 QUALITY_CHECKS = ("noise", "accuracy", "significance", "agreement")
@@ -39,7 +40,7 @@ def measure_quality(
     infer: Callable[[NDArray[np.float32]], NDArray[Any]],
     reference: ReferenceModel,
     labelled: Probe,
-    source: Literal["sample", "test set", "given"],
+    source: ImageSource,
 ) -> QualityRecord:
     """Compare the classification of an artifact with the reference's on labelled images, batch by batch.
 
@@ -55,7 +56,7 @@ def measure_quality(
     if labelled.labels is None:
         raise ValueError(f"the probe {labelled.name} has no labels")
     right, lost, gained, disagreements, start = 0, 0, 0, 0, 0
-    signal, noise = np.zeros(10), np.zeros(10)
+    signal, noise = np.zeros(CLASSES), np.zeros(CLASSES)
     change, largest = 0.0, 0.0
     for images in labelled.batches():
         labels = labelled.labels[start : start + len(images)]
@@ -78,7 +79,7 @@ def measure_quality(
         lost=lost,
         gained=gained,
         disagreements=disagreements,
-        mean_probability_change=change / (start * expected.shape[1]),
+        mean_probability_change=change / (start * CLASSES),
         max_probability_change=largest,
         relative_noise=relative_noise(noise, signal),
     )
@@ -168,7 +169,7 @@ def mcnemar(lost: int, gained: int) -> float:
     Among the images that only one of the two gets right, each is equally likely the other's when nothing
     differs, so ``lost`` is binomial with 1/2.
     """
-    from scipy.stats import binomtest  # half a second to import, needed only here
+    from scipy.stats import binomtest  # 0.4 to 0.5 s to import, needed only here
 
     return float(binomtest(lost, lost + gained, 0.5, alternative="greater").pvalue) if lost + gained else 1.0
 

@@ -16,6 +16,8 @@ from toolkit.formats import Session
 from toolkit.formats.libtorch import effective_precision
 from toolkit.golden import Golden
 from toolkit.model import Mlp
+from toolkit.parity.calls import call_session
+from toolkit.parity.checks import CLASSES
 from toolkit.parity.probes import Probe
 from toolkit.parity.tolerance import LIMIT_IN_UNITS, class_units
 from toolkit.records import CheckpointRecord
@@ -62,23 +64,6 @@ class Expectation:
     units: Float64Array
 
 
-class Reference:
-    """What a checkpoint computes, in float64 on the CPU."""
-
-    def __init__(self, checkpoint: Checkpoint) -> None:
-        self.checkpoint = checkpoint.record
-        self.model = checkpoint.model()
-        self._exact = checkpoint.model().double()
-
-    def logits(self, images: Float32Array) -> Float64Array:
-        """Return the logits ``(N, 10)`` float64 of images ``(N, 1, 28, 28)`` float32."""
-        return _in_batches(self._exact, images, torch.float64)
-
-    def float32_errors(self, images: Float32Array, expected: Float64Array) -> Float64Array:
-        """Return the errors ``(N, 10)`` float64 of eager float32; not finite where it overflows."""
-        return _eager_errors(self.model, images, expected)
-
-
 class ModuleReference:
     """What any module computes that maps images to logits, in float64 on the CPU.
 
@@ -101,12 +86,19 @@ class ModuleReference:
         return _eager_errors(self._eager, images, expected)
 
 
+class Reference(ModuleReference):
+    """What a checkpoint computes, in float64 on the CPU."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        super().__init__(checkpoint.model(), checkpoint)
+
+
 class ArtifactReference:
     """What another artifact computes.
 
     Its float64 is not known, so the unit is estimated by perturbation: how far its logits move when every pixel
-    moves by one unit in the last place, at random. That is one sample of Monte Carlo arithmetic
-    (Parker, "Monte Carlo Arithmetic", 1997), confined to the inputs.
+    moves by one unit in the last place, at random, the most of a few times. Each time is a sample of Monte Carlo
+    arithmetic (Parker, "Monte Carlo Arithmetic", 1997), confined to the inputs.
     """
 
     checkpoint: CheckpointRecord | None = None
@@ -119,12 +111,8 @@ class ArtifactReference:
 
     def logits(self, images: Float32Array) -> Float64Array:
         """Return the logits ``(N, 10)`` of images ``(N, 1, 28, 28)`` float32, as float64."""
-        parts = []
-        for start in range(0, len(images), _BATCH):
-            logits = self._session.run(self._session.to_device(images[start : start + _BATCH].copy()))
-            self._session.synchronize()
-            parts.append(np.asarray(self._session.to_host(logits)).astype(np.float64))
-        return np.concatenate(parts)
+        batches = (images[start : start + _BATCH].copy() for start in range(0, len(images), _BATCH))
+        return np.concatenate([call_session(self._session, batch).astype(np.float64) for batch in batches])
 
     def float32_errors(self, images: Float32Array, expected: Float64Array) -> Float64Array:
         """Return ``(N, 10)`` float64: the largest change over a few perturbations of the inputs in the last place."""
@@ -147,7 +135,8 @@ def check_reference(reference: ReferenceModel, name: str) -> None:
     images = np.linspace(0, 1, 3 * 784, dtype=np.float32).reshape(3, 1, 28, 28)
     try:
         logits = reference.logits(images)
-        reason = None if logits.shape == (3, 10) else f"for 3 images it gives {logits.shape}, not (3, 10)"
+        shape = len(images), CLASSES
+        reason = None if logits.shape == shape else f"for {len(images)} images it gives {logits.shape}, not {shape}"
         if reason is None and not np.isfinite(logits).all():
             reason = "its logits are not finite"
         if reason is None and not np.allclose(reference.logits(images), logits, rtol=_SAME):

@@ -30,10 +30,9 @@ def _by_todays_limit(check: CheckRecord, record: ParityRecord) -> CheckRecord:
     """Return a check with the limit of this version: a file may say anything."""
     if check.name == "noise":
         limit = MOST_NOISE
-    elif check.name in {"determinism", "row independence"} and record.declared != "float32":
-        limit = MOST_DIFFERENCE_OF_LOWER
     elif check.name in {"determinism", "row independence"}:
-        limit = behaviour_limit(record.error_ratio or 0.0)
+        lower = record.declared != "float32"
+        limit = MOST_DIFFERENCE_OF_LOWER if lower else behaviour_limit(record.error_ratio or 0.0)
     else:
         limit = LIMIT_IN_UNITS if check.name == "values" else 0.0
     return check.model_copy(update={"limit": limit, "bound": "at most"})

@@ -15,6 +15,8 @@ from pydantic import (
 from toolkit.records.base import Device, Precision, Record, SkipRecord, quantile
 
 Verdict = Literal["VALID", "NOISY"]
+#: What one process measures of the machine's limits: products by one runtime, or memory.
+Part = Literal["torch", "onnxruntime", "memory"]
 _NOT_OPTIONAL: Final = {"usable_cpus", "unavailable"}
 
 
@@ -154,16 +156,17 @@ class BandwidthRecord(Record):
 class LimitsJob(Record):
     """What one process is to measure of the machine's limits."""
 
-    part: Literal["torch", "onnxruntime", "memory"]
+    part: Part
+    device: Device = "cpu"
     threads: PositiveInt
     working_sets_bytes: tuple[Annotated[int, Field(ge=4)], ...] = Field(description="Sizes of float32 arrays to read.")
 
 
 class LimitsRecord(Record):
-    """What the machine can do at most, measured beside the rows at their number of threads."""
+    """What a device can do at most, measured beside the rows at their number of threads."""
 
     device: Device = "cpu"
-    threads: PositiveInt
+    threads: PositiveInt = Field(description="Of the rows; a GPU has no use for them.")
     peaks: tuple[PeakRecord, ...] = ()
     bandwidths: tuple[BandwidthRecord, ...] = ()
     skips: tuple[SkipRecord, ...] = Field(default=(), description="Runtimes whose limit could not be measured.")

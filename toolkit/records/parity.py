@@ -1,7 +1,7 @@
 """Records of parity: checks, the quality of a lower precision, where an artifact diverges."""
 
 import math
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from pydantic import Field, NonNegativeInt, PositiveInt, computed_field, model_validator
 
@@ -27,27 +27,14 @@ CheckName = Literal[
     "determinism",
     "row independence",
 ]
+#: Labelled images by which a lower precision is judged.
+ImageSource = Literal["sample", "test set"]
+_ORDER: Final[tuple[CheckName, ...]] = get_args(CheckName)
+_VALUES, _BEHAVIOUR = _ORDER.index("values"), _ORDER.index("input kept")
 # When several fail, the most specific one names the cause: a file that is not the exported one explains wrong values,
-# as do outputs that change from call to call or with the neighbours in the batch.
-_CAUSES: Final[tuple[CheckName, ...]] = (
-    "opens",
-    "integrity",
-    "signature",
-    "batch sizes",
-    "shape",
-    "dtype",
-    "finite",
-    "input kept",
-    "determinism",
-    "row independence",
-    "values",
-    "labels",
-    "noise",
-    "accuracy",
-    "significance",
-    "agreement",
-    "contract",
-)
+# as do outputs that change from call to call or with the neighbours in the batch. So behaviour, which reports show
+# last, comes before values and all that follows from them.
+_CAUSES: Final = (*_ORDER[:_VALUES], *_ORDER[_BEHAVIOUR:], *_ORDER[_VALUES:_BEHAVIOUR])
 # 97.5 % quantile of the normal distribution: intervals here cover 95 %.
 _Z95: Final = 1.959963984540054
 
@@ -76,7 +63,7 @@ class CheckRecord(Record):
 class QualityRecord(Record):
     """How well an artifact of lower precision classifies, beside the float64 reference on the same labelled images."""
 
-    source: Literal["sample", "test set", "given"] = Field(description="Which images.")
+    source: ImageSource = Field(description="Which images.")
     images: PositiveInt
     reference_right: NonNegativeInt = Field(description="Images that the reference classifies as labelled.")
     lost: NonNegativeInt = Field(description="Right in the reference, wrong in the artifact.")
@@ -217,6 +204,3 @@ class ParityRecord(Record):
 def check_order(name: CheckName) -> int:
     """Return the place of a check in reports."""
     return _ORDER.index(name)
-
-
-_ORDER: Final[tuple[CheckName, ...]] = CheckName.__args__  # type: ignore[attr-defined]  # a Literal has its values there

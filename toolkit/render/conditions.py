@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from toolkit.records import FitnessRecord, LatencyRecord, Report, SelfCheckRecord
+from toolkit.records import FitnessRecord, LatencyRecord, Report
+from toolkit.render.clocks import failed_clock_check
 from toolkit.render.comparisons import ratio_in_words
 from toolkit.render.sheet import NONE, listed, shared, threads_in_words
 from toolkit.render.speeds import ordered, row_name, verdict_of
@@ -69,19 +70,10 @@ def method(report: Report) -> Iterator[Remark]:
         words.append("TF32 off for float32 rows")
     if words:
         yield Remark("; ".join(words), "note")
-    for check in report.self_checks:
-        yield from _clock(check, detailed=not report.latency)
-
-
-def _clock(record: SelfCheckRecord, *, detailed: bool) -> Iterator[Remark]:
-    """Tell each check of a clock that failed; the others as well where they are all that there is to tell."""
-    for check in record.checks:
-        if not check.passed:
-            yield Remark(f"the clock on {record.device} is wrong: {check.name}: {check.detail}", "bad")
-        elif detailed:
-            yield Remark(f"the clock on {record.device}: {check.name}: {check.detail}", "good")
-    if detailed and record.passed:
-        yield Remark(f"measuring adds {seconds(record.overhead_s)} to a call on {record.device}", "note")
+    for record in report.self_checks:
+        for check in record.checks:
+            if not check.passed:
+                yield Remark(failed_clock_check(record, check), "bad")
 
 
 def machine(fitness: FitnessRecord | None) -> Iterator[Remark]:

@@ -1,6 +1,8 @@
 """Annotations of GitHub Actions: workflow commands that mark what failed in the list of a run's problems."""
 
 from toolkit.records import Report
+from toolkit.render.clocks import failed_clock_check
+from toolkit.render.comparisons import slowdown_in_words
 from toolkit.render.explanation import Explanation, explain
 
 # As the runner reads them back; % must come first.
@@ -15,11 +17,18 @@ def annotations(report: Report) -> list[str]:
         report: Of any command.
 
     Returns:
-        An error for every target that failed parity and every row that could not be measured, a warning for every skip.
+        An error for every target that failed parity, every check of the clock that failed, every row that could not be
+        measured or is too slow; a warning for a NOISY machine and for every skip.
     """
+    slow = [each for each in report.comparisons if each.too_slow]
+    clocks = [(record, check) for record in report.self_checks for check in record.checks if not check.passed]
+    noise = report.fitness.reasons if report.fitness else ()
     return [
         *(_failed(explanation) for explanation in explain(report.parity)),
+        *(_command("error", failed_clock_check(*each), title="The clock is wrong") for each in clocks),
         *(_command("error", failure.reason, title=f"{failure.target} failed") for failure in report.failures),
+        *(_command("error", slowdown_in_words(each), title=f"{each.target} is too slow") for each in slow),
+        *(_command("warning", f"{each.sentence}; {each.remedy}", title="NOISY machine") for each in noise),
         *(_command("warning", f"{skip.reason}; {skip.remedy}", title=f"Skipped {skip.what}") for skip in report.skips),
     ]
 

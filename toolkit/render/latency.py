@@ -8,6 +8,7 @@ from rich.text import Text
 
 from toolkit.records import Report
 from toolkit.render.beside import beside_sheet, cost_sheet
+from toolkit.render.clocks import clock_sheet
 from toolkit.render.comparisons import comparison_legend, comparison_sheet, slowdown_in_words
 from toolkit.render.conditions import Remark, controls, gaps, machine, method, missing_energy, warnings
 from toolkit.render.speeds import fastest_sheets, ordered, speed_sheets
@@ -39,6 +40,8 @@ def latency_tables(report: Report) -> Iterator[RenderableType]:
     costs = cost_sheet(report)
     if costs:
         yield Fitted(costs)
+    if not report.latency:  # fmnist-tk bench --selfcheck, or a bench that its clock forbade
+        yield from map(Fitted, map(clock_sheet, report.self_checks))
     for part in (method(report), machine(report.fitness), warnings(report)):
         yield from _lines(part)
 

@@ -1,22 +1,28 @@
-"""Parity as Markdown in GitHub's flavour, for the summary of a job or a comment."""
+"""A report as Markdown in GitHub's flavour, for the summary of a job or a comment."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from toolkit.records import Report
+from toolkit.render.comparisons import comparison_legend, comparison_sheet, counted_verdicts, slowdown_in_words
+from toolkit.render.conditions import Remark, controls, gaps, machine, method, warnings
 from toolkit.render.explanation import Explanation, explain, repeat_command
 from toolkit.render.matrix import Cell, Matrix, check_matrices
+from toolkit.render.sheet import CROSS, Sheet, listed
+from toolkit.render.speeds import fastest_sheets, is_noisy, ordered, speed_sheets
+from toolkit.render.units import percent
 
 # Any ASCII punctuation may be escaped (CommonMark 0.31, section 2.4); these begin something or end a cell.
 _SPECIAL: Final = re.compile(r"[\\`*_\[\]<>#|~$&]")
+_SIGNS: Final = {"good": "✅ ", "bad": "❌ ", "warning": "⚠️ ", "note": ""}
 
 
-def parity_markdown(report: Report) -> str:
-    """Return the parity of a report: verdict, the matrix of checks and targets, and why each failed target failed.
+def report_markdown(report: Report) -> str:
+    """Return a report as Markdown: a heading with the verdict, the tables of each part, then what went wrong and why.
 
     Args:
-        report: Of any command; what is not parity, failures or skips is left out.
+        report: Of any command; of parity and bench all that decides is shown, of other parts what failed.
 
     Returns:
         Markdown in GitHub's flavour that ends in a newline. Details are escaped, so that they show as they are.
@@ -24,12 +30,19 @@ def parity_markdown(report: Report) -> str:
     return "\n".join(_lines(report)) + "\n"
 
 
+def is_bench(report: Report) -> bool:
+    """Say whether something was measured, or was to be."""
+    return bool(report.latency or report.bench or report.self_checks)
+
+
 def _lines(report: Report) -> Iterator[str]:
-    yield f"## {_verdict(report)}"
-    for checks, quality in check_matrices(report.parity):
-        yield from _table(checks)
-        if quality:
-            yield from _table(quality)
+    if report.parity or not (is_bench(report) or report.comparisons):
+        yield from _parity(report)
+    if is_bench(report):
+        yield from _bench(report)
+    elif report.comparisons:
+        yield f"## {_compare_verdict(report)}"
+        yield from _comparisons(report)
     explanations = list(explain(report.parity))
     if explanations or report.failures:
         yield "\n### Failures\n"
@@ -41,14 +54,45 @@ def _lines(report: Report) -> Iterator[str]:
         yield "\n### Skipped\n"
     for skip in report.skips:
         yield f"- {_escaped(skip.what)}: {_escaped(skip.reason)}; {_escaped(skip.remedy)}"
+    if report.notes:
+        yield "\n### Notes\n"
+    for note in report.notes:
+        yield f"- {_escaped(note)}"
 
 
-def _verdict(report: Report) -> str:
+def _parity(report: Report) -> Iterator[str]:
+    yield f"## {_parity_verdict(report)}"
+    for checks, quality in check_matrices(report.parity):
+        yield from _matrix(checks)
+        if quality:
+            yield from _matrix(quality)
+
+
+def _bench(report: Report) -> Iterator[str]:
+    yield f"## {_bench_verdict(report)}"
+    for sheet in speed_sheets(report):
+        yield from _sheet(sheet)
+    yield from _remarks([*controls(report), *gaps(report)])
+    yield from _comparisons(report)
+    for sheet in fastest_sheets(report):
+        yield from _sheet(sheet)
+    yield from _remarks([*machine(report.fitness), *warnings(report), *method(report)])
+
+
+def _comparisons(report: Report) -> Iterator[str]:
+    sheet = comparison_sheet(report)
+    if sheet:
+        yield from _sheet(sheet)
+        yield f"\n{_escaped(comparison_legend(report))}"
+    yield from _remarks([Remark(slowdown_in_words(each), "bad") for each in report.comparisons if each.too_slow])
+
+
+def _parity_verdict(report: Report) -> str:
     count = len(report.parity)
     failed = sum(not record.passed for record in report.parity)
     if failed:
         return f"❌ Parity: {failed} of {count} {'artifact' if count == 1 else 'artifacts'} failed"
-    if report.failures:
+    if report.failures and not is_bench(report):
         rows = len(report.failures)
         return f"❌ Parity passed, but {rows} {'row' if rows == 1 else 'rows'} could not be measured"
     if not count:
@@ -56,13 +100,60 @@ def _verdict(report: Report) -> str:
     return f"✅ Parity: {'the artifact' if count == 1 else f'all {count} artifacts'} passed"
 
 
-def _table(matrix: Matrix) -> Iterator[str]:
+def _bench_verdict(report: Report) -> str:
+    wrong = [record.device for record in report.self_checks if not record.passed]
+    rows, failed = len(ordered(report)), len(report.failures)
+    if wrong:
+        return f"❌ Bench: the clock is wrong on {listed(wrong)}"
+    if failed:
+        return f"❌ Bench: {failed} of {rows + failed} rows could not be measured"
+    if any(each.too_slow for each in report.comparisons):
+        return f"❌ Bench: {_too_slow(report)}"
+    if not rows:
+        return "✅ Bench: the clock is honest"
+    counted = f"{rows} row{'' if rows == 1 else 's'}"
+    if is_noisy(report):
+        return f"⚠️ Bench: {counted}, but the machine was NOISY"
+    return f"✅ Bench: {counted}{', the machine was fit (VALID)' if report.fitness else ''}"
+
+
+def _compare_verdict(report: Report) -> str:
+    if any(each.too_slow for each in report.comparisons):
+        return f"❌ Compare: {_too_slow(report)}"
+    allowed = [each.allowed_slowdown for each in report.comparisons if each.allowed_slowdown is not None]
+    if allowed:
+        return f"✅ Compare: no row is surely more than {percent(max(allowed))} slower ({counted_verdicts(report)})"
+    return f"Compare: {counted_verdicts(report)}"
+
+
+def _too_slow(report: Report) -> str:
+    count = sum(each.too_slow for each in report.comparisons)
+    return f"{count} of {len(report.comparisons)} rows {'is' if count == 1 else 'are'} too slow"
+
+
+def _matrix(matrix: Matrix) -> Iterator[str]:
     limits = any(row.limit for row in matrix.rows)
     yield f"\n{_escaped(matrix.title)}" + (f" ({_escaped(matrix.legend)})" if matrix.legend else "") + "\n"
     yield _row(matrix.corner, *map(_cell, matrix.columns), *(["limit"] if limits else []))
     yield _row(":--", *["--:"] * (len(matrix.columns) + limits))
     for row in matrix.rows:
         yield _row(_escaped(row.name), *map(_cell, row.cells), *([_escaped(row.limit)] if limits else []))
+
+
+def _sheet(sheet: Sheet) -> Iterator[str]:
+    yield f"\n{_escaped(sheet.title)}\n"
+    yield _row(*(_escaped(column.title) for column in sheet.columns))
+    yield _row(*("--:" if column.right else ":--" for column in sheet.columns))
+    for words in sheet.rows():
+        yield _row(*(f"**{_escaped(word)}**" if word.startswith(CROSS) else _escaped(word) for word in words))
+
+
+def _remarks(remarks: Iterable[Remark]) -> Iterator[str]:
+    """Yield a list of remarks, with the blank line before it that Markdown wants."""
+    lines = [f"- {_SIGNS[remark.tone]}{_escaped(remark.text)}" for remark in remarks]
+    if lines:
+        yield ""
+        yield from lines
 
 
 def _row(*cells: str) -> str:

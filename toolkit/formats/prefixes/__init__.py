@@ -7,26 +7,16 @@ A format is cut by the module here that has the name of its own in the registry.
 ``cut(path, device, threads)``, which yields a `Prefix` for each node.
 """
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from toolkit.errors import CannotCutError
 from toolkit.formats import FormatInfo, Session, check_packages
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from toolkit.records import Precision, Signature
-
-    FloatArray = NDArray[np.float32]
-
-_IMAGE = (1, 28, 28)
+from toolkit.formats.reshaped import IMAGE_SHAPES, declared_shape, fit_session
 
 
 @dataclass(frozen=True)
@@ -53,7 +43,7 @@ class Step:
 
 
 def open_prefixes(
-    info: FormatInfo, path: Path, device: str, threads: int | None, reshape: tuple[int, ...] = _IMAGE
+    info: FormatInfo, path: Path, device: str, threads: int | None, reshape: tuple[int, ...] = IMAGE_SHAPES[0]
 ) -> Iterator[Prefix]:
     """Cut an artifact after each node between its images and its logits, in order of execution.
 
@@ -77,8 +67,8 @@ def open_prefixes(
     check_packages(info)
     module: Any = import_module(name)
     for prefix in module.cut(path, device, threads):
-        shape = _image_shape(prefix.session.signature, reshape)
-        yield replace(prefix, session=_Reshaped(prefix.session, shape))
+        shape = declared_shape(prefix.session.signature) or reshape
+        yield replace(prefix, session=fit_session(prefix.session, shape))
 
 
 def on_the_way(steps: Sequence[Step], start: str, end: str) -> list[int]:
@@ -103,38 +93,3 @@ def on_the_way(steps: Sequence[Step], start: str, end: str) -> list[int]:
             needed |= steps[place].reads
             backward.add(place)
     return sorted(forward & backward)
-
-
-class _Reshaped:
-    """A session that gives its graph each image in the shape it takes."""
-
-    def __init__(self, session: Session, shape: tuple[int, ...]) -> None:
-        self._session, self._shape = session, shape
-
-    @property
-    def precision(self) -> "Precision":
-        return self._session.precision
-
-    @property
-    def signature(self) -> "Signature":
-        return self._session.signature
-
-    def to_device(self, images: "FloatArray") -> Any:
-        return self._session.to_device(images.reshape(len(images), *self._shape))
-
-    def run(self, batch: Any) -> Any:
-        return self._session.run(batch)
-
-    def synchronize(self) -> None:
-        self._session.synchronize()
-
-    def to_host(self, logits: Any) -> "FloatArray":
-        return self._session.to_host(logits)
-
-
-def _image_shape(signature: "Signature", otherwise: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the shape of one image as the graph declares it, if it does and the pixels fit."""
-    declared = signature.inputs[0].shape if signature.inputs else None
-    sizes = tuple(size for size in (declared or ())[1:] if isinstance(size, int))
-    fits = declared is not None and len(sizes) == len(declared) - 1 and math.prod(sizes) == math.prod(_IMAGE)
-    return sizes if fits else otherwise

@@ -6,9 +6,9 @@ from tempfile import TemporaryDirectory
 
 import onnx
 
-from toolkit.errors import CannotCutError, CorruptArtifactError, first_line
+from toolkit.errors import CannotCutError
 from toolkit.formats import Session
-from toolkit.formats.onnx import load
+from toolkit.formats.onnx import load, read_proto
 from toolkit.formats.prefixes import Prefix, Step, on_the_way
 
 _NAME = "onnx"
@@ -23,10 +23,7 @@ def cut(path: Path, device: str, threads: int | None) -> Iterator[Prefix]:
         CannotCutError: If the graph has control flow, no input or no output.
         CorruptArtifactError: If the file does not open.
     """
-    try:
-        proto = onnx.load(path, load_external_data=False)
-    except Exception as error:
-        raise CorruptArtifactError(path, _NAME, first_line(error)) from error
+    proto = read_proto(path)
     for place in _places(proto.graph, path):
         node = proto.graph.node[place]
         output = next(name for name in node.output if name)

@@ -5,12 +5,11 @@ from pathlib import Path
 
 from torch import Tensor, fx
 from torch._ops import HigherOrderOperator
-from torch.export.passes import move_to_device_pass
 
 from toolkit.errors import CannotCutError
 from toolkit.formats.libtorch import LibtorchSession, set_threads
 from toolkit.formats.prefixes import Prefix, Step, on_the_way
-from toolkit.formats.torch_export import _open, _signature
+from toolkit.formats.torch_export import open_module
 
 _NAME = "torch-export"
 _KEPT = {"placeholder", "get_attr", "call_function"}  # not the call of a module that checks the input's shape
@@ -24,19 +23,14 @@ def cut(path: Path, device: str, threads: int | None) -> Iterator[Prefix]:
         CorruptArtifactError, UnsafeArtifactError: If the file does not open.
     """
     set_threads(threads)
-    program = _open(path, {})
-    signature = _signature(program)
-    if device != "cpu":
-        program = move_to_device_pass(program, device)
-    module = program.module()
-    dtypes = {tensor.dtype for tensor in module.parameters()}
+    module, dtypes, signature = open_module(path, device)
     nodes = [node for node in module.graph.nodes if node.op in _KEPT]
     for place in _places(module.graph, nodes, path):
         node = nodes[place]
         value = node.meta.get("val")
         if isinstance(value, Tensor) and value.is_floating_point():
             function = _prefix(module, nodes[: place + 1])
-            yield Prefix(node.name, str(node.target), LibtorchSession(function, set(dtypes), device, signature))
+            yield Prefix(node.name, str(node.target), LibtorchSession(function, dtypes, device, signature))
 
 
 def _places(graph: fx.Graph, nodes: list[fx.Node], path: Path) -> list[int]:

@@ -11,7 +11,7 @@ from torch import Tensor
 from toolkit.errors import CannotCutError, first_line
 from toolkit.formats.libtorch import LibtorchSession, set_threads
 from toolkit.formats.prefixes import Prefix, Step, on_the_way
-from toolkit.formats.torchscript import _dtypes, _open, _signature
+from toolkit.formats.torchscript import open_module
 
 _NAME = "torchscript"
 
@@ -26,14 +26,13 @@ def cut(path: Path, device: str, threads: int | None) -> Iterator[Prefix]:
         CorruptArtifactError: If the file does not open.
     """
     set_threads(threads)
-    module = _open(path, device, {})
+    module, dtypes, signature = open_module(path, device)
     graph, weights, names = _lowered(module, path)
     nodes = list(graph.nodes())
     for place in _places(graph, path):
         if [str(output.type()) for output in nodes[place].outputs()] == ["Tensor"]:
             function = partial(_call, _prefix(graph, place), tuple(weights))
-            session = LibtorchSession(function, _dtypes(module), device, _signature(module))
-            yield Prefix(names[place], nodes[place].kind(), session)
+            yield Prefix(names[place], nodes[place].kind(), LibtorchSession(function, dtypes, device, signature))
 
 
 def _lowered(module: torch.jit.ScriptModule, path: Path) -> tuple[Any, list[Any], list[str]]:

@@ -1,0 +1,84 @@
+"""``fmnist-tk compare``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from toolkit.cli.console import finish
+from toolkit.cli.options import (
+    DebugOption,
+    JsonOption,
+    JunitOption,
+    MarkdownOption,
+    OutputOption,
+    QuietOption,
+    parse_percent,
+)
+from toolkit.cli.parity_options import check_files_differ
+
+__all__ = ["compare"]
+
+BaseArgument = Annotated[
+    Path, typer.Argument(metavar="BASE", help="A report of fmnist-tk bench or run: the earlier one.")
+]
+HeadArgument = Annotated[Path, typer.Argument(metavar="HEAD", help="The report whose speed over BASE is wanted.")]
+SlowdownOption = Annotated[
+    str | None,
+    typer.Option(
+        "--max-slowdown",
+        metavar="PERCENT",
+        help="Exit 1 when a call takes surely more than this longer than in BASE, such as 5% or 0.05.",
+        show_default=False,
+    ),
+]
+ThresholdOption = Annotated[
+    str,
+    typer.Option(
+        "--threshold",
+        metavar="PERCENT",
+        help="Differences up to this do not matter: a row that surely differs by less is SAME. Default: 2%.",
+        show_default=False,
+    ),
+]
+ForceOption = Annotated[
+    bool, typer.Option("--force", help="Compare runs of different machines all the same; the report says so.")
+]
+
+
+def compare(
+    base: BaseArgument,
+    head: HeadArgument,
+    max_slowdown: SlowdownOption = None,
+    threshold: ThresholdOption = "2%",
+    force: ForceOption = False,
+    junit: JunitOption = None,
+    markdown: MarkdownOption = None,
+    as_json: JsonOption = False,
+    output: OutputOption = None,
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Compare two saved benches of one machine, row by row; exit 1 when one is too slow.
+
+    Examples:
+        fmnist-tk compare base.json head.json
+
+        fmnist-tk compare main.json branch.json --max-slowdown 5% --junit compare.xml
+    """
+    allowed = None if max_slowdown is None else parse_percent("--max-slowdown", max_slowdown)
+    limit = parse_percent("--threshold", threshold)
+    outputs = {"--output": output, "--junit": junit, "--markdown": markdown}
+    check_files_differ(outputs, {"BASE": [base], "HEAD": [head]})
+    from toolkit.bench.journal import read_saved
+    from toolkit.compare import compare_reports
+
+    report = compare_reports(
+        read_saved(base),
+        read_saved(head),
+        names=(str(base), str(head)),
+        threshold=limit,
+        allowed=allowed,
+        force=force,
+    )
+    finish(report, as_json=as_json, output=output, quiet=quiet, junit=junit, markdown=markdown)

@@ -1,0 +1,232 @@
+"""Compare two saved benches, row by row: reports in, a report out. Nothing is measured here.
+
+The two runs are independent: no round of one was measured beside one of the other. `toolkit.bench` measures base and
+head in the same rounds, and tells smaller differences; this is for reports that were kept.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from toolkit.bench.statistics import Rounds, independent_ratio
+from toolkit.bench.summary import compare
+from toolkit.environment import new_report
+from toolkit.errors import ComparisonError
+from toolkit.formats import EAGER
+from toolkit.records import (
+    ComparisonRecord,
+    LatencyRecord,
+    MachineRecord,
+    Report,
+    Scenario,
+    SkipRecord,
+)
+
+Key = tuple[str, str, int, int, Scenario]
+Pair = tuple[LatencyRecord, LatencyRecord]
+
+# A call of no duration at all is shorter than the clock can see.
+_SHORTEST_S: Final = 1e-9
+
+
+def compare_reports(
+    base: Report,
+    head: Report,
+    *,
+    names: tuple[str, str] = ("base", "head"),
+    threshold: float = 0.02,
+    allowed: float | None = None,
+    force: bool = False,
+    seed: int = 0,
+) -> Report:
+    """Compare the rows that two reports have in common.
+
+    Args:
+        base: The earlier run.
+        head: The later one, whose speed over base is told.
+        names: What the two are called in messages.
+        threshold: Differences up to this do not matter: 0.02 is 2 %.
+        allowed: The slowdown that is allowed, 0.05 for 5 %; None if nothing was asked.
+        force: Whether to compare runs of different machines all the same.
+        seed: Of the resampling.
+
+    Returns:
+        A report with a `ComparisonRecord` per common row; rows that one of them lacks are skips, and what makes the
+        numbers doubtful are notes. A row that is too slow is a result, not an exception.
+
+    Raises:
+        ComparisonError: If one has no latencies, both are the same, no row is common, or the machines differ.
+    """
+    _check_latencies(base, names[0])
+    _check_latencies(head, names[1])
+    if base == head:
+        raise ComparisonError(f"{names[0]} and {names[1]} hold the same report", "pass the reports of two runs")
+    differences = list(_machine_differences(base.machine, head.machine))
+    if differences and not force:
+        raise ComparisonError(
+            f"{names[0]} and {names[1]} come from different machines ({'; '.join(differences)})",
+            "compare runs of one machine, or pass --force",
+        )
+    pairs, skips = _matched(base, head, names)
+    if not pairs:
+        raise ComparisonError(
+            f"{names[0]} and {names[1]} have no row in common: {_what(base)} and {_what(head)}",
+            "bench both with the same formats, --device, --threads and --batch",
+        )
+    compared = tuple(_compared(pair, threshold, allowed, seed) for pair in pairs)
+    notes = [f"Different machines, compared with --force: {'; '.join(differences)}"] if differences else []
+    notes += [*_notes(base, head, names), *_doubtful_rows(pairs), *_unchanged_rows(base, head, compared)]
+    update = {"machine": head.machine, "comparisons": compared, "skips": tuple(skips), "notes": tuple(notes)}
+    return new_report("compare").model_copy(update=update)
+
+
+def _check_latencies(report: Report, name: str) -> None:
+    if not _rows(report):
+        raise ComparisonError(
+            f"{name}: the report of fmnist-tk {report.command} has no latencies in it",
+            "pass one that fmnist-tk bench or fmnist-tk run wrote",
+        )
+
+
+def _rows(report: Report) -> list[LatencyRecord]:
+    """Return the rows that are compared; not the baseline's second time, and not the base of another comparison."""
+    return [row for row in report.latency if row.role == "row"]
+
+
+def _machine_differences(base: MachineRecord, head: MachineRecord) -> Iterator[str]:
+    """Yield in which facts two machines differ that make times incomparable; versions are not among them."""
+    facts = (
+        ("CPU", base.cpu, head.cpu),
+        ("physical cores", base.physical_cores, head.physical_cores),
+        ("usable CPUs", base.usable_cpus, head.usable_cpus),
+        ("system", _without_release(base.system), _without_release(head.system)),
+    )
+    yield from (f"{name}: {first} and {second}" for name, first, second in facts if first != second)
+
+
+def _without_release(system: str) -> str:
+    """Return ``Linux x86_64`` of ``Linux 6.1.0 x86_64``: a new kernel does not make another machine."""
+    words = system.split()
+    return f"{words[0]} {words[-1]}" if len(words) > 2 else system
+
+
+def _key(row: LatencyRecord) -> Key:
+    return row.format, row.device, row.threads, row.batch_size, row.scenario
+
+
+def _by_key(report: Report) -> dict[Key, list[LatencyRecord]]:
+    found: dict[Key, list[LatencyRecord]] = {}
+    for row in _rows(report):
+        found.setdefault(_key(row), []).append(row)
+    return found
+
+
+def _matched(base: Report, head: Report, names: tuple[str, str]) -> tuple[list[Pair], list[SkipRecord]]:
+    """Return the rows that both have, and a skip for each that only one has."""
+    of_base, of_head = _by_key(base), _by_key(head)
+    pairs: list[Pair] = []
+    skips: list[SkipRecord] = []
+    for key in dict.fromkeys((*of_base, *of_head)):
+        first, second = of_base.get(key, []), of_head.get(key, [])
+        if len(first) == len(second) == 1:
+            pairs.append((first[0], second[0]))
+            continue
+        # Several files of one format in one run: those of the same name belong together.
+        files = {row.target: row for row in second}
+        common = [(row, files[row.target]) for row in first if row.target in files]
+        pairs += common
+        met = {id(row) for pair in common for row in pair}
+        skips += [_skip(row, names[0], head, names[1]) for row in first if id(row) not in met]
+        skips += [_skip(row, names[1], base, names[0]) for row in second if id(row) not in met]
+    return pairs, skips
+
+
+def _skip(row: LatencyRecord, name: str, other: Report, other_name: str) -> SkipRecord:
+    """Say that only the report called ``name`` has a row; why, if the other could not measure it."""
+    failed = [
+        each.reason
+        for each in other.failures
+        if (each.format, each.device) == (row.format, row.device)
+        and each.batch_size in {None, row.batch_size}
+        and each.threads in {None, row.threads}
+    ]
+    return SkipRecord(
+        what=_place(row),
+        reason=f"{other_name} could not measure it: {failed[0]}" if failed else f"only {name} has it",
+        remedy="bench both with the same formats, --device, --threads and --batch",
+    )
+
+
+def _place(row: LatencyRecord) -> str:
+    """Return ``onnx at batch 64 on cpu, threads 2``, with the scenario where it is not the usual one."""
+    scenario = "" if row.scenario.kind == "latency" else f", {row.scenario.kind}"
+    return f"{row.format} at batch {row.batch_size:,} on {row.device}, threads {row.threads}{scenario}"
+
+
+def _what(report: Report) -> str:
+    """Return what a report has rows of, in a few words."""
+    rows = _rows(report)
+    more = f" and {len(rows) - 1} more" if len(rows) > 1 else ""
+    return f"{_place(rows[0])}{more}"
+
+
+def _compared(pair: Pair, threshold: float, allowed: float | None, seed: int) -> ComparisonRecord:
+    base, head = pair
+    ratio = independent_ratio(_rounds(base), _rounds(head), seed=seed)
+    return compare(base, head, ratio, paired=False, threshold=threshold, allowed=allowed)
+
+
+def _rounds(row: LatencyRecord) -> Rounds:
+    return [[max(each, _SHORTEST_S) for each in part.seconds()] for part in row.rounds]
+
+
+def _notes(base: Report, head: Report, names: tuple[str, str]) -> Iterator[str]:
+    """Yield what a person must know of the two runs to read the numbers."""
+    versions = list(_version_differences(base.machine, head.machine))
+    if versions:
+        yield f"Versions differ between {names[0]} and {names[1]}: {'; '.join(versions)}"
+    if base.checkpoint and head.checkpoint and base.checkpoint.config != head.checkpoint.config:
+        yield f"The checkpoints of {names[0]} and {names[1]} have different layers: these are speeds of two models"
+    for report, name in zip((base, head), names, strict=True):
+        if report.fitness and report.fitness.reasons:
+            reasons = "; ".join(f"{each.sentence}; {each.remedy}" for each in report.fitness.reasons)
+            yield f"{name} is of a NOISY machine: {reasons}"
+        if not all(each.passed for each in report.self_checks):
+            yield f"{name} was measured with a clock that failed its self check; bench it again"
+        if report.interrupted:
+            yield f"{name} was interrupted: it has only what was finished before; bench it again for all of it"
+
+
+def _version_differences(base: MachineRecord, head: MachineRecord) -> Iterator[str]:
+    of_base = {"Python": base.python, "system": base.system, **base.versions}
+    of_head = {"Python": head.python, "system": head.system, **head.versions}
+    for name in dict.fromkeys((*of_base, *of_head)):
+        first, second = of_base.get(name, "none"), of_head.get(name, "none")
+        if first != second:
+            yield f"{name} {first} and {second}"
+
+
+def _doubtful_rows(pairs: Sequence[Pair]) -> Iterator[str]:
+    """Yield what makes single rows incomparable, though their names are the same."""
+    for base, head in pairs:
+        if base.precision != head.precision:
+            yield f"{_place(head)} computes in {head.precision}, and in {base.precision} in the base"
+        if not (base.verified and head.verified):
+            yield f"{_place(head)} is not verified: its speed counts for nothing until fmnist-tk parity has passed it"
+    if any(len(row.rounds) == 1 for pair in pairs for row in pair):
+        yield "Rows of one round have no interval, and so no verdict; bench again with a larger --budget"
+
+
+def _unchanged_rows(base: Report, head: Report, compared: Sequence[ComparisonRecord]) -> Iterator[str]:
+    """Yield that eager changed, though nothing that it consists of did: then the machine was another."""
+    if base.machine.versions.get("torch") != head.machine.versions.get("torch"):
+        return
+    if base.checkpoint and head.checkpoint and base.checkpoint.config != head.checkpoint.config:
+        return
+    moved = [each for each in compared if each.format == EAGER and each.speed.verdict in {"FASTER", "SLOWER"}]
+    if moved:
+        most = max(moved, key=lambda each: max(each.speed.ratio, 1 / each.speed.ratio))
+        yield (
+            f"Eager, which is the same in both, is {most.speed.verdict} ({most.speed.ratio:.3f} at batch "
+            f"{most.batch_size:,} on {most.device}), so the machine was not: differences of that size tell nothing of "
+            "the artifacts; measure base and head in one run with fmnist-tk bench --against"
+        )
