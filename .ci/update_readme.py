@@ -1,4 +1,4 @@
-"""Write what was measured into the documents, between their markers: the run into README.md, the spread into docs."""
+"""Write what was measured into the documents, between their markers: the run into README.md, the rest into docs."""
 
 import json
 import re
@@ -7,9 +7,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from toolkit.render.units import percent, seconds
+
 ROOT = Path(__file__).parent.parent
-README, PARITY = ROOT / "README.md", ROOT / "docs" / "parity.md"
-SPREAD = ROOT / "benchmarks" / "results" / "parity-spread-amd-epyc-2-cores.json"
+README, PARITY, BENCHMARKING = ROOT / "README.md", ROOT / "docs" / "parity.md", ROOT / "docs" / "benchmarking.md"
+RESULTS = ROOT / "benchmarks" / "results"
+SPREAD = RESULTS / "parity-spread-amd-epyc-2-cores.json"
+AGREEMENT = RESULTS / "agreement-amd-epyc-2-cores.json"
+BELIEVABLE = RESULTS / "believable-amd-epyc-2-cores.json"
 
 
 def printed(path: str) -> str:
@@ -23,20 +28,72 @@ def spread() -> dict[str, Any]:
     return result
 
 
+def filled(text: str, name: str, table: str) -> str:
+    """Return the text with a table between the markers of a name."""
+    pattern = re.compile(rf"<!-- {name} -->\n.*?<!-- end -->", re.DOTALL)
+    return pattern.sub(lambda _: f"<!-- {name} -->\n{table}\n<!-- end -->", text)
+
+
+def machine(measured: dict[str, Any]) -> str:
+    """Return the sentence that names the machine and its runtimes."""
+    machine, versions = measured["machine"], measured["machine"]["versions"]
+    runtimes = f"torch {versions['torch']}, ONNX Runtime {versions['onnxruntime']}"
+    return f"Machine: {machine['cpu']}, {machine['usable_cpus']} CPUs; {runtimes}."
+
+
 def with_spread(text: str) -> str:
     """Return the text with the table of the spread between its markers."""
     measured = spread()
-    versions = measured["machine"]["versions"]
     rows = [
         f"| {name} | {row['median']:.2f} | {row['p99']:.2f} | {row['max']:.2f} |"
         for name, row in measured["largest_error_in_units"].items()
     ]
-    machine = f"{measured['machine']['cpu']}, {measured['machine']['usable_cpus']} CPUs"
-    runtimes = f"torch {versions['torch']}, ONNX Runtime {versions['onnxruntime']}"
     head = [f"| largest error in units, {measured['runs']} runs | median | p99 | max |", "|:--|--:|--:|--:|"]
-    tail = ["", f"False alarms: {measured['false_alarms']}. Machine: {machine}; {runtimes}."]
-    table = "\n".join([*head, *rows, *tail])
-    return re.sub(r"<!-- spread -->\n.*?<!-- end -->", f"<!-- spread -->\n{table}\n<!-- end -->", text, flags=re.DOTALL)
+    tail = ["", f"False alarms: {measured['false_alarms']}. {machine(measured)}"]
+    return filled(text, "spread", "\n".join([*head, *rows, *tail]))
+
+
+def with_trials(text: str) -> str:
+    """Return the text with the experiments on bench between their markers."""
+    for name, path, lines in (
+        ("agreement", AGREEMENT, agreement_lines),
+        ("believable", BELIEVABLE, believable_lines),
+    ):
+        measured = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+        text = filled(text, name, "\n".join(lines(measured)) if measured else "Not measured yet.")
+    return text
+
+
+def agreement_lines(measured: dict[str, Any]) -> list[str]:
+    """Return the table of the medians, ours and theirs, and where it was measured."""
+    lines = ["| what | batch | ours | theirs | ratio | interval | within |", "|:--|--:|--:|--:|--:|:--|:--|"]
+    eager, openvino = measured["eager"], measured["openvino"]
+    for name, part in (("eager", eager), (f"OpenVINO {openvino.get('version', '')}", openvino)):
+        for row in part.get("rows", ()):
+            interval = " to ".join(f"{end:.3f}" for end in row["interval"] or ())  # none of a single pair
+            lines.append(
+                f"| {name} | {row['batch_size']} | {seconds(row['ours_s'])} | {seconds(row['theirs_s'])} "
+                f"| {row['ratio']:.3f} | {interval} "
+                f"| {percent(row['allowed'])}: {'yes' if row['agrees'] else 'no'} |"
+            )
+    noise = [*eager["noise"], *openvino.get("noise", ())]
+    return [*lines, "", conditions(measured, noise)]
+
+
+def believable_lines(measured: dict[str, Any]) -> list[str]:
+    """Return the table of the questions and answers, and where it was measured."""
+    lines = ["| experiment | wanted | found | right |", "|:--|:--|:--|:--|"]
+    for each in measured["answers"]:
+        right = "yes" if each["right"] else "no"
+        lines.append(f"| {each['question']} | {each['wanted']} | {each['found']} | {right} |")
+    noise = [*measured["two_runs"]["noise"][0], *measured["two_runs"]["noise"][1], *measured["slowdowns"]["noise"]]
+    return [*lines, "", conditions(measured, noise)]
+
+
+def conditions(measured: dict[str, Any], noise: list[str]) -> str:
+    """Return machine, day and noise."""
+    told = f"NOISY: {'; '.join(dict.fromkeys(noise))}" if noise else "VALID"
+    return f"{machine(measured)} {measured['threads']} threads, {measured['created_at'][:10]}; bench called it {told}."
 
 
 if __name__ == "__main__":
@@ -44,3 +101,4 @@ if __name__ == "__main__":
     text = pattern.sub(lambda found: f"{found[1]}{printed(found[2])}\n{found[3]}", README.read_text(encoding="utf-8"))
     README.write_text(text, encoding="utf-8")
     PARITY.write_text(with_spread(PARITY.read_text(encoding="utf-8")), encoding="utf-8")
+    BENCHMARKING.write_text(with_trials(BENCHMARKING.read_text(encoding="utf-8")), encoding="utf-8")

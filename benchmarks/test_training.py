@@ -1,4 +1,4 @@
-"""The quickstart recipe beside the tutorial's own loop: one epoch of each, then the whole of each in a process."""
+"""The quickstart recipe beside the tutorial's own loop: a step, an epoch, and the whole of each in a process."""
 
 import subprocess
 import sys
@@ -11,12 +11,13 @@ from torch.utils.data import DataLoader
 from torchvision.datasets import FashionMNIST
 from torchvision.transforms import ToTensor
 
-from toolkit.data import SHA256, _find, _verified, load_data
+from toolkit.data import SHA256, ImageSet, _find, _verified, load_data, load_sample
 from toolkit.environment import default_threads
 from toolkit.model import Mlp
 from toolkit.records import ModelConfig
 from toolkit.train import Course, find_recipe
-from toolkit.train.loop import training_epochs
+from toolkit.train.batches import Batches
+from toolkit.train.loop import _one_epoch, _start, training_epochs
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +31,38 @@ def torchvision_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in SHA256:
         (raw / name).write_bytes(_verified(paths[name], name))
     return raw.parent.parent
+
+
+@pytest.mark.benchmark(group="quickstart, one step of 64 images in memory")
+def test_literal_step(benchmark) -> None:
+    torch.set_num_threads(default_threads())
+    sample = load_sample()
+    images, labels = torch.from_numpy(sample.inputs()[:64]), torch.from_numpy(sample.labels[:64])
+    torch.manual_seed(0)
+    model = Mlp()
+    loss_fn, optimizer = nn.CrossEntropyLoss(), torch.optim.SGD(model.parameters(), lr=1e-3)
+
+    def step() -> float:
+        loss = loss_fn(model(images), labels)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        return loss.item()
+
+    assert benchmark(step) < 2.5
+
+
+@pytest.mark.benchmark(group="quickstart, one step of 64 images in memory")
+def test_recipe_step(benchmark) -> None:
+    """An epoch of one batch: loss and accuracy of the epoch are in it."""
+    torch.set_num_threads(default_threads())
+    sample = load_sample()
+    recipe = find_recipe("quickstart")
+    course = Course(recipe=recipe, config=ModelConfig(), seed=0, holdout=0, device="cpu", threads=default_threads())
+    batches = Batches(ImageSet(sample.images[:64], sample.labels[:64]), recipe, "cpu", torch.float32)
+    model, optimizer, generator = _start(course, None)
+    loss, _ = benchmark(_one_epoch, model, optimizer, batches, generator, recipe, epoch=1, reduced=False)
+    assert loss < 2.5
 
 
 @pytest.mark.benchmark(group="quickstart, one epoch of 60,000 images")

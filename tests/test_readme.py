@@ -1,6 +1,7 @@
 """The README promises nothing that is not run, and prints nothing that was not printed."""
 
 import importlib.util
+import json
 import re
 import shlex
 import shutil
@@ -18,6 +19,7 @@ from toolkit.records import Report, read_record
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 DOCS = (ROOT / "docs" / "parity.md").read_text(encoding="utf-8")
+BENCHMARKING = (ROOT / "docs" / "benchmarking.md").read_text(encoding="utf-8")
 
 
 def load_script(path: Path) -> Any:
@@ -84,6 +86,57 @@ def test_the_spread_in_the_docs_is_the_committed_one() -> None:
     assert update_readme.with_spread(DOCS) == DOCS
     largest = max(row["max"] for row in update_readme.spread()["largest_error_in_units"].values())
     assert largest < 8 / 3, "docs/parity.md says that the limit leaves a factor of more than three"
+
+
+def test_the_trials_in_the_docs_are_the_committed_ones() -> None:
+    assert update_readme.with_trials(BENCHMARKING) == BENCHMARKING
+    for name in ("agreement", "believable"):
+        assert BENCHMARKING.count(f"<!-- {name} -->\n") == 1
+
+
+TRIAL: dict[str, Any] = {
+    "created_at": "2026-01-02T03:04:05+00:00",
+    "threads": 2,
+    "machine": {"cpu": "CPU", "usable_cpus": 4, "versions": {"torch": "2.11", "onnxruntime": "1.23"}},
+}
+TIMES = {
+    "batch_size": 64,
+    "ours_s": 4.4e-4,
+    "theirs_s": 4.5e-4,
+    "ratio": 0.978,
+    "interval": [0.97, 0.99],
+    "allowed": 0.05,
+}
+ANSWER = {"question": "eager slowed by 5 %", "wanted": "SLOWER", "found": "SLOWER (0.9500)", "right": True}
+AGREEMENT = """\
+| eager | 64 | 440 µs | 450 µs | 0.978 | 0.970 to 0.990 | 5.0 %: yes |
+
+Machine: CPU, 4 CPUs; torch 2.11, ONNX Runtime 1.23. 2 threads, 2026-01-02; bench called it VALID."""
+BELIEVABLE = """\
+| eager slowed by 5 % | SLOWER | SLOWER (0.9500) | yes |
+
+Machine: CPU, 4 CPUs; torch 2.11, ONNX Runtime 1.23. 2 threads, 2026-01-02; bench called it NOISY: heat; load."""
+
+
+def test_trials_become_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    eager = {"noise": [], "rows": [{**TIMES, "allowed": 0.05, "agrees": True}]}
+    results: dict[str, Any] = {
+        "AGREEMENT": {**TRIAL, "eager": eager, "openvino": {"skipped": "not installed"}},
+        "BELIEVABLE": {
+            **TRIAL,
+            "two_runs": {"noise": [["heat"], ["heat", "load"]]},
+            "slowdowns": {"noise": []},
+            "answers": [ANSWER],
+        },
+    }
+    for name, result in results.items():
+        path = tmp_path / f"{name}.json"
+        path.write_text(json.dumps(result), encoding="utf-8")
+        monkeypatch.setattr(update_readme, name, path)
+    text = update_readme.with_trials(BENCHMARKING)
+    assert f"{AGREEMENT}\n<!-- end -->" in text
+    assert f"{BELIEVABLE}\n<!-- end -->" in text
+    assert update_readme.with_trials(text) == text
 
 
 def test_every_linked_file_exists() -> None:
