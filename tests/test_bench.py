@@ -29,7 +29,7 @@ from toolkit.records import CheckRecord
 from toolkit.sessions import Target, open_session, resolve_targets
 
 REAL_MEASURE_LIMITS = bench_module.measure_limits  # conftest puts known limits in its place for every test
-QUICK = Settings(batch_sizes=(1,), threads=(1,), budget_s=0.3, control=False, against_limits=False)
+QUICK = Settings(batch_sizes=(1,), threads=(1,), budget_s=0.3, control=False, against_limits=False, restarts=0)
 
 
 @pytest.fixture
@@ -232,6 +232,7 @@ def test_the_worker_gets_its_threads_before_a_runtime_is_imported(monkeypatch: p
     environment = launch.worker_environment(3)
     assert environment["OMP_NUM_THREADS"] == environment["MKL_NUM_THREADS"] == "3"
     assert environment["NVIDIA_TF32_OVERRIDE"] == "0"
+    assert environment["PYTHONHASHSEED"] == "0"
     assert "OMP_WAIT_POLICY" not in environment
 
 

@@ -23,7 +23,7 @@ from toolkit.errors import UsageError
 from toolkit.records import CheckpointRecord, Report, read_record
 
 TESTS = Path(__file__).parent
-QUICK = Settings(batch_sizes=(1,), threads=(1,), budget_s=0.5, seed=0, against_limits=False, control=False)
+QUICK = Settings(batch_sizes=(1,), threads=(1,), budget_s=0.5, seed=0, against_limits=False, control=False, restarts=0)
 
 
 @pytest.fixture(autouse=True)
@@ -68,7 +68,9 @@ def bench(bundled, tmp_path: Path) -> Callable[..., Report]:
 
 
 def test_rows_are_measured_in_rounds_of_random_order(bench: Callable[..., Report]) -> None:
-    report = bench("eager", "50", "200", settings=Settings(batch_sizes=(1, 8), threads=(1,), budget_s=2, seed=3))
+    report = bench(
+        "eager", "50", "200", settings=Settings(batch_sizes=(1, 8), threads=(1,), budget_s=2, seed=3, restarts=0)
+    )
     assert report.passed, report.failures
     assert report.bench
     assert report.bench.rounds >= 10
@@ -101,6 +103,44 @@ def test_rows_are_measured_in_rounds_of_random_order(bench: Callable[..., Report
     assert fast.cold.warmup_calls >= 1
     assert fast.cold.first_call_s == pytest.approx(50e-6 * 8 * 10)
     assert fast.rounds[0].copy_in_s == pytest.approx(1e-7)
+
+
+@pytest.mark.parametrize("restarts", [0, 1, 2])
+def test_workers_are_replaced_in_even_parts_of_the_budget(
+    restarts: int, bench: Callable[..., Report], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, pids = rows.Row.measure, []
+
+    def measure(self: rows.Row, number: int, *rest: object) -> None:
+        pids.append((self.job.entry.target, number, self.pid))
+        real(self, number, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(rows.Row, "measure", measure)
+    report = bench("eager", "50", settings=replace(QUICK, budget_s=2, restarts=restarts))
+    assert report.passed, report.failures
+    assert report.bench
+    for target in ("eager", "50"):
+        mine = [(number, pid) for name, number, pid in pids if name == target]
+        assert [number for number, _ in mine] == list(range(report.bench.rounds))
+        processes = list(dict.fromkeys(pid for _, pid in mine))
+        assert len(processes) == restarts + 1
+        shares = [sum(pid == each for _, pid in mine) for each in processes]
+        assert min(shares) > 0.5 * report.bench.rounds / (restarts + 1)
+
+
+def test_a_new_worker_that_fails_is_a_failed_row(bench: Callable[..., Report], monkeypatch: pytest.MonkeyPatch) -> None:
+    real, started = rows.Row.start, []
+
+    def start(self: rows.Row) -> None:
+        started.append(self.number)
+        if started.count(self.number) == 2 and self.job.entry.target == "50":
+            self.job = self.job.model_copy(update={"entry": entry("50 segv open")})
+        real(self)
+
+    monkeypatch.setattr(rows.Row, "start", start)
+    report = bench("eager", "50", settings=replace(QUICK, budget_s=1, restarts=1))
+    assert [row.target for row in report.latency] == ["eager"]
+    assert "SIGSEGV" in report.failures[0].reason
 
 
 def test_the_same_seed_draws_the_same_order(bench: Callable[..., Report]) -> None:
@@ -187,11 +227,11 @@ def test_when_every_row_fails_there_is_a_report_all_the_same(bench: Callable[...
 
 def test_a_budget_that_is_too_small_says_how_much_is_needed(bench: Callable[..., Report]) -> None:
     with pytest.raises(UsageError, match=r"--budget 0\.001: one round of all 2 rows takes about .* pass at least"):
-        bench("eager", "50", settings=Settings(batch_sizes=(1,), threads=(1,), budget_s=0.001, control=False))
+        bench("eager", "50", settings=replace(QUICK, budget_s=0.001))
 
 
 def test_few_rounds_are_told(bench: Callable[..., Report]) -> None:
-    report = bench("eager", "50000", settings=Settings(batch_sizes=(1,), threads=(1,), budget_s=0.2, control=False))
+    report = bench("eager", "50000", settings=replace(QUICK, budget_s=0.2))
     assert report.bench
     assert 1 <= report.bench.rounds < 10
     assert any(
@@ -262,7 +302,7 @@ def test_ctrl_c_while_limits_are_measured_keeps_the_rows(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(bench_module, "measure_limits", measure_limits)
-    report = bench("eager", "50", settings=Settings(batch_sizes=(1,), threads=(1,), budget_s=0.3, control=False))
+    report = bench("eager", "50", settings=replace(QUICK, budget_s=0.3, against_limits=True))
     assert report.interrupted
     assert len(report.latency) == 2
 

@@ -369,6 +369,28 @@ def test_a_threshold_is_not_negative() -> None:
             function(Ratio(1.0, None), -0.1)
 
 
+@pytest.mark.parametrize(
+    ("low", "point", "high", "noise", "expected"),
+    [
+        (0.94, 0.95, 0.96, 0.0, "SLOWER"),
+        (0.94, 0.95, 0.96, 0.04, "SLOWER"),
+        (0.94, 0.95, 0.96, 0.06, "CANNOT TELL"),
+        (1.04, 1.05, 1.06, 0.06, "CANNOT TELL"),
+        (1.04, 1.05, 1.06, 0.03, "FASTER"),
+        (0.995, 1.0, 1.005, 0.01, "SAME"),
+        (0.995, 1.0, 1.005, 0.03, "CANNOT TELL"),
+    ],
+)
+def test_what_two_processes_of_one_program_differ_by_is_no_verdict(
+    low: float, point: float, high: float, noise: float, expected: Verdict
+) -> None:
+    ratio = Ratio(point, Interval(low, high))
+    assert verdict(ratio, 0.02, noise) == expected
+    assert slowdown_exceeds(ratio, 0.01, noise) is (high * 1.01 * (1 + noise) < 1)
+    with pytest.raises(ValueError, match="must not be negative"):
+        verdict(ratio, 0.02, -noise - 0.001)
+
+
 def test_the_gate_closes_only_when_the_interval_excludes_what_is_allowed() -> None:
     assert slowdown_exceeds(Ratio(0.9, Interval(0.85, 0.95)), 0.05)  # 1 / 1.05 = 0.952
     assert not slowdown_exceeds(Ratio(0.9, Interval(0.85, 0.953)), 0.05)

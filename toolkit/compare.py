@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from toolkit.bench.statistics import Rounds, independent_ratio
-from toolkit.bench.summary import compare
+from toolkit.bench.summary import compare, noise_of
 from toolkit.environment import new_report
 from toolkit.errors import ComparisonError
 from toolkit.formats import EAGER
@@ -74,7 +74,7 @@ def compare_reports(
             f"{names[0]} and {names[1]} have no row in common: {_what(base)} and {_what(head)}",
             "bench both with the same formats, --device, --threads and --batch",
         )
-    compared = tuple(_compared(pair, threshold, allowed, seed) for pair in pairs)
+    compared = tuple(_compared(pair, _noise(pair, base, head), threshold, allowed, seed) for pair in pairs)
     notes = [f"Different machines, compared with --force: {'; '.join(differences)}"] if differences else []
     notes += [*_notes(base, head, names), *_doubtful_rows(pairs), *_unchanged_rows(base, head, compared)]
     update = {"machine": head.machine, "comparisons": compared, "skips": tuple(skips), "notes": tuple(notes)}
@@ -171,10 +171,16 @@ def _what(report: Report) -> str:
     return f"{_place(rows[0])}{more}"
 
 
-def _compared(pair: Pair, threshold: float, allowed: float | None, seed: int) -> ComparisonRecord:
+def _noise(pair: Pair, base: Report, head: Report) -> float:
+    """Return by how much two processes of eager differed in the noisier of the two runs."""
+    reports = zip(pair, (base, head), strict=True)
+    return max(noise_of(row, report.fitness.controls if report.fitness else ()) for row, report in reports)
+
+
+def _compared(pair: Pair, noise: float, threshold: float, allowed: float | None, seed: int) -> ComparisonRecord:
     base, head = pair
     ratio = independent_ratio(_rounds(base), _rounds(head), seed=seed)
-    return compare(base, head, ratio, paired=False, threshold=threshold, allowed=allowed)
+    return compare(base, head, ratio, noise=noise, paired=False, threshold=threshold, allowed=allowed)
 
 
 def _rounds(row: LatencyRecord) -> Rounds:

@@ -50,7 +50,7 @@ def run_pipeline(
     Raises:
         ToolkitError: If a part cannot run at all.
     """
-    settings = settings or Settings(budget_s=BUDGET_S)
+    settings = settings or Settings(budget_s=BUDGET_S, restarts=0)
     threads = next(iter(settings.threads), None)
     exported = export_formats(formats, checkpoint, folder, threads=threads, progress=progress)
     targets, skips = _runnable(exported, folder, device)

@@ -68,6 +68,7 @@ class Settings:
         max_slowdown: What a row may lose against its base before the report fails; None to let it.
         against_limits: Whether to measure what the machine can do at most.
         control: Whether to measure eager twice, for the noise of the run.
+        restarts: How often, in even parts of the budget, every worker is replaced by a new one.
     """
 
     batch_sizes: Sequence[int] = DEFAULT_BATCH_SIZES
@@ -79,6 +80,7 @@ class Settings:
     max_slowdown: float | None = None
     against_limits: bool = True
     control: bool = True
+    restarts: int = 1
 
 
 def run_benchmark(
@@ -158,7 +160,14 @@ def run_bench(
     journal = Journal(place.with_name(f"{place.name}.{os.getpid()}{SUFFIX}"), report)
     try:
         rounds = Rounds(
-            jobs, scratch, budget_s=settings.budget_s, seed=seed, journal=journal, progress=progress, watch=watch
+            jobs,
+            scratch,
+            budget_s=settings.budget_s,
+            restarts=settings.restarts,
+            seed=seed,
+            journal=journal,
+            progress=progress,
+            watch=watch,
         )
         measured = rounds.run()
         after = read_counters()
@@ -179,7 +188,7 @@ def _conclude(
 
     summary = summarize(report.latency, threshold=settings.threshold, seed=seed)
     comparisons = paired_comparisons(
-        summary.rows, threshold=settings.threshold, seed=seed, allowed=settings.max_slowdown
+        summary.rows, summary.controls, threshold=settings.threshold, seed=seed, allowed=settings.max_slowdown
     )
     how = BenchRecord(
         scenario=settings.scenario,

@@ -148,6 +148,7 @@ def worker_environment(threads: int) -> dict[str, str]:
     """Return the environment of a clean process: thread counts and spinning are read when a runtime is imported."""
     environment = {name: value for name, value in os.environ.items() if name not in _SPIN_VARIABLES}
     environment.update(dict.fromkeys(_THREAD_VARIABLES, str(threads)))
+    environment["PYTHONHASHSEED"] = "0"  # or dictionaries of one process are laid out more luckily than another's
     environment["NVIDIA_TF32_OVERRIDE"] = "0"  # float32 rows are float32, whatever a library would choose
     root = str(Path(__file__).resolve().parents[2])
     if root not in sys.path[1:]:  # run from a checkout that is not installed

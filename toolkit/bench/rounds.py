@@ -55,6 +55,7 @@ class Rounds:
         scratch: Path,
         *,
         budget_s: float,
+        restarts: int,
         seed: int,
         journal: Journal,
         progress: Progress,
@@ -66,6 +67,7 @@ class Rounds:
             jobs: A row each; all of one scenario.
             scratch: Folder for logs.
             budget_s: Seconds for all rounds.
+            restarts: How often all workers are replaced by new ones.
             seed: Of the order in each round and of random arrivals.
             journal: Gets each round when it is finished.
             progress: Told while workers open and warm up.
@@ -73,14 +75,14 @@ class Rounds:
         """
         self._rows = [Row(job, number, scratch) for number, job in enumerate(jobs)]
         self._alive = list(self._rows)
-        self._budget_s = budget_s
+        self._budget_s, self._restarts = budget_s, restarts
         self._random = random.Random(seed)  # noqa: S311  an order, not a secret
         self._journal, self._progress, self._watch = journal, progress, watch
         self._failures: list[FailureRecord] = []
         self._canaries: list[float] = []
         self._idle_power: dict[str, float | str] = {}
         self._planned = self._done = 0
-        self._started = 0.0
+        self._spent_s = 0.0
 
     def run(self) -> Measurement:
         """Measure until the budget is spent.
@@ -96,12 +98,11 @@ class Rounds:
         try:
             self._measure_idle_power()
             if any(row.job.scenario.kind == "cold" for row in self._rows):
-                self._take_turns(lambda row, place: row.first_answer(self._done, place))
+                self._take_turns(lambda row, place: row.first_answer(self._done, place), self._budget_s)
             else:
                 self._open()
                 self._each("warming up", Row.warm)
                 self._timed_rounds()
-                self._each("comparing", Row.finish)
         except KeyboardInterrupt:
             if not self._done:
                 raise
@@ -167,11 +168,28 @@ class Rounds:
         def measure(row: Row, place: int) -> None:
             row.measure(self._done, place, slices_s[row.number], self._random.getrandbits(32))
 
-        self._take_turns(measure)
+        # With fewer rounds than that, new workers would have next to none of them.
+        generations = 1 + self._restarts if schedule.rounds >= ENOUGH_ROUNDS else 1
+        for generation in range(generations):
+            if generation:
+                self._reopen()
+            self._take_turns(measure, self._budget_s / generations)
+            self._each("comparing", Row.finish)
 
-    def _take_turns(self, turn: Callable[[Row, int], None]) -> None:
+    def _reopen(self) -> None:
+        """Replace every worker by a new one: where its memory lies makes a process faster or slower for its life."""
+        groups = list(_chunks(self._alive, usable_cpus()))
+        for place, group in enumerate(groups):
+            self._progress("opening anew", place, len(groups), group[0].job.entry.target)
+            for row in group:
+                row.start()
+            for row in group:
+                self._try(row, row.wait_until_open)
+        self._each("warming up", Row.warm)
+
+    def _take_turns(self, turn: Callable[[Row, int], None], budget_s: float) -> None:
         """Let rows take turns, round by round, until another round would not fit into the budget."""
-        self._started = time.monotonic()
+        started, first = time.monotonic(), self._done
         while self._alive:
             self._watch([row.record() for row in self._alive if row.rounds], self._done, self._planned)
             order = list(self._alive)
@@ -181,9 +199,10 @@ class Rounds:
                 self._try(row, lambda row=row, place=place: turn(row, place))  # type: ignore[misc]  # of this turn
             self._done += 1
             self._journal.append((row.number, row.record()) for row in self._alive)
-            spent = time.monotonic() - self._started
-            if spent * (self._done + 1) / self._done > self._budget_s:
+            spent, rounds = time.monotonic() - started, self._done - first
+            if spent * (rounds + 1) / rounds > budget_s:
                 break
+        self._spent_s += time.monotonic() - started
 
     def _try(self, row: Row, step: Callable[[], None]) -> None:
         """Do a step of a row; a worker that does not answer is a failed row, and the others go on."""
@@ -196,7 +215,7 @@ class Rounds:
 
     def _notes(self) -> Iterator[str]:
         if self._alive and self._done < ENOUGH_ROUNDS:
-            needed = 1.1 * ENOUGH_ROUNDS * (time.monotonic() - self._started) / max(self._done, 1)
+            needed = 1.1 * ENOUGH_ROUNDS * self._spent_s / max(self._done, 1)
             yield (
                 f"{self._done} of {ENOUGH_ROUNDS} rounds that intervals want fitted into the budget of "
                 f"{self._budget_s:g} s; pass --budget {needed:.0f}"

@@ -62,7 +62,7 @@ class Row:
         """Wait until the artifact is open."""
         assert self._process
         answer = self._process.answer(_OPEN_TIMEOUT_S)
-        self.opened = answer.opened
+        self.opened = self.opened or answer.opened  # of a later worker, load time is no cold start: it was not alone
 
     def warm(self) -> None:
         """Call until the times are steady, and compare the outputs."""
@@ -76,10 +76,12 @@ class Row:
             if cut < len(trace) // 4:  # the rule cuts half at most: then it may not have seen the end
                 break
         self.call_s = quantile([each / 1e9 for each in trace[cut:]], 0.5)
-        self._note_cold(trace, max(cut, 1))
+        if self._cold is None:
+            self._note_cold(trace, max(cut, 1))
 
     def first_answer(self, number: int, place: int) -> None:
         """Open the artifact in a new process and call once: a round of the scenario ``cold``."""
+        self.opened = None
         self.start()
         self.wait_until_open()
         trace = self._first_calls(Order(do="warm", min_calls=1, max_calls=1))
@@ -123,7 +125,8 @@ class Row:
         finished = self._ask(Order(do="finish"), _CALLS_TIMEOUT_S).finished
         assert finished
         self._judge(finished.wrong, "after it was timed ")
-        self._memory = finished.peak_memory_bytes, finished.device_memory_bytes
+        found = finished.peak_memory_bytes, finished.device_memory_bytes
+        self._memory = (_larger(self._memory[0], found[0]), _larger(self._memory[1], found[1]))
         self.kill()
 
     def kill(self) -> None:
@@ -225,6 +228,10 @@ def _round(measured: Measured, number: int, place: int, closed: bool) -> RoundRe
         device_s=quantile(measured.device_s, 0.5) if measured.device_s else None,
         slice_calls=measured.calls,
     )
+
+
+def _larger(one: int | None, other: int | None) -> int | None:
+    return max((each for each in (one, other) if each is not None), default=None)
 
 
 def _median_s(times_ns: Sequence[int]) -> float | None:

@@ -198,41 +198,54 @@ def independent_ratio(base: Rounds, head: Rounds, confidence: float = 0.95, seed
     return Ratio(_exp(point), found and Interval(_exp(found.low), _exp(found.high)))
 
 
-def verdict(ratio: Ratio, threshold: float = 0.02) -> Verdict:
+def verdict(ratio: Ratio, threshold: float = 0.02, noise: float = 0.0) -> Verdict:
     """Say what a ratio means at a practical threshold.
 
     SAME when the whole interval lies in [1/(1 + threshold), 1 + threshold]. FASTER when the interval lies above 1
     and the point above 1 + threshold; SLOWER is FASTER with the rows swapped. Everything else is CANNOT TELL.
     So a true slowdown of 5 % is SLOWER once it is measured well enough, and one of 0.5 % is SAME.
 
+    Where two processes of the same program already differ by ``noise``, a difference up to that says nothing of the
+    programs: then the point must lie beyond it, too, and with more noise than ``threshold`` nothing is SAME.
+
+    Args:
+        ratio: To judge.
+        threshold: Differences up to this do not matter.
+        noise: By how much the control differed: 0.03 is 3 %.
+
     Raises:
-        ValueError: If ``threshold`` is negative.
+        ValueError: If ``threshold`` or ``noise`` is negative.
     """
-    if not threshold >= 0:
-        raise ValueError(f"the threshold is {threshold}; it must not be negative")
+    if not min(threshold, noise) >= 0:
+        raise ValueError(f"the threshold is {threshold}, the noise {noise}; they must not be negative")
     if ratio.interval is None:
         return "CANNOT TELL"
-    low, high = ratio.interval.low, ratio.interval.high
+    low, high, beyond = ratio.interval.low, ratio.interval.high, 1 + max(threshold, noise)
     if low * (1 + threshold) >= 1 and high <= 1 + threshold:
-        return "SAME"
-    if low > 1 and ratio.point > 1 + threshold:
+        return "SAME" if noise <= threshold else "CANNOT TELL"
+    if low > 1 and ratio.point > beyond:
         return "FASTER"
-    if high < 1 and ratio.point * (1 + threshold) < 1:
+    if high < 1 and ratio.point * beyond < 1:
         return "SLOWER"
     return "CANNOT TELL"
 
 
-def slowdown_exceeds(ratio: Ratio, allowed: float) -> bool:
+def slowdown_exceeds(ratio: Ratio, allowed: float, noise: float = 0.0) -> bool:
     """Return whether the whole interval is a slowdown of more than ``allowed``: 0.05 lets a call take 5 % longer.
 
     Without an interval nothing is known, and the gate stays open.
 
+    Args:
+        ratio: To judge.
+        allowed: Slowdown that is allowed.
+        noise: By how much the control differed; so much more is let pass.
+
     Raises:
-        ValueError: If ``allowed`` is negative.
+        ValueError: If ``allowed`` or ``noise`` is negative.
     """
-    if not allowed >= 0:
-        raise ValueError(f"the allowed slowdown is {allowed}; it must not be negative")
-    return ratio.interval is not None and ratio.interval.high * (1 + allowed) < 1
+    if not min(allowed, noise) >= 0:
+        raise ValueError(f"the allowed slowdown is {allowed}, the noise {noise}; they must not be negative")
+    return ratio.interval is not None and ratio.interval.high * (1 + allowed) * (1 + noise) < 1
 
 
 def steady_from(trace: Sequence[float]) -> int:

@@ -38,26 +38,34 @@ def summarize(rows: Sequence[LatencyRecord], *, threshold: float, seed: int) -> 
         seed: Of the resampling.
     """
     baselines = {row.key: row for row in rows if row.format == EAGER and row.role == "row"}
-    told = tuple(
-        row.model_copy(
-            update={
-                "estimate": _estimate(row, seed),
-                "to_eager": _to_eager(row, baselines, threshold, seed),
-            }
-        )
-        for row in rows
-    )
-    controls = tuple(_controls(told, baselines, threshold, seed))
-    return Summary(told, controls, tuple(_costs(told)))
+    controls = tuple(_controls(rows, baselines, threshold, seed))
+    told = []
+    for row in rows:
+        noise = 0.0 if row.role == "control" else noise_of(row, controls)
+        to_eager = _to_eager(row, baselines, threshold, noise, seed)
+        told.append(row.model_copy(update={"estimate": _estimate(row, seed), "to_eager": to_eager}))
+    return Summary(tuple(told), controls, tuple(_costs(told)))
+
+
+def noise_of(row: LatencyRecord, controls: Iterable[ControlRecord]) -> float:
+    """Return by how much two processes of eager differed where ``row`` was measured; 0 where that was not measured."""
+    where = row.device, row.threads, row.batch_size
+    return next((each.noise for each in controls if (each.device, each.threads, each.batch_size) == where), 0.0)
 
 
 def paired_comparisons(
-    rows: Sequence[LatencyRecord], *, threshold: float, seed: int, allowed: float | None
+    rows: Sequence[LatencyRecord],
+    controls: Sequence[ControlRecord],
+    *,
+    threshold: float,
+    seed: int,
+    allowed: float | None,
 ) -> tuple[ComparisonRecord, ...]:
     """Compare each row with its base of the same run, paired within rounds.
 
     Args:
         rows: Of both roles; a row and its base have format, device, threads and batch size in common.
+        controls: Of the same run.
         threshold: Differences up to this do not matter.
         seed: Of the resampling.
         allowed: The slowdown that is allowed, 0.05 for 5 %; None if nothing was asked.
@@ -69,7 +77,8 @@ def paired_comparisons(
         if base:
             ratio = ratio_of(base, row, seed)
             if ratio:
-                found.append(compare(base, row, ratio, paired=True, threshold=threshold, allowed=allowed))
+                noise = noise_of(row, controls)
+                found.append(compare(base, row, ratio, noise=noise, paired=True, threshold=threshold, allowed=allowed))
     return tuple(found)
 
 
@@ -78,6 +87,7 @@ def compare(
     head: LatencyRecord,
     ratio: Ratio,
     *,
+    noise: float,
     paired: bool,
     threshold: float,
     allowed: float | None,
@@ -94,9 +104,9 @@ def compare(
         median_s=head.median_s,
         base_median_s=base.median_s,
         threshold=threshold,
-        speed=_record(ratio, threshold),
+        speed=_record(ratio, threshold, noise),
         allowed_slowdown=allowed,
-        too_slow=allowed is not None and slowdown_exceeds(ratio, allowed),
+        too_slow=allowed is not None and slowdown_exceeds(ratio, allowed, noise),
     )
 
 
@@ -122,22 +132,26 @@ def _quantile(row: LatencyRecord, q: float) -> Interval | None:
 
 
 def _to_eager(
-    row: LatencyRecord, baselines: dict[tuple[str, str, int, int], LatencyRecord], threshold: float, seed: int
+    row: LatencyRecord,
+    baselines: dict[tuple[str, str, int, int], LatencyRecord],
+    threshold: float,
+    noise: float,
+    seed: int,
 ) -> RatioRecord | None:
     baseline = baselines.get(row.key)
     if baseline is None or row is baseline:
         return None
     ratio = ratio_of(baseline, row, seed)
-    return _record(ratio, threshold) if ratio else None
+    return _record(ratio, threshold, noise) if ratio else None
 
 
-def _record(ratio: Ratio, threshold: float) -> RatioRecord:
+def _record(ratio: Ratio, threshold: float, noise: float) -> RatioRecord:
     interval = ratio.interval
     return RatioRecord(
         ratio=ratio.point,
         low=interval and max(interval.low, 1e-300),
         high=interval and interval.high,
-        verdict=verdict(ratio, threshold),
+        verdict=verdict(ratio, threshold, noise),
     )
 
 
@@ -150,7 +164,7 @@ def _controls(
     for row in rows:
         ratio = ratio_of(baselines[row.key], row, seed) if row.role == "control" and row.key in baselines else None
         if ratio:
-            told = _record(ratio, threshold)
+            told = _record(ratio, threshold, 0.0)
             yield ControlRecord(
                 device=row.device,
                 threads=row.threads,

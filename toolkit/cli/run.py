@@ -84,7 +84,11 @@ def run(
             formats=formats or [],
             device=device,
             settings=Settings(
-                batch_sizes=sizes, threads=(threads,) if threads else (), budget_s=budget or BUDGET_S, seed=seed
+                batch_sizes=sizes,
+                threads=(threads,) if threads else (),
+                budget_s=budget or BUDGET_S,
+                seed=seed,
+                restarts=0,
             ),
             training=training,
             progress=progress,

@@ -66,6 +66,12 @@ class ControlRecord(Record):
     high: PositiveFloat | None = Field(description="Upper end.")
     verdict: Literal["FASTER", "SLOWER", "SAME", "CANNOT TELL"]
 
+    @computed_field
+    @property
+    def noise(self) -> float:
+        """By how much the slower of the two was slower: 0.03 is 3 %. Smaller differences of rows say nothing."""
+        return max(self.ratio, 1 / self.ratio) - 1
+
 
 class Finding(Record):
     """Something about the machine that a person must know, and what to do."""
