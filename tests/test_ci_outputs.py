@@ -116,7 +116,8 @@ class TestMarkdownOfBench:
         ]
         assert self.headings(bench(*rows, failures=(FAILURE,))) == ["## ❌ Bench: 1 of 3 rows could not be measured"]
         assert self.headings(bench(*rows, comparisons=(self.SLOW,))) == ["## ❌ Bench: 1 of 1 rows is too slow"]
-        assert self.headings(bench(self_checks=(clock(),))) == ["## ✅ Bench: the clock is honest"]
+        assert self.headings(bench(bench=None)) == ["## ✅ Bench: the clock is honest"]
+        assert self.headings(bench(interrupted=True)) == ["## Bench: no row was measured"]
         wrong = (clock(measured=1.0), clock("mps", 1.0))
         assert self.headings(bench(self_checks=wrong)) == ["## ❌ Bench: the clock is wrong on cpu and mps"]
 
@@ -158,6 +159,7 @@ class TestMarkdownOfBench:
         text = report_markdown(compared(comparison(), notes=("a*b",), skips=(SKIP,)))
         assert "### Notes\n\n- a\\*b\n" in text
         assert "### Skipped" in text
+        assert "- Interrupted: only what" in report_markdown(bench(row(), interrupted=True))
 
     @given(st.text(st.characters(codec="ascii", categories=["P", "S", "L", "N", "Z"]), min_size=1))
     def test_any_name_keeps_the_tables_in_shape(self, name: str) -> None:

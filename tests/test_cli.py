@@ -118,7 +118,7 @@ class TestManners:
         (tmp_path / "model.onnx").write_bytes(b"whatever")
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert process.stderr is not None
-        assert process.stderr.readline() == "preparing 0/1\n"
+        assert process.stderr.readline() == "opening 0/9 eager\n"
         time.sleep(0.3)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
@@ -296,8 +296,9 @@ class TestBadInput:
 
     @pytest.mark.parametrize("value", ["0", "-2", "two"])
     def test_threads_that_are_no_number(self, value: str) -> None:
-        for command in ("bench", "run", "parity", "train"):
+        for command in ("run", "parity", "train"):
             assert_one_line(self.cli(command, "--threads", value), "--threads", f"fmnist-tk {command} --help")
+        assert_one_line(self.cli("bench", "--threads", value), f"--threads {value}", "whole number from 1 to 1,024")
 
     @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
     @pytest.mark.parametrize("command", ["bench", "run", "parity", "train"])

@@ -214,8 +214,12 @@ class TestNotes:
 
     def test_a_noisy_run_is_named_with_its_reason_and_remedy(self) -> None:
         (note,) = compare_reports(BASE, run(100, fitness=fitness(noisy=True))).notes
-        assert note.startswith("head is of a NOISY machine: the same small work took times that differ by")
-        assert note.endswith("run it again")
+        assert note.startswith("head is NOISY (the same small work took times that differ by")
+        assert note.endswith("); bench again when the machine is idle")
+        unsure = [control(size, verdict="CANNOT TELL") for size in (1, 64)]
+        (note,) = compare_reports(BASE, run(100, fitness=fitness(noisy=True, controls=unsure))).notes
+        assert note.count("eager against itself") == 1
+        assert "; and 1 more); bench again" in note
 
     def test_what_else_makes_a_run_doubtful(self) -> None:
         notes = compare_reports(run(0, interrupted=True), run(100, self_checks=(clock(measured=1.0),))).notes

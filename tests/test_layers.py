@@ -35,7 +35,10 @@ def imports_of(path: Path, *, module_level: bool) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["bench", "--help"], ["train", "--help"], ["nosuch"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["--version"], ["bench", "--help"], ["compare", "--help"], ["train", "--help"], ["nosuch"]],
+)
 def test_the_command_line_starts_without_a_runtime(arguments: list[str]) -> None:
     code = f"""
 import sys

@@ -26,6 +26,8 @@ Pair = tuple[LatencyRecord, LatencyRecord]
 
 # A call of no duration at all is shorter than the clock can see.
 _SHORTEST_S: Final = 1e-9
+# Why a run is NOISY is told in full by its own report.
+_MOST_REASONS: Final = 2
 
 
 def compare_reports(
@@ -188,8 +190,9 @@ def _notes(base: Report, head: Report, names: tuple[str, str]) -> Iterator[str]:
         yield f"The checkpoints of {names[0]} and {names[1]} have different layers: these are speeds of two models"
     for report, name in zip((base, head), names, strict=True):
         if report.fitness and report.fitness.reasons:
-            reasons = "; ".join(f"{each.sentence}; {each.remedy}" for each in report.fitness.reasons)
-            yield f"{name} is of a NOISY machine: {reasons}"
+            reasons = [each.sentence for each in report.fitness.reasons]
+            more = f"; and {len(reasons) - _MOST_REASONS} more" if len(reasons) > _MOST_REASONS else ""
+            yield f"{name} is NOISY ({'; '.join(reasons[:_MOST_REASONS])}{more}); bench again when the machine is idle"
         if not all(each.passed for each in report.self_checks):
             yield f"{name} was measured with a clock that failed its self check; bench it again"
         if report.interrupted:

@@ -151,7 +151,6 @@ def bench(
         showing_progress(quiet=quiet) as progress,
         showing_rounds(quiet=quiet) as watch,
     ):
-        progress("preparing", 0, 1)
         request = Request(
             names=tuple(targets or ()),
             folder=str(folder),

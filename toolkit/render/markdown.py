@@ -54,9 +54,10 @@ def _lines(report: Report) -> Iterator[str]:
         yield "\n### Skipped\n"
     for skip in report.skips:
         yield f"- {_escaped(skip.what)}: {_escaped(skip.reason)}; {_escaped(skip.remedy)}"
-    if report.notes:
+    notes = [*report.notes, *(["Interrupted: only what was finished before is here"] if report.interrupted else [])]
+    if notes:
         yield "\n### Notes\n"
-    for note in report.notes:
+    for note in notes:
         yield f"- {_escaped(note)}"
 
 
@@ -110,7 +111,7 @@ def _bench_verdict(report: Report) -> str:
     if any(each.too_slow for each in report.comparisons):
         return f"❌ Bench: {_too_slow(report)}"
     if not rows:
-        return "✅ Bench: the clock is honest"
+        return "Bench: no row was measured" if report.bench else "✅ Bench: the clock is honest"
     counted = f"{rows} row{'' if rows == 1 else 's'}"
     if is_noisy(report):
         return f"⚠️ Bench: {counted}, but the machine was NOISY"
