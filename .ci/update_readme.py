@@ -93,7 +93,8 @@ def believable_lines(measured: dict[str, Any]) -> list[str]:
 def conditions(measured: dict[str, Any], noise: list[str]) -> str:
     """Return machine, day and noise."""
     told = f"NOISY: {'; '.join(dict.fromkeys(noise))}" if noise else "VALID"
-    return f"{machine(measured)} {measured['threads']} threads, {measured['created_at'][:10]}; bench called it {told}."
+    day = measured["created_at"][:10]
+    return f"{machine(measured)} Threads per row: {measured['threads']}. Measured {day}; bench called it {told}."
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@
 3. Eager slowed by 5 % must be SLOWER, by 0.5 % must not be.
 4. With a busy loop on every core the run must be NOISY.
 
-Five minutes. Exit code 1 when an answer is wrong; on a machine that is not idle, 1 to 3 may be.
+Four minutes. Exit code 1 when an answer is wrong; on a machine that is not idle, 1 to 3 may be.
 """
 
 import argparse
@@ -188,7 +188,7 @@ def answers(result: dict[str, Any]) -> Iterator[dict[str, Any]]:
     runs, busy = result["two_runs"], result["busy"]
     overlap, controls = runs["agreement"], runs["controls"]
     yield {
-        "question": "two runs of the default bench: intervals of p50 that overlap",
+        "question": f"two runs of {result['budget_s']:g} s: intervals of p50 that overlap",
         "wanted": "at least 9 of 10",
         "found": f"{overlap['overlapping']} of {overlap['of']}; "
         f"they are {overlap['median_width']:.1%} of p50 wide in the median",

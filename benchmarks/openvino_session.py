@@ -2,8 +2,8 @@
 
     python openvino_session.py MODEL GOLDEN THREADS BATCH SECONDS
 
-It calls OpenVINO through its C interface. The Python class takes 3 to 5 µs more around each call, which benchmark_app,
-whose clock is inside of it, does not count: at batch 1 that is 15 %. This way both clocks stand around the same call.
+It calls OpenVINO through its C interface. The Python class takes 3 to 6 µs around each call, which benchmark_app, whose
+clock is inside of it, does not count: at batch 1 that is 12 to 22 %. This way both clocks stand around the same call.
 """
 
 import ctypes

@@ -108,18 +108,19 @@ TIMES = {
     "allowed": 0.05,
 }
 ANSWER = {"question": "eager slowed by 5 %", "wanted": "SLOWER", "found": "SLOWER (0.9500)", "right": True}
-AGREEMENT = """\
+WHERE = "Machine: CPU, 4 CPUs; torch 2.11, ONNX Runtime 1.23. Threads per row: 2. Measured 2026-01-02; bench called it"
+AGREEMENT = f"""\
 | eager | 64 | 440 µs | 450 µs | 0.978 | 0.970 to 0.990 | 5.0 %: yes |
 
-Machine: CPU, 4 CPUs; torch 2.11, ONNX Runtime 1.23. 2 threads, 2026-01-02; bench called it VALID."""
-BELIEVABLE = """\
+{WHERE} VALID."""
+BELIEVABLE = f"""\
 | eager slowed by 5 % | SLOWER | SLOWER (0.9500) | yes |
 
-Machine: CPU, 4 CPUs; torch 2.11, ONNX Runtime 1.23. 2 threads, 2026-01-02; bench called it NOISY: heat; load."""
+{WHERE} NOISY: heat; load."""
 
 
 def test_trials_become_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    eager = {"noise": [], "rows": [{**TIMES, "allowed": 0.05, "agrees": True}]}
+    eager = {"noise": [], "rows": [{**TIMES, "agrees": True}]}
     results: dict[str, Any] = {
         "AGREEMENT": {**TRIAL, "eager": eager, "openvino": {"skipped": "not installed"}},
         "BELIEVABLE": {
