@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, computed_field, model_validator
 
 #: ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
 Device = Annotated[str, StringConstraints(pattern=r"^(cpu|mps|cuda(:\d+)?)$")]
@@ -47,6 +47,24 @@ def quantile(values: Sequence[float], q: float) -> float:
     below = int(position)
     above = min(below + 1, len(ordered) - 1)
     return ordered[below] + (ordered[above] - ordered[below]) * (position - below)
+
+
+class Check(Record):
+    """One question and the answer in numbers. What is measured is stored; whether it passes follows."""
+
+    measured: float | None = Field(description="Null when it could not be measured or is not finite: a failure.")
+    limit: float
+    bound: Literal["at most", "at least"] = "at most"
+    unit: str = Field(description="Of ``measured`` and ``limit``.")
+    detail: str = Field(description="One sentence for people.")
+
+    @computed_field
+    @property
+    def passed(self) -> bool:
+        """Whether ``measured`` keeps the limit."""
+        if self.measured is None:
+            return False
+        return self.measured <= self.limit if self.bound == "at most" else self.measured >= self.limit
 
 
 class SkipRecord(Record):

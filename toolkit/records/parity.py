@@ -5,7 +5,7 @@ from typing import Final, Literal, get_args
 
 from pydantic import Field, NonNegativeInt, PositiveInt, computed_field, model_validator
 
-from toolkit.records.base import Device, Precision, Record, Sha256
+from toolkit.records.base import Check, Device, Precision, Record, Sha256
 
 #: Names of the checks, in the order in which a report shows them.
 CheckName = Literal[
@@ -39,25 +39,12 @@ _CAUSES: Final = (*_ORDER[:_VALUES], *_ORDER[_BEHAVIOUR:], *_ORDER[_VALUES:_BEHA
 _Z95: Final = 1.959963984540054
 
 
-class CheckRecord(Record):
-    """One question put to an artifact, and the answer. What is measured is stored; whether it passes follows."""
+class CheckRecord(Check):
+    """One question put to an artifact, and the answer."""
 
     name: CheckName
     probe: str | None = Field(default=None, description="The inputs it was checked on; null for none.")
-    measured: float | None = Field(description="Null when it could not be measured or is not finite: a failure.")
-    limit: float
-    bound: Literal["at most", "at least"] = "at most"
-    unit: str = Field(description="Of ``measured`` and ``limit``.")
     facts: dict[str, float] = Field(default_factory=dict, description="More numbers behind the answer.")
-    detail: str = Field(description="One sentence for people.")
-
-    @computed_field
-    @property
-    def passed(self) -> bool:
-        """Whether ``measured`` keeps the limit."""
-        if self.measured is None:
-            return False
-        return self.measured <= self.limit if self.bound == "at most" else self.measured >= self.limit
 
 
 class QualityRecord(Record):
