@@ -14,7 +14,8 @@ import time
 from collections import Counter
 
 from toolkit.bench.job import Answer, Finished, Job, Measured, Opened, Order, Warmed
-from toolkit.bench.worker import _die_with_parent, _lines
+from toolkit.bench.launch import die_with_parent
+from toolkit.bench.worker import _lines
 
 
 def misbehave(how: str, answers: int) -> None:
@@ -69,7 +70,7 @@ def answer(order: Order, call_ns: int, noise: random.Random, how: str) -> Answer
 
 
 def main() -> None:
-    _die_with_parent()
+    die_with_parent()
     answers = os.dup(1)
     os.dup2(2, 1)
     lines = _lines(sys.stdin)

@@ -17,6 +17,7 @@ from support import Cli, save_small
 from toolkit import bench as bench_module
 from toolkit.bench import Settings, launch, run_benchmark
 from toolkit.bench.job import Entry, Job
+from toolkit.bench.prepare import Request, prepare_request
 from toolkit.bench.scenario import parse_scenario
 from toolkit.bench.worker import _batch, compare
 from toolkit.checkpoint import Checkpoint, load_checkpoint
@@ -315,3 +316,31 @@ def test_bad_options_are_one_line(options: list[str], message: str, cli: Cli, ex
     assert message in outcome.err
     assert outcome.err.strip().count("\n") <= outcome.err.count("/")  # lines of progress, and one of the error
     assert outcome.out == ""
+
+
+def test_what_the_folder_of_against_lacks_is_told(cli: Cli, exported: Path, folder: Path) -> None:
+    (folder / "model.ts.pt").unlink()
+    outcome = cli("bench", "onnx", "torchscript", *bench_options(exported)[2:], "--against", folder)
+    assert outcome.code == 2
+    assert "it has no torchscript; write it with: fmnist-tk export torchscript" in outcome.err
+    (folder / "model.onnx").unlink()
+    skips = prepare_request(request(exported, folder)).skips
+    assert [each.what for each in skips] == [f"{name} of {folder}" for name in ("torchscript", "onnx")]
+
+
+def request(folder: Path, against: Path | None, *names: str) -> Request:
+    return Request(
+        names=names,
+        folder=str(folder),
+        checkpoint=None,
+        devices=("cpu",),
+        unverified=False,
+        against=str(against) if against else None,
+        scratch=str(folder.parent),
+    )
+
+
+def test_two_files_of_one_name_are_two_rows(exported: Path, folder: Path) -> None:
+    files = (str(exported / "model.onnx"), str(folder / "model.onnx"))
+    entries = prepare_request(request(exported, None, *files, "torchscript")).entries
+    assert [each.target for each in entries] == ["eager", *files, "model.ts.pt"]

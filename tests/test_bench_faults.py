@@ -16,11 +16,11 @@ import pytest
 from support import Cli
 from toolkit import bench as bench_module
 from toolkit.bench import Settings, launch, rows, run_bench
-from toolkit.bench.job import Entry
+from toolkit.bench.job import Entry, Job
 from toolkit.bench.journal import SUFFIX, read_journal
 from toolkit.bench.prepare import Prepared
 from toolkit.errors import UsageError
-from toolkit.records import CheckpointRecord, Report, read_record
+from toolkit.records import CheckpointRecord, Report, Scenario, read_record
 
 TESTS = Path(__file__).parent
 QUICK = Settings(batch_sizes=(1,), threads=(1,), budget_s=0.5, seed=0, against_limits=False, control=False, restarts=0)
@@ -141,6 +141,33 @@ def test_a_new_worker_that_fails_is_a_failed_row(bench: Callable[..., Report], m
     report = bench("eager", "50", settings=replace(QUICK, budget_s=1, restarts=1))
     assert [row.target for row in report.latency] == ["eager"]
     assert "SIGSEGV" in report.failures[0].reason
+
+
+def test_throughput_on_the_cpu_has_a_process_of_one_thread_per_thread(
+    bench: Callable[..., Report], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, threads = rows.WorkerProcess, []
+
+    def process(job: Job, log: Path) -> launch.WorkerProcess:
+        threads.append(job.threads)
+        return real(job, log)
+
+    monkeypatch.setattr(rows, "WorkerProcess", process)
+    settings = replace(QUICK, threads=(3,), scenario=Scenario(kind="throughput"))
+    (row,) = bench("eager", settings=settings).latency
+    assert threads == [1, 1, 1]
+    assert row.threads == 3
+    assert row.median_s == pytest.approx(100e-6 / 3, rel=0.02)
+    assert row.throughput_images_per_s == pytest.approx(3 / 100e-6, rel=0.02)
+
+
+def test_arrivals_that_no_call_can_keep_up_with_are_a_failed_row(bench: Callable[..., Report]) -> None:
+    settings = replace(QUICK, scenario=Scenario(kind="paced", interval_s=80e-6))
+    report = bench("eager", "50", settings=settings)
+    assert [row.target for row in report.latency] == ["50"]
+    assert "it cannot keep up: a call takes 0.0001 s, and one arrives every 8e-05 s; choose a lower" in str(
+        report.failures
+    )
 
 
 def test_the_same_seed_draws_the_same_order(bench: Callable[..., Report]) -> None:

@@ -1,7 +1,6 @@
 """Measuring by a scripted clock: which calls are made, in which order, and what counts as their time."""
 
 import itertools
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,7 +17,6 @@ from toolkit.bench.measure import (
     pipeline,
     random_gaps,
     settle,
-    side_by_side,
 )
 from toolkit.bench.scenario import parse_scenario
 from toolkit.errors import UsageError
@@ -102,20 +100,6 @@ def test_a_pipeline_waits_only_when_it_is_full() -> None:
     assert pipeline(session, IMAGES, seconds=9, max_calls=1, clock_ns=session.clock_ns)[0] == PIPELINE_DEPTH
 
 
-def test_sessions_side_by_side_call_at_the_same_time() -> None:
-    met = threading.Barrier(3, timeout=20)
-
-    class Meeting(FakeSession):
-        def run(self, batch: Any) -> Any:
-            met.wait()  # returns only when all three are inside a call
-            return batch
-
-    ticks = itertools.count()
-    calls, wall_ns = side_by_side([Meeting() for _ in range(3)], IMAGES, seconds=0, clock_ns=lambda: next(ticks) * 7)
-    assert calls == 3
-    assert wall_ns > 0
-
-
 def test_a_call_that_had_to_wait_for_the_one_before_has_waited() -> None:
     """Arrivals every 10 µs, calls of 6.3 µs but for one of 30 µs: the calls behind it queue."""
     session = FakeSession()
@@ -146,6 +130,22 @@ def test_a_call_that_had_to_wait_for_the_one_before_has_waited() -> None:
         latency.append(end - number * 10_000)
     assert [round(each, -2) for each in arrivals.latency_ns] == latency
     assert max(latency[2:]) > 2 * 6_300  # what a closed loop would have hidden
+
+
+def test_a_queue_that_only_grows_is_left_when_twice_the_time_is_over() -> None:
+    session = FakeSession()
+    arrivals = open_loop(
+        session,
+        IMAGES,
+        even_gaps(1e-6),
+        seconds=100e-6,
+        min_calls=1,
+        max_calls=1_000,
+        clock_ns=_ticking(session),
+        sleep=session.sleep,
+    )
+    assert 200_000 <= arrivals.wall_ns <= 200_000 + 2 * 6_310
+    assert len(arrivals.latency_ns) < 40  # of the 100 that arrived
 
 
 def _ticking(session: FakeSession) -> Any:

@@ -1,5 +1,6 @@
 """What follows from rounds: intervals, ratios, controls, costs, comparisons, energy."""
 
+import math
 import random
 from collections.abc import Sequence
 
@@ -8,7 +9,8 @@ from test_records import latency, round_of
 
 from toolkit.bench import rows as rows_module
 from toolkit.bench.job import Answer, Entry, Job, Measured
-from toolkit.bench.rows import Row, _condensed, _energy
+from toolkit.bench.processes import process_spread
+from toolkit.bench.rows import Row, _condensed, _energy, _together
 from toolkit.bench.summary import paired_comparisons, summarize
 from toolkit.records import EnergyDomain, EnergyReading, LatencyRecord, RoundRecord, Unavailable
 
@@ -109,6 +111,62 @@ def test_the_gate_closes_when_the_whole_interval_lies_beyond_it(head_s: float, a
     assert comparison.paired
 
 
+def of_processes(*levels_s: float, rounds: int = 8, **changes: object) -> LatencyRecord:
+    """A row of one process per level; rounds and calls vary by 0.1 %."""
+    noise = random.Random(str(levels_s))
+    parts = [
+        round_of([level * noise.gauss(1, 0.001) for _ in range(50)], place * rounds + number, process=place)
+        for place, level in enumerate(levels_s)
+        for number in range(rounds)
+    ]
+    return latency((), rounds=tuple(parts), **changes)
+
+
+def test_how_much_processes_of_a_row_differ_is_known_from_all_rows() -> None:
+    """What the machine did to all rows while the second processes lived, and what rows differ by, is not in it."""
+    rows = [
+        of_processes(base * (1 + d), 1.1 * base * (1 - d), target=str(d))
+        for base, d in ((1e-3, 0.01), (2e-3, -0.01), (1e-3, 0.01), (3e-3, -0.01))
+    ]
+    spread = process_spread(rows)
+    assert spread
+    deviation, freedom = spread
+    assert freedom == 3
+    assert deviation == pytest.approx(0.01 * math.sqrt(8 / 3), rel=0.05)
+    assert process_spread(rows[:1]) is None
+    assert process_spread([of_processes(1e-3), of_processes(2e-3)]) is None
+    alike = process_spread([of_processes(base, 1.1 * base) for base in (1e-3, 2e-3, 3e-3)])
+    assert alike
+    assert alike[0] < 0.0005
+
+
+def test_the_interval_of_a_median_holds_what_other_processes_would_have_given() -> None:
+    rows = [of_processes(1e-3 * (1 + d), 1e-3 * (1 - d), target=str(d)) for d in (0.01, -0.01, 0.012, -0.008)]
+    one = [of_processes(1e-3, rounds=16, target=str(n)) for n in range(4)]
+    wide, narrow = (summarize(each, threshold=0.02, seed=0).rows[0].estimate for each in (rows, one))
+    assert wide
+    assert wide.p50_s
+    assert narrow
+    assert narrow.p50_s
+    assert (narrow.p50_s[1] - narrow.p50_s[0]) / 1e-3 < 0.002
+    spread = process_spread(rows)
+    assert spread
+    half = 3.182 * spread[0] / math.sqrt(2)  # Student's t with 3 degrees of freedom
+    assert math.log(wide.p50_s[1] / rows[0].median_s) >= half * 0.999
+    assert math.log(rows[0].median_s / wide.p50_s[0]) >= half * 0.999
+
+
+def test_what_runs_side_by_side_has_the_sum_of_the_rates() -> None:
+    parts = [
+        Measured(times_ns=(1,), calls=calls, wall_s=wall, settled=True) for calls, wall in ((100, 0.1), (300, 0.2))
+    ]
+    both = _together(parts)
+    assert both.calls == 400
+    assert both.times_ns == (400_000,)  # 1,000 and 1,500 calls per second
+    assert both.calls / both.wall_s == pytest.approx(2_500)
+    assert _together(parts[:1]) is parts[0]
+
+
 def test_a_long_row_becomes_a_histogram_that_loses_nothing_but_order() -> None:
     times = tuple(1_000 + number % 10 for number in range(500))
     record = RoundRecord(number=0, place=0, calls=500, wall_s=1.0, times_ns=times)
@@ -156,10 +214,10 @@ def test_a_slice_reads_the_counters_before_and_after(known: bool, monkeypatch: p
         return Answer(measured=Measured(times_ns=(5,) * 30, calls=30, wall_s=1.0, settled=True))
 
     monkeypatch.setattr(rows_module, "read_energy", read_energy)
-    monkeypatch.setattr(one, "_ask", ask)
+    monkeypatch.setattr(one, "_ask_all", lambda *_: [ask()])
     one.measure(0, 0, 0.1, 0)
     assert log == ["read", "measure", "read"]
     (measured,) = one.rounds
     assert measured.energy_j == (pytest.approx(15.0) if known else None)  # the counter began again at 1,000
-    assert measured.slice_s == (0.5 if known else 0.0)
+    assert measured.slice_s > 0  # by a clock, whether energy is known or not
     assert measured.slice_calls == 30

@@ -86,6 +86,27 @@ def open_session(
     Raises:
         FormatError: If it does not open there, with the reason and the remedy.
     """
+    session = load_session(target, device, threads, precision)
+    shape, called = image_shape(session)
+    if called:  # the next call must be a session's first, or what goes wrong in it is hidden
+        session = import_format(target.info).load(target.path, device, threads)
+    return fit_session(session, shape)
+
+
+def load_session(
+    target: Target, device: str, threads: int | None = None, precision: Precision | None = None
+) -> Session:
+    """Open an artifact as it is: no call is made to find out which shape it wants.
+
+    Args:
+        target: The artifact.
+        device: Where it must run.
+        threads: On the CPU; None leaves it to the runtime.
+        precision: The arithmetic that is expected; None for the format's own.
+
+    Raises:
+        FormatError: If it does not open there, with the reason and the remedy.
+    """
     check_device(target.info, device)
     if not target.path.is_file():
         raise ArtifactNotFoundError(target.path, "check the path")
@@ -95,10 +116,7 @@ def open_session(
     if session.precision != wanted:
         remedy = f"declare it with --precision {session.precision}, or export the artifact again in {wanted}"
         raise PrecisionError(wanted, session.precision, remedy)
-    shape, called = image_shape(session)
-    if called:  # the next call must be a session's first, or what goes wrong in it is hidden
-        session = import_format(target.info).load(target.path, device, threads)
-    return fit_session(session, shape)
+    return session
 
 
 def _check_complete(folder: Path) -> None:

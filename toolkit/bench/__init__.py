@@ -281,6 +281,6 @@ def _limits(
 def _bounded(row: LatencyRecord, config: ModelConfig, limits: Sequence[LimitsRecord]) -> LatencyRecord:
     """Return a row with the least time that the machine needs for its call."""
     mine = next((each for each in limits if (each.device, each.threads) == (row.device, row.threads)), None)
-    if mine is None or row.scenario.kind not in _BOUNDED:
+    if mine is None or row.scenario.kind not in _BOUNDED or row.role == "base":  # whose layers may be others
         return row
     return row.model_copy(update={"bound": bound(config, row.batch_size, row.precision, mine)})

@@ -37,7 +37,7 @@ class Job(Record):
 class Order(Record):
     """What a worker is to do next. It answers with one line, and waits for the next one without using the CPU."""
 
-    do: Literal["open", "warm", "measure", "finish"]
+    do: Literal["open", "warm", "measure", "time on device", "finish"]
     seconds: NonNegativeFloat = Field(default=0.0, description="For which calls are begun.")
     min_calls: PositiveInt = 1
     max_calls: PositiveInt = 1_000
@@ -68,7 +68,6 @@ class Measured(Record):
     copy_in_ns: Nanoseconds = ()
     copy_out_ns: Nanoseconds = ()
     service_ns: Nanoseconds = ()
-    device_s: tuple[NonNegativeFloat, ...] = ()
     settled: bool = Field(description="Whether the process used no CPU any more when it answered.")
 
 
@@ -86,5 +85,6 @@ class Answer(Record):
     opened: Opened | None = None
     warmed: Warmed | None = None
     measured: Measured | None = None
+    device_s: tuple[NonNegativeFloat, ...] | None = None
     finished: Finished | None = None
     fault: str | None = None

@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+from toolkit.bench.launch import die_with_parent
 from toolkit.bench.limits import run_limits_job
 from toolkit.records import read_record, write_record
 from toolkit.records.machine import LimitsJob
@@ -14,4 +15,5 @@ def main(job_path: str, result_path: str) -> None:
 
 
 if __name__ == "__main__":
+    die_with_parent()
     main(*sys.argv[1:])

@@ -4,8 +4,7 @@ import gc
 import math
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -22,6 +21,7 @@ Images = NDArray[np.float32]
 PIPELINE_DEPTH = 16
 # A sleeping process wakes up late, on Linux by 50 µs and more; for the rest the clock is watched.
 _AWAKE_NS = 200_000
+_LATEST = 2
 
 
 @dataclass(frozen=True)
@@ -120,35 +120,6 @@ def pipeline(
                 return calls, now - started
 
 
-def side_by_side(
-    sessions: Sequence[Session], images: Images, *, seconds: float, clock_ns: Clock = time.perf_counter_ns
-) -> tuple[int, int]:
-    """Let several sessions call at once, each in a thread of its own: the most images per second that a CPU takes.
-
-    Args:
-        sessions: Of one thread each.
-        images: One batch ``(N, 1, 28, 28)`` float32.
-        seconds: How long calls are begun.
-        clock_ns: Nanoseconds from an arbitrary start.
-
-    Returns:
-        The number of calls of all, and the nanoseconds until the last had ended.
-    """
-
-    def call(session: Session) -> int:
-        calls = 0
-        while not calls or clock_ns() < end:
-            session.to_host(session.run(session.to_device(images)))
-            calls += 1
-        return calls
-
-    with _no_collection(), ThreadPoolExecutor(len(sessions)) as threads:
-        started = clock_ns()
-        end = started + int(seconds * 1e9)
-        calls = sum(threads.map(call, sessions))
-        return calls, clock_ns() - started
-
-
 def open_loop(
     session: Session,
     images: Images,
@@ -170,7 +141,7 @@ def open_loop(
         session: What to time; copies are part of a call.
         images: One batch ``(N, 1, 28, 28)`` float32.
         gaps_s: Seconds from each arrival to the next.
-        seconds: How long calls arrive.
+        seconds: How long calls arrive; when those are not done after twice that time, the rest is left out.
         min_calls: Arrivals at least.
         max_calls: Arrivals at most.
         clock_ns: Nanoseconds from an arbitrary start.
@@ -188,6 +159,8 @@ def open_loop(
             latency.append(done - arrival)
             service.append(done - begun)
             arrival += int(next(gaps_s) * 1e9)
+            if len(latency) >= min_calls and done - first > _LATEST * seconds * 1e9:
+                break  # the queue only grows
     return Arrivals(tuple(latency), tuple(service), done - first)
 
 

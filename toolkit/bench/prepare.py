@@ -5,6 +5,7 @@ own (`toolkit.bench.prepare_child`), so that the process that measures imports n
 """
 
 import shlex
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,8 +68,12 @@ def prepare_request(request: Request) -> Prepared:
         entries += prepare_entries(targets, checkpoint, device, scratch, unverified=request.unverified)
         skips += left_out
         if request.against:
-            found = [each.info.name for each in targets]
-            entries += _bases(Path(request.against), found, device, scratch, unverified=request.unverified)
+            found = list(dict.fromkeys(each.info.name for each in targets))
+            bases, missing = _bases(Path(request.against), found, device, scratch, unverified=request.unverified)
+            if missing and request.names:  # or a gate would be open for what was named
+                raise UsageError(f"--against {request.against}: {missing[0].reason}; {missing[0].remedy}")
+            entries += bases
+            skips += missing
     return Prepared(checkpoint=checkpoint.record, entries=tuple(entries), skips=tuple(dict.fromkeys(skips)))
 
 
@@ -90,10 +95,12 @@ def prepare_entries(
     record = checkpoint.record
     source = [] if record.form == "bundled" else ["--checkpoint", record.path]
     entries = _eager(checkpoint, device, scratch)
+    names = Counter(target.path.name for target in targets)
     for target in targets:
         words = shlex.join([str(target.path), *source, *([] if device == "cpu" else ["--device", device])])
         verified = _is_verified(target, record.weights_sha256, device, words, tolerate=unverified)
-        entries.append(_artifact(target, target.path.name, device, Path(entries[0].golden), verified=verified))
+        name = target.path.name if names[target.path.name] == 1 else str(target.path)
+        entries.append(_artifact(target, name, device, Path(entries[0].golden), verified=verified))
     return entries
 
 
@@ -143,8 +150,13 @@ def _is_verified(target: Target, weights_sha256: str, device: str, words: str, *
     return True
 
 
-def _bases(against: Path, formats: Sequence[str], device: str, scratch: Path, *, unverified: bool) -> list[Entry]:
+def _bases(
+    against: Path, formats: Sequence[str], device: str, scratch: Path, *, unverified: bool
+) -> tuple[list[Entry], list[SkipRecord]]:
     """Return what ``--against`` names: a folder's artifacts of the same formats, or another checkpoint in eager.
+
+    Returns:
+        Entries, and a skip for each format that the folder lacks.
 
     Raises:
         UsageError: If it is neither, or has none of the formats.
@@ -153,7 +165,8 @@ def _bases(against: Path, formats: Sequence[str], device: str, scratch: Path, *,
         from toolkit.checkpoint import load_checkpoint
 
         entries = _eager(load_checkpoint(against), device, scratch)
-        return [each.model_copy(update={"target": f"{each.target} of {against}", "role": "base"}) for each in entries]
+        update = [{"target": f"{each.target} of {against}", "role": "base"} for each in entries]
+        return [each.model_copy(update=new) for each, new in zip(entries, update, strict=True)], []
     if not against.is_dir():
         raise UsageError(f"--against {against}: nothing is there; pass a folder of artifacts, or a checkpoint")
     manifest, golden = read_manifest(against), against / GOLDEN
@@ -162,17 +175,20 @@ def _bases(against: Path, formats: Sequence[str], device: str, scratch: Path, *,
             f"--against {against}: it has no manifest.json with golden.npz; "
             f"write them with: fmnist-tk export --folder {against}"
         )
-    entries = []
+    entries, missing = [], []
     for name in formats:
         target = Target(FORMATS[name], against / artifact_name(FORMATS[name]))
-        if target.path.is_file():
+        if not target.path.is_file():
+            remedy = f"write it with: fmnist-tk export {name} --folder {against}"
+            missing.append(SkipRecord(what=f"{name} of {against}", reason=f"it has no {name}", remedy=remedy))
+        else:
             words = shlex.join([str(target.path)])
             verified = _is_verified(target, manifest.golden_weights_sha256, device, words, tolerate=unverified)
             entry = _artifact(target, str(target.path), device, golden, verified=verified)
             entries.append(entry.model_copy(update={"role": "base"}))
     if not entries:
         raise UsageError(f"--against {against}: it has none of {', '.join(formats)}; export them there first")
-    return entries
+    return entries, missing
 
 
 def prepare_or_say_why(request: Request) -> Outcome:

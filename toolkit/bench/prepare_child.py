@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from toolkit.bench.launch import die_with_parent, run_child
 from toolkit.bench.prepare import Outcome, Prepared, Request, prepare_or_say_why
 from toolkit.errors import ToolkitError
 from toolkit.records import read_record, write_record
@@ -17,7 +18,6 @@ def prepare_apart(request: Request) -> Prepared:
     Raises:
         ToolkitError: What the other process raised, or how it ended.
     """
-    from toolkit.bench.launch import run_child
     from toolkit.environment import default_threads
 
     scratch = Path(request.scratch)
@@ -44,4 +44,5 @@ def main(request_path: str, outcome_path: str) -> None:
 
 
 if __name__ == "__main__":
+    die_with_parent()
     main(*sys.argv[1:])

@@ -76,6 +76,7 @@ class Rounds:
         self._rows = [Row(job, number, scratch) for number, job in enumerate(jobs)]
         self._alive = list(self._rows)
         self._budget_s, self._restarts = budget_s, restarts
+        self._seed = seed
         self._random = random.Random(seed)  # noqa: S311  an order, not a secret
         self._journal, self._progress, self._watch = journal, progress, watch
         self._failures: list[FailureRecord] = []
@@ -166,7 +167,7 @@ class Rounds:
         self._planned = schedule.rounds
 
         def measure(row: Row, place: int) -> None:
-            row.measure(self._done, place, slices_s[row.number], self._random.getrandbits(32))
+            row.measure(self._done, place, slices_s[row.number], self._seed + self._done)  # the same arrivals for all
 
         # With fewer rounds than that, new workers would have next to none of them.
         generations = 1 + self._restarts if schedule.rounds >= ENOUGH_ROUNDS else 1

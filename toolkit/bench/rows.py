@@ -1,8 +1,9 @@
 """One row: its worker, and what that has told so far."""
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from toolkit.bench.energy import energy_j, read_energy
 from toolkit.bench.job import Answer, Job, Measured, Opened, Order
@@ -23,6 +24,7 @@ _CALLS_TIMEOUT_S: Final = 60.0
 _WARM_S, _WARM_CALLS, _MOST_WARMUPS = 0.3, 5, 4
 #: A row with more calls than this keeps a histogram of each round.
 _RAW_CALLS: Final = 100_000
+_NO_READINGS: Final = "not available here: no slice of this scenario was read"
 
 
 class Row:
@@ -40,8 +42,9 @@ class Row:
         self.rounds: list[RoundRecord] = []
         self.opened: Opened | None = None
         self.call_s = 0.0
+        self.processes = 0
         self._log = scratch / f"worker-{number}.log"
-        self._process: WorkerProcess | None = None
+        self._crew: list[WorkerProcess] = []
         self._cold: ColdRecord | None = None
         self._mismatch: str | None = None
         self._settled = True
@@ -50,18 +53,24 @@ class Row:
     @property
     def pid(self) -> int | None:
         """Of its worker, if that was started."""
-        return self._process.pid if self._process else None
+        return self._crew[0].pid if self._crew else None
 
     def start(self) -> None:
         """Start a worker and let it open the artifact; `wait_until_open` waits for it."""
         self.kill()
-        self._process = WorkerProcess(self.job, self._log)
-        self._process.order(Order(do="open"))
+        job, count = self.job, 1
+        if job.scenario.kind == "throughput" and job.entry.device == "cpu":
+            # In one process Python's lock would let only one of them call at a time.
+            job, count = job.model_copy(update={"threads": 1}), job.threads
+        for number in range(count):
+            log = self._log if not number else self._log.with_suffix(f".{number}.log")
+            self._crew.append(WorkerProcess(job, log))
+            self._crew[-1].order(Order(do="open"))
+        self.processes += 1
 
     def wait_until_open(self) -> None:
         """Wait until the artifact is open."""
-        assert self._process
-        answer = self._process.answer(_OPEN_TIMEOUT_S)
+        answer, *_ = [each.answer(_OPEN_TIMEOUT_S) for each in self._crew]
         self.opened = self.opened or answer.opened  # of a later worker, load time is no cold start: it was not alone
 
     def warm(self) -> None:
@@ -76,6 +85,12 @@ class Row:
             if cut < len(trace) // 4:  # the rule cuts half at most: then it may not have seen the end
                 break
         self.call_s = quantile([each / 1e9 for each in trace[cut:]], 0.5)
+        interval_s = self.job.scenario.interval_s
+        if interval_s and self.call_s >= interval_s:
+            raise WorkerError(
+                f"it cannot keep up: a call takes {self.call_s:.3g} s, and one arrives every {interval_s:.3g} s; "
+                "choose a lower rate or a smaller batch"
+            )
         if self._cold is None:
             self._note_cold(trace, max(cut, 1))
 
@@ -90,7 +105,14 @@ class Row:
             self._note_cold(trace, 1)
         whole_s = self.opened.import_s + self.opened.load_s + trace[0] / 1e9
         self.rounds.append(
-            RoundRecord(number=number, place=place, calls=1, wall_s=whole_s, times_ns=(round(whole_s * 1e9),))
+            RoundRecord(
+                number=number,
+                place=place,
+                process=self.processes - 1,
+                calls=1,
+                wall_s=whole_s,
+                times_ns=(round(whole_s * 1e9),),
+            )
         )
         self.finish()
 
@@ -103,37 +125,35 @@ class Row:
             seconds: For which calls are begun.
             seed: Of random arrivals.
         """
-        before = read_energy(device=self.job.entry.device)
-        measured = self._ask(
-            Order(do="measure", seconds=seconds, max_calls=MOST_CALLS, seed=seed), _CALLS_TIMEOUT_S + 10 * seconds
-        ).measured
-        after = read_energy(device=self.job.entry.device)
-        assert measured
+        device, closed = self.job.entry.device, self.job.scenario.kind == "latency"
+        order = Order(do="measure", seconds=seconds, max_calls=MOST_CALLS, seed=seed)
+        before, begun = read_energy(device=device), time.monotonic()
+        parts = [each.measured for each in self._ask_all(order, _CALLS_TIMEOUT_S + 10 * seconds)]
+        after, ended = read_energy(device=device), time.monotonic()
+        measured = _together([each for each in parts if each])
         self._settled &= measured.settled
-        known = isinstance(before, EnergyReading) and isinstance(after, EnergyReading)
-        self.rounds.append(
-            _round(measured, number, place, self.job.scenario.kind == "latency").model_copy(
-                update={
-                    "energy_j": energy_j(before, after) if known else None,  # type: ignore[arg-type]  # both are readings
-                    "slice_s": after.at_s - before.at_s if known else 0.0,  # type: ignore[union-attr]  # as above
-                }
-            )
-        )
+        update: dict[str, Any] = {"process": self.processes - 1, "slice_s": ended - begun}
+        if isinstance(before, EnergyReading) and isinstance(after, EnergyReading):
+            update["energy_j"] = energy_j(before, after)
+        if closed and device != "cpu":
+            by_device = self._ask(Order(do="time on device"), _CALLS_TIMEOUT_S).device_s
+            update["device_s"] = quantile(by_device, 0.5) if by_device else None
+        self.rounds.append(_round(measured, number, place, closed).model_copy(update=update))
 
     def finish(self) -> None:
         """Compare the outputs once more, ask for the memory, and end the worker."""
-        finished = self._ask(Order(do="finish"), _CALLS_TIMEOUT_S).finished
-        assert finished
-        self._judge(finished.wrong, "after it was timed ")
-        found = finished.peak_memory_bytes, finished.device_memory_bytes
-        self._memory = (_larger(self._memory[0], found[0]), _larger(self._memory[1], found[1]))
+        for answer in self._ask_all(Order(do="finish"), _CALLS_TIMEOUT_S):
+            assert answer.finished
+            self._judge(answer.finished.wrong, "after it was timed ")
+            found = answer.finished.peak_memory_bytes, answer.finished.device_memory_bytes
+            self._memory = (_larger(self._memory[0], found[0]), _larger(self._memory[1], found[1]))
         self.kill()
 
     def kill(self) -> None:
         """End the worker, if there is one."""
-        if self._process:
-            self._process.kill()
-            self._process = None
+        for each in self._crew:
+            each.kill()
+        self._crew = []
 
     def record(self, idle_power_w: float | str = "not measured") -> LatencyRecord:
         """Return what is known of a row that was measured at least once.
@@ -167,7 +187,7 @@ class Row:
             rounds=rounds,
             settled=self._settled,
             energy=energy,
-            no_energy=None if energy else str(idle_power_w),
+            no_energy=None if energy else idle_power_w if isinstance(idle_power_w, str) else _NO_READINGS,
         )
 
     def failure(self, reason: str) -> FailureRecord:
@@ -183,10 +203,12 @@ class Row:
         )
 
     def _first_calls(self, order: Order) -> tuple[int, ...]:
-        warmed = self._ask(order, _CALLS_TIMEOUT_S).warmed
-        assert warmed
-        self._judge(warmed.wrong, "")
-        return warmed.trace_ns
+        traces = []
+        for answer in self._ask_all(order, _CALLS_TIMEOUT_S):
+            assert answer.warmed
+            self._judge(answer.warmed.wrong, "")
+            traces.append(answer.warmed.trace_ns)
+        return traces[0]
 
     def _judge(self, wrong: str | None, when: str) -> None:
         """Refuse wrong outputs of what parity has passed; of the rest they are noted."""
@@ -205,8 +227,28 @@ class Row:
         )
 
     def _ask(self, order: Order, timeout_s: float) -> Answer:
-        assert self._process
-        return self._process.ask(order, timeout_s)
+        """Ask the first of the crew."""
+        return self._crew[0].ask(order, timeout_s)
+
+    def _ask_all(self, order: Order, timeout_s: float) -> list[Answer]:
+        """Ask all of the crew at once."""
+        for each in self._crew:
+            each.order(order)
+        return [each.answer(timeout_s) for each in self._crew]
+
+
+def _together(parts: Sequence[Measured]) -> Measured:
+    """Return what processes did side by side: calls of all, and the time of a call by the sum of their rates."""
+    if len(parts) == 1:
+        return parts[0]
+    calls_per_s = sum(each.calls / each.wall_s for each in parts)
+    calls = sum(each.calls for each in parts)
+    return Measured(
+        times_ns=(round(1e9 / calls_per_s),),
+        calls=calls,
+        wall_s=calls / calls_per_s,
+        settled=all(each.settled for each in parts),
+    )
 
 
 def _round(measured: Measured, number: int, place: int, closed: bool) -> RoundRecord:
@@ -225,7 +267,6 @@ def _round(measured: Measured, number: int, place: int, closed: bool) -> RoundRe
         copy_in_s=_median_s(measured.copy_in_ns[cut:]),
         copy_out_s=_median_s(measured.copy_out_ns[cut:]),
         service_s=_median_s(measured.service_ns),
-        device_s=quantile(measured.device_s, 0.5) if measured.device_s else None,
         slice_calls=measured.calls,
     )
 

@@ -13,8 +13,8 @@ ENOUGH_ROUNDS: Final = 10
 _SLICE_S: Final = 0.06
 #: More calls of one slice say little more, for they are alike.
 MOST_CALLS: Final = 1_000
-#: So many that the first, which may be slow, cannot set the median.
-_FEWEST_CALLS: Final = 10
+#: Fewer calls would be those of a process that has just woken up; one that lasts longer than this is awake.
+_FEWEST_CALLS, _LONG_S = 10, 0.02
 #: What a slice costs beside its calls: messages, the canary, waiting until the threads of a runtime sleep.
 SLICE_COST_S: Final = 0.015
 
@@ -42,12 +42,14 @@ def plan(calls_s: Sequence[float], budget_s: float) -> Schedule:
         budget_s: Seconds for all rounds.
 
     Raises:
-        UsageError: If not even one round of one call per row fits; it says how much that needs.
+        UsageError: If not even one round of the shortest slices fits; it says how much that needs.
     """
     wanted = [min(max(_SLICE_S, _FEWEST_CALLS * each), MOST_CALLS * each) for each in calls_s]
+    least = [max(each, min(_FEWEST_CALLS * each, _LONG_S)) for each in calls_s]
     for share in (1.0, 0.5, 0.25, 0.1, 0.0):
-        slices = [max(each, share * most) for each, most in zip(calls_s, wanted, strict=True)]
-        round_s = sum(slices) + SLICE_COST_S * len(slices)
+        slices = [max(few, share * most) for few, most in zip(least, wanted, strict=True)]
+        # One call is made before those that count, to wake up.
+        round_s = sum(slices) + sum(calls_s) + SLICE_COST_S * len(slices)
         if budget_s >= ENOUGH_ROUNDS * round_s:
             break
     rounds = math.floor(budget_s / round_s + 1e-9)

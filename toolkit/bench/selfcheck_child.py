@@ -6,6 +6,7 @@ It has the device's runtime to itself; what is wrong with the device ends it, an
 import sys
 from pathlib import Path
 
+from toolkit.bench.launch import die_with_parent
 from toolkit.bench.selfcheck import self_check
 from toolkit.records import write_record
 
@@ -16,4 +17,5 @@ def main(device: str, result_path: str) -> None:
 
 
 if __name__ == "__main__":
+    die_with_parent()
     main(*sys.argv[1:])

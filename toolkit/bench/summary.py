@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from toolkit.bench.processes import process_spread, with_processes
 from toolkit.bench.statistics import (
     Interval,
     Ratio,
@@ -39,11 +40,15 @@ def summarize(rows: Sequence[LatencyRecord], *, threshold: float, seed: int) -> 
     """
     baselines = {row.key: row for row in rows if row.format == EAGER and row.role == "row"}
     controls = tuple(_controls(rows, baselines, threshold, seed))
+    groups: dict[tuple[str, str, int, int], list[LatencyRecord]] = {}
+    for row in rows:
+        groups.setdefault(row.key, []).append(row)
+    spreads = {key: process_spread(group) for key, group in groups.items()}
     told = []
     for row in rows:
         noise = 0.0 if row.role == "control" else noise_of(row, controls)
         to_eager = _to_eager(row, baselines, threshold, noise, seed)
-        told.append(row.model_copy(update={"estimate": _estimate(row, seed), "to_eager": to_eager}))
+        told.append(row.model_copy(update={"estimate": _estimate(row, spreads[row.key], seed), "to_eager": to_eager}))
     return Summary(tuple(told), controls, tuple(_costs(told)))
 
 
@@ -119,9 +124,13 @@ def ratio_of(base: LatencyRecord, row: LatencyRecord, seed: int) -> Ratio | None
     return paired_ratio([a for a, _ in pairs], [b for _, b in pairs], seed=seed) if pairs else None
 
 
-def _estimate(row: LatencyRecord, seed: int) -> Estimate:
+def _estimate(row: LatencyRecord, spread: tuple[float, int] | None, seed: int) -> Estimate:
+    interval = median_interval([each.seconds() for each in row.rounds], seed=seed)
+    processes = len({each.process for each in row.rounds})
+    if interval and spread and row.median_s > 0:
+        interval = with_processes(interval, row.median_s, spread, processes)
     return Estimate(
-        p50_s=_pair(median_interval([each.seconds() for each in row.rounds], seed=seed)),
+        p50_s=_pair(interval),
         p90_s=_pair(_quantile(row, 0.9)),
         p99_s=_pair(_quantile(row, 0.99)),
     )

@@ -12,7 +12,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Final, TextIO
@@ -22,23 +21,25 @@ import psutil
 from numpy.typing import NDArray
 
 from toolkit.bench.job import Answer, Finished, Job, Measured, Opened, Order, Warmed
+from toolkit.bench.launch import die_with_parent
 from toolkit.bench.measure import (
+    Calls,
     closed_loop,
     even_gaps,
     open_loop,
     pipeline,
     random_gaps,
     settle,
-    side_by_side,
 )
 from toolkit.bench.memory import peak_growth_bytes, read_memory
 from toolkit.errors import first_line
 from toolkit.formats import EAGER, EAGER_CUDAGRAPH, FORMATS, Session, import_format
 from toolkit.golden import Golden, read_golden
 from toolkit.records import MemoryReading
-from toolkit.sessions import Target, open_session
+from toolkit.sessions import Target, load_session, open_session
 
 _DEVICE_CALLS: Final = 20
+_WAKE_S: Final = 0.002
 _BYTES_PER_IMAGE: Final = 4 * 28 * 28
 
 
@@ -47,7 +48,7 @@ class Worker:
 
     def __init__(self, job: Job) -> None:
         self._job, self._entry = job, job.entry
-        self._sessions: list[Session] = []
+        self._opened: Session | None = None
         self._empty: MemoryReading | None = None
         self._golden: Golden | None = None
         self._images: NDArray[np.float32] | None = None
@@ -61,6 +62,8 @@ class Worker:
                 return Answer(warmed=self._warm(order))
             case "measure":
                 return Answer(measured=self._measure(order))
+            case "time on device":
+                return Answer(device_s=self._device_times())
             case "finish":
                 return Answer(finished=self._finish())
 
@@ -70,10 +73,11 @@ class Worker:
         imported = time.perf_counter()
         self._empty = read_memory(reset=True)
         begun = time.perf_counter()
-        self._sessions = [self._open_session()]
+        session = self._load()
         load_s = time.perf_counter() - begun
-        if self._several:
-            self._sessions += [self._open_session() for _ in range(self._job.threads - 1)]
+        self._opened = self._fitted(session)
+        if self._entry.runtime == "libtorch":
+            _infer_from_now_on()
         return Opened(import_s=imported - started, load_s=load_s, precision=self._session.precision)
 
     def _warm(self, order: Order) -> Warmed:
@@ -103,26 +107,30 @@ class Worker:
         return measured.model_copy(update={"settled": settle()})
 
     def _closed(self, order: Order) -> Measured:
-        calls = closed_loop(
-            self._session,
-            self._ready_images,
-            seconds=order.seconds,
-            min_calls=order.min_calls,
-            max_calls=order.max_calls,
-        )
+        calls = self._calls(order)
         return Measured(
             times_ns=calls.compute_ns,
             calls=len(calls.compute_ns),
             wall_s=sum(calls.compute_ns) / 1e9,
             copy_in_ns=calls.copy_in_ns,
             copy_out_ns=calls.copy_out_ns,
-            device_s=self._device_times(),
             settled=True,
         )
 
+    def _calls(self, order: Order) -> Calls:
+        """Call, first without counting: what slept since its last turn wakes up, in threads and in caches."""
+        images, session = self._ready_images, self._session
+        closed_loop(session, images, seconds=_WAKE_S, min_calls=1, max_calls=order.max_calls)
+        return closed_loop(session, images, seconds=order.seconds, min_calls=order.min_calls, max_calls=order.max_calls)
+
     def _throughput(self, order: Order) -> Measured:
-        if self._several:
-            calls, wall_ns = side_by_side(self._sessions, self._ready_images, seconds=order.seconds)
+        """Call as often as the device takes; on the CPU other processes do the same meanwhile, copies included."""
+        if self._entry.device == "cpu":
+            parts = self._calls(order)
+            calls, wall_ns = (
+                len(parts.compute_ns),
+                sum(map(sum, (parts.copy_in_ns, parts.compute_ns, parts.copy_out_ns))),
+            )
         else:
             calls, wall_ns = pipeline(
                 self._session, self._ready_images, seconds=order.seconds, max_calls=order.max_calls
@@ -166,15 +174,16 @@ class Worker:
         from toolkit.bench.device_side import device_times
 
         batch = self._session.to_device(self._ready_images)
+        settle()
         return device_times(self._session, batch, self._entry.device, self._entry.runtime, _DEVICE_CALLS) or ()
 
     def _compare(self) -> str | None:
         assert self._golden is not None  # it was warmed
-        found = (compare(each, self._golden, self._ready_images) for each in self._sessions)
-        return next((wrong for wrong in found if wrong), None)
+        return compare(self._session, self._golden, self._ready_images)
 
-    def _open_session(self) -> Session:
-        entry, threads = self._entry, 1 if self._several else self._job.threads
+    def _load(self) -> Session:
+        """Open what the job names; this alone is timed."""
+        entry, threads = self._entry, self._job.threads
         if entry.format in {EAGER, EAGER_CUDAGRAPH}:
             from toolkit.checkpoint import load_checkpoint
             from toolkit.formats.eager import open_cudagraph, open_eager
@@ -183,16 +192,24 @@ class Worker:
             if entry.format == EAGER_CUDAGRAPH:
                 return open_cudagraph(model, entry.device)
             return open_eager(model, entry.device, threads)
-        return open_session(Target(FORMATS[entry.format], Path(entry.path)), entry.device, threads)
+        return load_session(self._target, entry.device, threads)
+
+    def _fitted(self, session: Session) -> Session:
+        """Return a session that takes our images: files of ours do, of others it must be found out by calls."""
+        if self._entry.format in {EAGER, EAGER_CUDAGRAPH}:
+            return session
+        if import_format(self._target.info).read_metadata(self._target.path) is not None:
+            return session
+        return open_session(self._target, self._entry.device, self._job.threads)
 
     @property
-    def _several(self) -> bool:
-        """Whether as many sessions as threads share the CPU, each with one."""
-        return self._job.scenario.kind == "throughput" and self._entry.device == "cpu"
+    def _target(self) -> Target:
+        return Target(FORMATS[self._entry.format], Path(self._entry.path))
 
     @property
     def _session(self) -> Session:
-        return self._sessions[0]
+        assert self._opened is not None
+        return self._opened
 
     @property
     def _ready_images(self) -> NDArray[np.float32]:
@@ -234,23 +251,19 @@ def _batch(golden: Golden, size: int) -> NDArray[np.float32]:
     return np.ascontiguousarray(np.resize(golden.inputs, (size, *golden.inputs.shape[1:])))
 
 
+def _infer_from_now_on() -> None:
+    """Enter torch's inference mode for good: entering it anew takes 1 to 2 µs of each call, which is no runtime's."""
+    import torch
+
+    torch.inference_mode().__enter__()
+
+
 def _import_runtime(format: str) -> None:
     if format in {EAGER, EAGER_CUDAGRAPH}:
         import_module("toolkit.formats.eager")
         import_module("toolkit.checkpoint")
     else:
         import_format(FORMATS[format])
-
-
-def _die_with_parent() -> None:
-    """Ask Linux to kill this process with its parent, even inside a call that never returns; and first, for memory."""
-    with suppress(OSError, AttributeError):
-        import ctypes
-
-        pr_set_pdeathsig, sigkill = 1, 9
-        ctypes.CDLL(None).prctl(pr_set_pdeathsig, sigkill)
-    with suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
 
 
 def _lines(stream: TextIO) -> Iterator[str]:
@@ -272,7 +285,7 @@ def _lines(stream: TextIO) -> Iterator[str]:
 
 def main() -> None:
     """Carry out orders from stdin; answer on what was stdout, so that whatever a library prints goes to stderr."""
-    _die_with_parent()
+    die_with_parent()
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     lines = _lines(sys.stdin)

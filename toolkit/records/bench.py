@@ -52,6 +52,7 @@ class RoundRecord(Record):
 
     number: NonNegativeInt = Field(description="Rows of the same round were measured beside one another.")
     place: NonNegativeInt = Field(description="Place in the order of the round, which is drawn anew each time.")
+    process: NonNegativeInt = Field(default=0, description="Number of the row's process: it is replaced now and then.")
     dropped_calls: NonNegativeInt = Field(default=0, description="Calls before the first that counts: not steady yet.")
     calls: PositiveInt = Field(description="Calls that count.")
     wall_s: NonNegativeFloat = Field(
