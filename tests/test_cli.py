@@ -155,6 +155,13 @@ class TestManners:
         assert (process.returncode, out, err) == (130, "", "error: Interrupted\n")
 
 
+class TestBudget:
+    @pytest.mark.parametrize("command", ["bench", "run"])
+    @pytest.mark.parametrize("budget", ["inf", "1e308", "86401", "nan", "0", "-1"])
+    def test_what_no_one_can_wait_for_is_refused_at_once(self, command: str, budget: str, cli: Cli) -> None:
+        assert_one_line(cli(command, "--budget", budget), "--budget")
+
+
 class TestResults:
     def test_a_mismatch_is_exit_1_and_named(self, exported: Path, tmp_path: Path, cli: Cli) -> None:
         torch.save(NeuralNetwork().state_dict(), tmp_path / "model.pth")
