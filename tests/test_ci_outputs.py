@@ -117,7 +117,9 @@ class TestMarkdownOfBench:
         assert self.headings(bench(*rows, failures=(FAILURE,))) == ["## ❌ Bench: 1 of 3 rows could not be measured"]
         assert self.headings(bench(*rows, comparisons=(self.SLOW,))) == ["## ❌ Bench: 1 of 1 rows is too slow"]
         assert self.headings(bench(bench=None)) == ["## ✅ Bench: the clock is honest"]
-        assert self.headings(bench(interrupted=True)) == ["## Bench: no row was measured"]
+        assert "| ✓ overhead |" in report_markdown(bench(bench=None))
+        assert self.headings(bench(interrupted=True)) == ["## Bench: no row was measured, interrupted"]
+        assert self.headings(bench(row(), interrupted=True))[0].endswith("(VALID), interrupted")
         wrong = (clock(measured=1.0), clock("mps", 1.0))
         assert self.headings(bench(self_checks=wrong)) == ["## ❌ Bench: the clock is wrong on cpu and mps"]
 
