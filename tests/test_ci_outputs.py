@@ -17,6 +17,7 @@ from markdown_it import MarkdownIt
 from test_junit import FAILURE, FULL, SHORT, SKIP, report_of
 from test_render_parity import WHERE, bad, counted, good, record, unopened
 
+from support import Cli
 from toolkit.cli import console, options
 from toolkit.errors import OutputError
 from toolkit.records import CheckpointRecord, ModelConfig, Report, read_record
@@ -460,3 +461,13 @@ def script(step: dict[str, Any], folder: Path, program: str = "fmnist-tk", code:
     assert seen.is_file(), ended.stderr
     lines = outputs.read_text().splitlines() if outputs.is_file() else []
     return Ran(ended.returncode, seen.read_text().split("\0"), dict(line.split("=", 1) for line in lines))
+
+
+def test_a_self_check_is_written_as_junit_and_markdown(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("toolkit.bench.self_check", lambda _: bench(bench=None))
+    files = tmp_path / "c.xml", tmp_path / "c.md"
+    assert cli("bench", "--selfcheck", "-q", "--junit", files[0], "--markdown", files[1]).code == 0
+    assert "fmnist-tk.bench.clock.cpu" in files[0].read_text()
+    assert "| ✓ overhead |" in files[1].read_text()
