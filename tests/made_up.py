@@ -57,9 +57,7 @@ def row(p50_s: float = 2e-5, to_eager: RatioRecord | None = None, calls: int = 1
         "rounds": rounds(p50_s, calls),
         "batch_size": 1,
         "to_eager": to_eager,
-        "cold": ColdRecord(
-            import_s=0.21, load_s=0.0168, first_call_s=5.2e-5, steady_s=0.031, warmup_calls=400, alone=True
-        ),
+        "cold": ColdRecord(import_s=0.21, load_s=0.0168, first_call_s=5.2e-5, steady_s=0.031, warmup_calls=400),
         "peak_memory_bytes": 88_100_000,
         "file_bytes": 2_680_000,
         "bound": Bound(seconds=1.06e-5, kind="memory"),

@@ -29,7 +29,7 @@ QUICK = Settings(batch_sizes=(1,), threads=(1,), budget_s=0.5, seed=0, against_l
 @pytest.fixture(autouse=True)
 def fake_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launch, "WORKER", "fake_worker")
-    monkeypatch.setenv("PYTHONPATH", str(TESTS))
+    monkeypatch.setenv("PYTHONPATH", f"{TESTS}{os.pathsep}{TESTS.parent}")  # workers of this very checkout
 
 
 @pytest.fixture(autouse=True)
@@ -288,15 +288,21 @@ def test_rounds_are_on_disk_as_soon_as_they_are_finished(
             (journal,) = tmp_path.glob(f"*{SUFFIX}")
             found.append(journal.read_text())
 
-    report = bench("eager", "50", journal_beside=tmp_path / "result.json", watch=watch)
+    report = bench("eager", "50", journal=tmp_path / "result.json.partial", watch=watch)
     assert report.passed
-    assert not list(tmp_path.glob(f"*{SUFFIX}"))  # whoever ends tells it all
+    assert [each.name for each in tmp_path.glob(f"*{SUFFIX}")] == ["result.json.partial"]  # its caller deletes it
     kept = tmp_path / "kept.partial"
     kept.write_text(found[0][:-20])  # a line that was being written when the process died
     outcome = cli("report", kept, "--json")
     assert outcome.code == 130
     rounds = {row.target: len(row.rounds) for row in outcome.report.latency}
     assert rounds == {"eager": 3, "50": 2}
+    assert outcome.report.bench == report.bench.model_copy(update={"rounds": 3})
+    fast = next(row for row in outcome.report.latency if row.target == "50")
+    assert fast.estimate
+    assert fast.estimate.p50_s
+    assert fast.to_eager
+    assert fast.to_eager.verdict == "FASTER"
     assert "Interrupted" in cli("report", kept).out
 
 
@@ -310,6 +316,7 @@ def test_ctrl_c_keeps_the_rounds_that_were_finished(bench: Callable[..., Report]
     assert report.bench
     assert report.bench.rounds in {4, 5}
     assert {len(row.rounds) for row in report.latency} == {report.bench.rounds}
+    assert not any("fitted into the budget" in each for each in report.notes)
 
 
 def test_ctrl_c_before_the_first_round_is_an_interrupt(bench: Callable[..., Report], tmp_path: Path) -> None:
@@ -345,7 +352,7 @@ SCRIPT = """
     launch.WORKER = "fake_worker"
     scratch = Path(sys.argv[1])
     record = Report.model_validate_json(Path(sys.argv[2]).read_text()).checkpoint
-    run_bench(prepared(record, "eager", "50"), replace(QUICK, budget_s=60), scratch, journal_beside=scratch / "r.json")
+    run_bench(prepared(record, "eager", "50"), replace(QUICK, budget_s=60), scratch, journal=scratch / "r.json.partial")
 """
 
 
@@ -359,7 +366,7 @@ def test_no_worker_survives_a_parent_that_is_killed_and_the_journal_does(
     process = subprocess.Popen([sys.executable, str(script), str(tmp_path), str(report)])
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        journals = list(tmp_path.glob(f"r.json.*{SUFFIX}"))
+        journals = list(tmp_path.glob(f"r.json{SUFFIX}"))
         if journals and journals[0].read_text().count("\n") > 6:
             break
         time.sleep(0.05)
@@ -444,6 +451,30 @@ def test_the_parent_imports_no_runtime(tmp_path: Path, exported: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
     assert done.stdout == "0 []\n", done.stderr
+
+
+def test_a_row_that_failed_is_in_the_journal(bench: Callable[..., Report], tmp_path: Path) -> None:
+    report = bench("eager", "50 quiet measure 3", journal=tmp_path / "r.partial")
+    assert len(report.failures) == 1
+    kept = read_journal(tmp_path / "r.partial")
+    assert kept.failures == report.failures
+    assert [row.target for row in kept.latency] == ["eager"]
+
+
+@pytest.mark.parametrize("place", ["toolkit.bench._conclude", "toolkit.cli.bench.finish"])
+def test_a_stop_after_the_last_round_leaves_the_journal_and_names_it(
+    place: str, exported: Path, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(place, stop)
+    options = ("--folder", exported, "--batch", 1, "--budget", 0.5, "--no-limits")
+    outcome = cli("bench", "onnx", *options, "-o", tmp_path / "r.json")
+    assert outcome.code == 130
+    (journal,) = tmp_path.glob(f"r.json.*{SUFFIX}")
+    assert f"The finished rounds are kept: fmnist-tk report {journal}\n" in outcome.err
+    assert len(cli("report", journal, "--json").report.latency) >= 2
 
 
 COMMAND = """

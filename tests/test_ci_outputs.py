@@ -17,6 +17,7 @@ from markdown_it import MarkdownIt
 from test_junit import FAILURE, FULL, SHORT, SKIP, report_of
 from test_render_parity import WHERE, bad, counted, good, record, unopened
 
+from support import Cli
 from toolkit.cli import console, options
 from toolkit.errors import OutputError
 from toolkit.records import CheckpointRecord, ModelConfig, Report, read_record
@@ -117,7 +118,9 @@ class TestMarkdownOfBench:
         assert self.headings(bench(*rows, failures=(FAILURE,))) == ["## ❌ Bench: 1 of 3 rows could not be measured"]
         assert self.headings(bench(*rows, comparisons=(self.SLOW,))) == ["## ❌ Bench: 1 of 1 rows is too slow"]
         assert self.headings(bench(bench=None)) == ["## ✅ Bench: the clock is honest"]
-        assert self.headings(bench(interrupted=True)) == ["## Bench: no row was measured"]
+        assert "| ✓ overhead |" in report_markdown(bench(bench=None))
+        assert self.headings(bench(interrupted=True)) == ["## Bench: no row was measured, interrupted"]
+        assert self.headings(bench(row(), interrupted=True))[0].endswith("(VALID), interrupted")
         wrong = (clock(measured=1.0), clock("mps", 1.0))
         assert self.headings(bench(self_checks=wrong)) == ["## ❌ Bench: the clock is wrong on cpu and mps"]
 
@@ -458,3 +461,13 @@ def script(step: dict[str, Any], folder: Path, program: str = "fmnist-tk", code:
     assert seen.is_file(), ended.stderr
     lines = outputs.read_text().splitlines() if outputs.is_file() else []
     return Ran(ended.returncode, seen.read_text().split("\0"), dict(line.split("=", 1) for line in lines))
+
+
+def test_a_self_check_is_written_as_junit_and_markdown(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("toolkit.bench.self_check", lambda _: bench(bench=None))
+    files = tmp_path / "c.xml", tmp_path / "c.md"
+    assert cli("bench", "--selfcheck", "-q", "--junit", files[0], "--markdown", files[1]).code == 0
+    assert "fmnist-tk.bench.clock.cpu" in files[0].read_text()
+    assert "| ✓ overhead |" in files[1].read_text()

@@ -17,7 +17,9 @@ import torch
 import toolkit
 from support import Cli, NeuralNetwork, Outcome
 from toolkit.cli import app
-from toolkit.errors import UnsupportedDeviceError
+from toolkit.cli.console import finish
+from toolkit.environment import new_report
+from toolkit.errors import OutputError, UnsupportedDeviceError
 from toolkit.files import folder_lock
 from toolkit.model import Mlp
 from toolkit.records import ModelConfig
@@ -101,6 +103,34 @@ class TestManners:
         assert result.stdout == "{\n"
         assert result.stderr == ""
 
+    @pytest.mark.parametrize("as_json", ["", "--json"])
+    @pytest.mark.parametrize(
+        ("to", "code", "error"),
+        [
+            ("| true", 1, ""),
+            (
+                "> /dev/full",
+                2,
+                "error: Cannot write /dev/stdout: No space left on device; choose another place or make room there\n",
+            ),
+            (">&-", 0, ""),
+        ],
+    )
+    def test_whatever_becomes_of_stdout_the_file_is_written(
+        self, to: str, code: int, error: str, as_json: str, tmp_path: Path
+    ) -> None:
+        command = f"{sys.executable} -m toolkit doctor {as_json} -o {tmp_path / 'doctor.json'} {to}"
+        result = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False)
+        assert (result.returncode, result.stderr) == (code, error)
+        assert json.loads((tmp_path / "doctor.json").read_text())["doctor"]
+
+    def test_a_result_that_cannot_be_written_is_at_least_shown(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with pytest.raises(OutputError, match="a folder, not a file"):
+            finish(new_report("doctor"), as_json=True, output=tmp_path, quiet=False)
+        assert json.loads(capsys.readouterr().out)["command"] == "doctor"
+
     def test_shell_completion_knows_the_formats(self) -> None:
         environment = {
             **os.environ,
@@ -123,6 +153,13 @@ class TestManners:
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
         assert (process.returncode, out, err) == (130, "", "error: Interrupted\n")
+
+
+class TestBudget:
+    @pytest.mark.parametrize("command", ["bench", "run"])
+    @pytest.mark.parametrize("budget", ["inf", "1e308", "86401", "nan", "0", "-1"])
+    def test_what_no_one_can_wait_for_is_refused_at_once(self, command: str, budget: str, cli: Cli) -> None:
+        assert_one_line(cli(command, "--budget", budget), "--budget")
 
 
 class TestResults:

@@ -195,6 +195,10 @@ class TestBench:
         assert properties["torch version"] == paced.machine.versions["torch"]
         assert "NOISY: the same small work" in suite.findtext("system-out")
 
+    def test_a_report_that_was_interrupted_says_so(self) -> None:
+        assert 'name="interrupted" value="true"' in junit_xml(bench(row(), interrupted=True))
+        assert "interrupted" not in junit_xml(bench(row()))
+
     def test_a_clock_that_is_wrong_is_a_failure(self) -> None:
         (suite,) = parsed(bench(self_checks=(clock(measured=3e-6),)))
         (failure,) = suite.iter("failure")

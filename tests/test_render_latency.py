@@ -178,6 +178,11 @@ class TestFastest:
         told = shown(bench(*rows))
         assert "onnx (torch-export and torchscript are as fast)" in told
         assert "onnx (torch-export is as fast)" in shown(bench(*rows[:2], eager()))
+        assert "onnx (onnx on 1 thread is as fast)" in shown(bench(row(), row(2.001e-5, threads=1)))
+
+    def test_an_interval_wider_than_its_median_is_not_counted_out(self) -> None:
+        wide = row(estimate=Estimate(p50_s=(1e-6, 8e-4), p90_s=None, p99_s=None))
+        assert "µs >100 %" in shown(bench(wide))
 
     def test_the_ratio_is_the_one_of_the_row(self) -> None:
         told = shown(bench(row(2e-5, ratio(2.34)), eager(5e-5)))
@@ -288,9 +293,14 @@ class TestConditions:
         assert "! 5 rows used the CPU" in shown(bench(*rows))
         assert "each alone" in shown(bench(*rows))
 
-    def test_rows_that_were_loaded_beside_others_say_so(self) -> None:
-        crowded = row().cold.model_copy(update={"alone": False})
-        assert "onnx at batch 1: imported and loaded beside others" in shown(bench(row(cold=crowded)))
+    def test_threads_are_named_where_rows_differ_in_them(self) -> None:
+        rows = [row(to_eager=ratio(1.0, "CANNOT TELL"), threads=1), row(threads=2), row(threads=2, settled=False)]
+        told = " ".join(shown(bench(*rows)).split())
+        assert "onnx at batch 1, 1 thread: the interval is too wide" in told
+        assert "onnx at batch 1, 2 threads used the CPU" in told
+        unlike = fitness(controls=(control(threads=1, verdict="SLOWER"), control(threads=2)))
+        told = " ".join(shown(bench(*rows, fitness=unlike)).split())
+        assert "eager against itself is SLOWER at batch 1 on cpu, 1 thread: ratio 1.003" in told
 
 
 class TestComparisons:

@@ -4,7 +4,6 @@ One process per row, rounds in random order, eager twice beside everything, the 
 This package is imported by its workers: at module level it may import no runtime and no scipy.
 """
 
-import os
 import secrets
 import tempfile
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from toolkit.bench.fitness import canary, judge, read_counters
 from toolkit.bench.job import Entry, Job
-from toolkit.bench.journal import SUFFIX, Journal
+from toolkit.bench.journal import Journal, journal_path
 from toolkit.bench.launch import run_child
 from toolkit.bench.limits import bound, measure_limits, moved_bytes
 from toolkit.bench.prepare import Prepared, prepare_entries
@@ -125,7 +124,7 @@ def run_bench(
     settings: Settings,
     scratch: Path,
     *,
-    journal_beside: Path | None = None,
+    journal: Path | None = None,
     progress: Progress = silent,
     watch: Watch = lambda *_: None,
 ) -> Report:
@@ -135,8 +134,8 @@ def run_bench(
         prepared: What to time.
         settings: How.
         scratch: A folder for files that nobody needs afterwards.
-        journal_beside: A path beside which each round is written as soon as it is finished, so that it survives a kill;
-            None to keep that in ``scratch``.
+        journal: File to which each round is written as soon as it is finished, so that it survives a kill. It stays:
+            the caller deletes it when the report is where it belongs. None for a file in ``scratch`` that is deleted.
         progress: Told what is being done before and after the rounds.
         watch: Told after each round.
 
@@ -155,9 +154,11 @@ def run_bench(
     )
     if not report.passed:
         return report
+    how = BenchRecord(
+        scenario=settings.scenario, seed=seed, budget_s=settings.budget_s, rounds=0, threshold=settings.threshold
+    )
     before, canaries = read_counters(), [canary() for _ in range(_FIRST_CANARIES)]
-    place = journal_beside or scratch / "bench"
-    journal = Journal(place.with_name(f"{place.name}.{os.getpid()}{SUFFIX}"), report)
+    kept = Journal(journal or journal_path(scratch / "bench"), report.model_copy(update={"bench": how}))
     try:
         rounds = Rounds(
             jobs,
@@ -165,7 +166,7 @@ def run_bench(
             budget_s=settings.budget_s,
             restarts=settings.restarts,
             seed=seed,
-            journal=journal,
+            journal=kept,
             progress=progress,
             watch=watch,
         )
@@ -173,31 +174,29 @@ def run_bench(
         after = read_counters()
         limits, stopped = _limits(measured, prepared.checkpoint.config, settings, scratch, progress)
     finally:
-        journal.close()
+        kept.close()
+        if not journal:
+            kept.path.unlink(missing_ok=True)
     rows = tuple(_bounded(row, prepared.checkpoint.config, limits) for row in measured.rows)
-    concluded = _conclude(report.model_copy(update={"latency": rows, "limits": limits}), measured, settings, seed)
+    concluded = _conclude(
+        report.model_copy(update={"latency": rows, "limits": limits}), measured, how, settings.max_slowdown
+    )
     fitness = judge(before, after, [*canaries, *measured.canaries_s], concluded[1])
     return concluded[0].model_copy(update={"fitness": fitness, "interrupted": measured.interrupted or stopped})
 
 
 def _conclude(
-    report: Report, measured: Measurement, settings: Settings, seed: int
+    report: Report, measured: Measurement, how: BenchRecord, max_slowdown: float | None
 ) -> tuple[Report, tuple[ControlRecord, ...]]:
     """Return the report with all that follows from its rows, and the controls."""
     from toolkit.bench.summary import paired_comparisons, summarize
 
-    summary = summarize(report.latency, threshold=settings.threshold, seed=seed)
+    summary = summarize(report.latency, threshold=how.threshold, seed=how.seed)
     comparisons = paired_comparisons(
-        summary.rows, summary.controls, threshold=settings.threshold, seed=seed, allowed=settings.max_slowdown
+        summary.rows, summary.controls, threshold=how.threshold, seed=how.seed, allowed=max_slowdown
     )
-    how = BenchRecord(
-        scenario=settings.scenario,
-        seed=seed,
-        budget_s=settings.budget_s,
-        rounds=measured.rounds,
-        threshold=settings.threshold,
-    )
-    changes = {"latency": summary.rows, "bench": how, "costs": summary.costs, "comparisons": comparisons}
+    bench = how.model_copy(update={"rounds": measured.rounds})
+    changes = {"latency": summary.rows, "bench": bench, "costs": summary.costs, "comparisons": comparisons}
     told = {"failures": measured.failures, "notes": measured.notes}
     return report.model_copy(update={**changes, **told}), summary.controls
 

@@ -126,12 +126,14 @@ def _unsteady(facts: FitnessRecord) -> Iterator[Finding]:
             f"((p90 - p10) / median), more than {_CANARY_SPREAD:.0%}",
             remedy="end other work, fix the CPU's frequency, and run it again",
         )
+    several = len({each.threads for each in facts.controls}) > 1
     for control in facts.controls:
         if control.verdict != "SAME":
+            threads = f", {control.threads} thread{'' if control.threads == 1 else 's'}" if several else ""
             interval = "" if control.low is None else f", interval {control.low:.3f} to {control.high:.3f}"
             yield Finding(
                 sentence=f"eager against itself is {control.verdict} at batch {control.batch_size} "
-                f"on {control.device}: ratio {control.ratio:.3f}{interval}",
+                f"on {control.device}{threads}: ratio {control.ratio:.3f}{interval}",
                 remedy="give it more time with --budget, on an idle machine; trust no smaller difference than this",
             )
 

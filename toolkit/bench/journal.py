@@ -1,8 +1,8 @@
 """The journal of a running bench: what was measured is on disk after each round, and survives whatever ends the run.
 
-JSON lines: first a `Report` without latencies, then a `JournalLine` for each row and round. `read_journal` makes a
-report of them, so that ``fmnist-tk report FILE`` shows what a killed bench had measured. A bench that ends deletes its
-own.
+JSON lines: first a `Report` without latencies, then a `JournalLine` for each row and round, and for each failure.
+`read_journal` makes a report of them, so that ``fmnist-tk report FILE`` shows what a killed bench had measured. Who has
+told the results deletes it.
 """
 
 import os
@@ -14,17 +14,18 @@ from typing import IO
 from pydantic import ValidationError
 
 from toolkit.errors import ReportError
-from toolkit.records import LatencyRecord, Record, Report, RoundRecord, parse_record, read_record
+from toolkit.records import FailureRecord, LatencyRecord, Record, Report, RoundRecord, parse_record, read_record
 
 SUFFIX = ".partial"
 
 
 class JournalLine(Record):
-    """A row, when it is first written, or one more round of the row that was ``row``-th."""
+    """A row, when it is first written, or one more round of the row that was ``row``-th, or how that failed."""
 
     row: int
     head: LatencyRecord | None = None
     round: RoundRecord | None = None
+    failure: FailureRecord | None = None
 
 
 class Journal:
@@ -35,7 +36,7 @@ class Journal:
 
         Args:
             path: Of a file that is made anew.
-            report: Without latencies.
+            report: Without latencies; its ``bench`` says how they are to be judged.
         """
         self.path = path
         self.trouble: str | None = None
@@ -63,13 +64,21 @@ class Journal:
                 lines.append(JournalLine(row=number, head=row))
         self._write(lines)
 
+    def append_failure(self, number: int, failure: FailureRecord) -> None:
+        """Write that a row failed: its rounds do not count any more.
+
+        Args:
+            number: Of the row.
+            failure: What became of it.
+        """
+        self._write([JournalLine(row=number, failure=failure)])
+
     def close(self) -> None:
-        """End the journal: whoever calls this lives to tell the results."""
+        """Write no more; the file stays."""
         if self._file:
-            self._file.close()
+            with suppress(OSError):
+                self._file.close()
             self._file = None
-        with suppress(OSError):
-            self.path.unlink()
 
     def _write(self, records: Iterable[Record]) -> None:
         if not self._file:
@@ -89,6 +98,20 @@ class Journal:
             self._file = None
 
 
+def journal_path(beside: Path) -> Path:
+    """Return the path of this process' journal, beside that of its result."""
+    return beside.with_name(f"{beside.name}.{os.getpid()}{SUFFIX}")
+
+
+def has_rounds(path: Path) -> bool:
+    """Say whether a journal holds more than its beginning."""
+    try:
+        with path.open("rb") as file:
+            return len([line for line, _ in zip(file, range(2), strict=False)]) == 2
+    except OSError:
+        return False
+
+
 def read_saved(path: Path) -> Report:
     """Read a report, or the journal of a bench that was killed.
 
@@ -101,7 +124,7 @@ def read_saved(path: Path) -> Report:
 def read_journal(path: Path) -> Report:
     """Return the report of a bench that was killed: the rounds that it had finished.
 
-    The last line may be cut off.
+    The last line may be cut off. Intervals, ratios and costs follow from the rounds, as in a bench that ended.
 
     Raises:
         ReportError: If the file cannot be read, is no journal, or is of another version.
@@ -113,13 +136,39 @@ def read_journal(path: Path) -> Report:
         raise ReportError(path, f"cannot be read ({reason})", "pass a file that fmnist-tk wrote") from error
     report = parse_record(first, Report, path)
     rows: dict[int, LatencyRecord] = {}
+    failures: list[FailureRecord] = []
     for line in rest:
         try:
             entry = JournalLine.model_validate_json(line)
         except ValidationError:
             break  # cut off when the process died; nothing after it can be known
-        if entry.head:
+        if entry.failure:
+            failures.append(entry.failure)
+            rows.pop(entry.row, None)
+        elif entry.head:
             rows[entry.row] = entry.head
         elif entry.round and entry.row in rows:
             rows[entry.row] = rows[entry.row].model_copy(update={"rounds": (*rows[entry.row].rounds, entry.round)})
-    return report.model_copy(update={"latency": tuple(rows.values()), "interrupted": True})
+    return _concluded(report, list(rows.values())).model_copy(update={"failures": tuple(failures), "interrupted": True})
+
+
+def _concluded(report: Report, rows: list[LatencyRecord]) -> Report:
+    """Return a report with rows and what follows from them."""
+    from toolkit.bench.summary import paired_comparisons, summarize
+
+    how = report.bench
+    if how is None:
+        return report.model_copy(update={"latency": tuple(rows)})
+    summary = summarize(rows, threshold=how.threshold, seed=how.seed)
+    comparisons = paired_comparisons(
+        summary.rows, summary.controls, threshold=how.threshold, seed=how.seed, allowed=None
+    )
+    finished = max((each.number + 1 for row in rows for each in row.rounds), default=0)
+    return report.model_copy(
+        update={
+            "latency": summary.rows,
+            "costs": summary.costs,
+            "comparisons": comparisons,
+            "bench": how.model_copy(update={"rounds": finished}),
+        }
+    )

@@ -119,7 +119,7 @@ class Rounds:
             rounds=self._done,
             canaries_s=tuple(self._canaries),
             interrupted=interrupted,
-            notes=tuple(self._notes()),
+            notes=tuple(self._notes(interrupted=interrupted)),
         )
 
     def _measure_idle_power(self) -> None:
@@ -212,10 +212,11 @@ class Rounds:
         except WorkerError as error:
             row.kill()
             self._failures.append(row.failure(str(error)))
+            self._journal.append_failure(row.number, self._failures[-1])
             self._alive.remove(row)
 
-    def _notes(self) -> Iterator[str]:
-        if self._alive and self._done < ENOUGH_ROUNDS:
+    def _notes(self, *, interrupted: bool) -> Iterator[str]:
+        if self._alive and not interrupted and self._done < ENOUGH_ROUNDS:
             needed = 1.1 * ENOUGH_ROUNDS * self._spent_s / max(self._done, 1)
             yield (
                 f"{self._done} of {ENOUGH_ROUNDS} rounds that intervals want fitted into the budget of "

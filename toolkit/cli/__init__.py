@@ -13,6 +13,7 @@ import typer
 
 from toolkit import __version__
 from toolkit.cli import bench, compare, doctor, export, inspect, parity, report, run, train
+from toolkit.cli.console import drop_stdout
 from toolkit.cli.options import debugging
 from toolkit.errors import ToolkitError, first_line
 
@@ -66,7 +67,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stop from outside saves as Ctrl-C does
     try:
         code = app(arguments, standalone_mode=False, prog_name="fmnist-tk")
-        sys.stdout.flush()
+        if sys.stdout:
+            sys.stdout.flush()
         if code == _INTERRUPTED:  # typer makes an exit of Ctrl-C, without a word
             _fail("Interrupted", _INTERRUPTED)
         sys.exit(code if isinstance(code, int) else 0)
@@ -76,7 +78,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         _fail("Interrupted", _INTERRUPTED)
     except BrokenPipeError:
         # The reader of our output has gone, as in `fmnist-tk doctor | head`; nobody is left to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_stdout()
         sys.exit(1)
     except ToolkitError as error:
         _explain()

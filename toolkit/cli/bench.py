@@ -1,6 +1,10 @@
 """``fmnist-tk bench``."""
 
+import shlex
+import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -80,7 +84,9 @@ MaxSlowdownOption = Annotated[
 LimitsOption = Annotated[
     bool,
     typer.Option(
-        "--limits/--no-limits", help="Measure what the machine can do at most, beside the rows: ten seconds on a CPU."
+        "--limits/--no-limits",
+        help="Measure what the machine can do at most, beside the rows: ten seconds on a CPU. "
+        "It bounds calls of latency and throughput; the other scenarios go without.",
     ),
 ]
 SelfcheckOption = Annotated[
@@ -145,27 +151,51 @@ def bench(
         from toolkit.devices import resolve_device
 
         found = tuple(dict.fromkeys(resolve_device(each) for each in devices))
-        finish(self_check(found), as_json=as_json, output=output, quiet=quiet)
-    with (
-        tempfile.TemporaryDirectory(prefix="fmnist-tk-bench-") as scratch,
-        showing_progress(quiet=quiet) as progress,
-        showing_rounds(quiet=quiet) as watch,
-    ):
-        request = Request(
-            names=tuple(targets or ()),
-            folder=str(folder),
-            checkpoint=str(checkpoint) if checkpoint else None,
-            devices=devices,
-            unverified=unverified,
-            against=str(against) if against else None,
-            scratch=scratch,
-        )
-        report = run_bench(
-            prepare_apart(request),
-            settings,
-            Path(scratch),
-            journal_beside=output or folder / "bench",
-            progress=progress,
-            watch=watch,
-        )
-    finish(report, as_json=as_json, output=output, quiet=quiet, junit=junit, markdown=markdown)
+        finish(self_check(found), as_json=as_json, output=output, quiet=quiet, junit=junit, markdown=markdown)
+    with _journal_beside(output or folder / "bench") as journal:
+        with (
+            tempfile.TemporaryDirectory(prefix="fmnist-tk-bench-") as scratch,
+            showing_progress(quiet=quiet) as progress,
+            showing_rounds(quiet=quiet) as watch,
+        ):
+            request = Request(
+                names=tuple(targets or ()),
+                folder=str(folder),
+                checkpoint=str(checkpoint) if checkpoint else None,
+                devices=devices,
+                unverified=unverified,
+                against=str(against) if against else None,
+                scratch=scratch,
+            )
+            report = run_bench(
+                prepare_apart(request),
+                settings,
+                Path(scratch),
+                journal=journal,
+                progress=progress,
+                watch=watch,
+            )
+        finish(report, as_json=as_json, output=output, quiet=quiet, junit=junit, markdown=markdown)
+
+
+@contextmanager
+def _journal_beside(result: Path) -> Iterator[Path]:
+    """Give the path of a journal, and delete that when the block has told the result.
+
+    Whatever else ends the block, Ctrl-C while the report is made or a disk that is full, rounds that were finished stay
+    there, and a line on stderr names them.
+    """
+    from toolkit.bench.journal import has_rounds, journal_path
+
+    journal, told = journal_path(result), False
+    try:
+        yield journal
+    except (typer.Exit, SystemExit, BrokenPipeError):  # the last two: a reader of stdout has gone, by its own will
+        told = True
+        raise
+    finally:
+        if not told and has_rounds(journal):
+            sys.stderr.write(f"The finished rounds are kept: fmnist-tk report {shlex.quote(str(journal))}\n")
+        else:
+            with suppress(OSError):
+                journal.unlink()

@@ -48,18 +48,21 @@ def finish(
         markdown: File to write it to as Markdown, or None.
 
     Raises:
-        OutputError: If a file cannot be written; the others were.
+        OutputError: If a file or stdout cannot be written; the others were.
     """
     from toolkit.records import to_json
 
-    if as_json:
-        sys.stdout.write(to_json(report))
-        sys.stdout.flush()
-    elif not quiet:
-        show(report)
+    failed = _write_files(report, output, junit, markdown)  # first: a reader of stdout that leaves costs no file
     if _is_for_ci(report) and os.environ.get("GITHUB_ACTIONS") == "true":
         _tell_github(report, quiet=quiet)
-    _write_files(report, output, junit, markdown)  # last: a result that cannot be written was at least shown
+    if as_json and sys.stdout:
+        with _writing_stdout():
+            sys.stdout.write(to_json(report))
+            sys.stdout.flush()
+    elif not (as_json or quiet):
+        show(report)
+    if failed:  # last: a result that cannot be written is at least shown
+        raise failed
     raise typer.Exit(_INTERRUPTED if report.interrupted else 0 if report.passed else 1)
 
 
@@ -68,8 +71,14 @@ def _is_for_ci(report: "Report") -> bool:
     return bool(report.parity or report.latency or report.self_checks or report.comparisons)
 
 
-def _write_files(report: "Report", output: Path | None, junit: Path | None, markdown: Path | None) -> None:
-    """Write every file that was asked for; one that cannot be written keeps none of the others from it."""
+def _write_files(
+    report: "Report", output: Path | None, junit: Path | None, markdown: Path | None
+) -> OutputError | None:
+    """Write every file that was asked for; one that cannot be written keeps none of the others from it.
+
+    Returns:
+        The error of the first that cannot be written.
+    """
     from toolkit.files import write_bytes
     from toolkit.records import to_json
     from toolkit.render.junit import junit_xml
@@ -82,8 +91,7 @@ def _write_files(report: "Report", output: Path | None, junit: Path | None, mark
                 write_bytes(path, text(report).encode())
             except OutputError as error:
                 failed = failed or error
-    if failed:
-        raise failed
+    return failed
 
 
 def _tell_github(report: "Report", *, quiet: bool) -> None:
@@ -108,17 +116,47 @@ def _tell_github(report: "Report", *, quiet: bool) -> None:
 
 
 def show(report: "Report") -> None:
-    """Print a report as tables on stdout."""
+    """Print a report as tables on stdout, if there is one.
+
+    Raises:
+        OutputError: If stdout cannot be written.
+    """
     from toolkit.render.terminal import render_report
 
+    if sys.stdout is None:
+        return
     console = _console(sys.stdout.isatty(), stderr=False)
-    for part in render_report(report):
-        console.print(part)
+    with _writing_stdout():
+        for part in render_report(report):
+            console.print(part)
 
 
 def say(*lines: str) -> None:
-    """Print lines of plain text on stdout."""
-    typer.echo("\n".join(lines))
+    """Print lines of plain text on stdout, if there is one.
+
+    Raises:
+        OutputError: If stdout cannot be written.
+    """
+    with _writing_stdout():
+        typer.echo("\n".join(lines))
+
+
+@contextmanager
+def _writing_stdout() -> Iterator[None]:
+    """Make one line of what keeps stdout from being written; a reader that has gone is told apart by `main`."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        drop_stdout()
+        raise OutputError(Path("/dev/stdout"), error.strerror or str(error)) from error
+
+
+def drop_stdout() -> None:
+    """Send to nowhere what is still in the buffer of stdout: Python would try, and fail, to write it at its end."""
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Options that mean the same in every command."""
 
+import math
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from toolkit.records import Precision
 
 _RESULT = "Result"
+# A day; what is longer is a slip of the keyboard.
+_MOST_SECONDS = 86_400
 
 
 def _formats(incomplete: str) -> list[str]:
@@ -27,6 +30,13 @@ def _writable(path: Path | None) -> Path | None:
     if path:
         check_writable(path)
     return path
+
+
+def _finite(seconds: float | None) -> float | None:
+    """Refuse what is neither below nor above any bound."""
+    if seconds is not None and math.isnan(seconds):
+        raise UsageError("--budget nan: not a number of seconds; pass for example --budget 30")
+    return seconds
 
 
 FormatsArgument = Annotated[
@@ -91,6 +101,8 @@ BudgetOption = Annotated[
     typer.Option(
         "--budget",
         min=0.001,
+        max=_MOST_SECONDS,
+        callback=_finite,
         metavar="SECONDS",
         help="For measuring all rows, opening and limits apart. Default: 30 for bench, 10 for run.",
         show_default=False,

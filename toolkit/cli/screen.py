@@ -68,19 +68,17 @@ def drawing_rounds(console: "Console") -> Iterator[ShowRounds]:
 
 @contextmanager
 def drawing_bar(console: "Console") -> Iterator["Progress"]:
-    """Give a `Progress` that draws a bar."""
+    """Give a `Progress` that draws a bar, only when it is called: loading is timed too."""
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
         Progress,
-        SpinnerColumn,
         TextColumn,
         TimeRemainingColumn,
     )
 
     def make() -> Progress:
         return Progress(
-            SpinnerColumn(),
             TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
@@ -88,6 +86,7 @@ def drawing_bar(console: "Console") -> Iterator["Progress"]:
             TextColumn("{task.fields[detail]}", markup=False),
             console=console,
             transient=True,
+            auto_refresh=False,
         )
 
     def update(task: str, done: int, total: int, detail: str = "") -> None:
@@ -95,7 +94,7 @@ def drawing_bar(console: "Console") -> Iterator["Progress"]:
         for other in [each for each in bar.tasks if each.description != task]:
             bar.remove_task(other.id)
         number = bar.tasks[0].id if bar.tasks else bar.add_task(task, total=total, detail=detail)
-        bar.update(number, completed=done, total=total, detail=detail)
+        bar.update(number, completed=done, total=total, detail=detail, refresh=True)
 
     try:
         yield update

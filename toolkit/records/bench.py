@@ -93,9 +93,6 @@ class ColdRecord(Record):
     first_call_s: NonNegativeFloat = Field(description="Seconds of the very first call at this batch size.")
     steady_s: NonNegativeFloat = Field(description="Seconds of calls until they were steady, the first included.")
     warmup_calls: PositiveInt = Field(description="Calls until they were steady, the first included.")
-    alone: bool = Field(
-        default=True, description="Whether nothing else of this bench ran while it was imported and loaded."
-    )
 
 
 class Estimate(Record):
@@ -243,7 +240,8 @@ class FastestRecord(Record):
     median_s: NonNegativeFloat
     ratio_to_eager: PositiveFloat | None = Field(description="Eager's median over this one; null without eager.")
     as_fast: tuple[str, ...] = Field(
-        default=(), description="Formats of other rows whose interval of the median meets this one's."
+        default=(),
+        description="Formats of other rows whose interval of the median meets this one's; with threads, if others.",
     )
 
 

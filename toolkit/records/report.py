@@ -140,8 +140,15 @@ def _fastest(rows: list[LatencyRecord], eager_s: float | None) -> FastestRecord:
         precision=best.precision,
         median_s=best.median_s,
         ratio_to_eager=eager_s / best.median_s if eager_s and best.median_s else None,
-        as_fast=tuple(row.format for row in rows if row is not best and _meet(row, best)),
+        as_fast=tuple(_beside(row, best) for row in rows if row is not best and _meet(row, best)),
     )
+
+
+def _beside(row: LatencyRecord, best: LatencyRecord) -> str:
+    """Return the format of a row, with its threads where they are not those of the best."""
+    if row.threads == best.threads:
+        return row.format
+    return f"{row.format} on {row.threads} thread{'' if row.threads == 1 else 's'}"
 
 
 def _meet(row: LatencyRecord, other: LatencyRecord) -> bool:

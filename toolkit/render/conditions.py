@@ -97,26 +97,29 @@ def warnings(report: Report) -> Iterator[Remark]:
     if restless:
         advice = "leave it out, or bench it alone" if len(restless) == 1 else "leave them out, or bench each alone"
         yield Remark(
-            f"{_named(restless)} used the CPU while waiting for a turn, which slows the others; {advice}",
+            f"{_named(restless, report)} used the CPU while waiting for a turn, which slows the others; {advice}",
             "warning",
         )
     unsure = [row for row in rows if verdict_of(row) == "CANNOT TELL"]
     if unsure:
         yield Remark(
-            f"{_named(unsure)}: the interval is too wide for a verdict (CANNOT TELL); raise --budget, or use a quieter "
-            "machine",
+            f"{_named(unsure, report)}: the interval is too wide for a verdict (CANNOT TELL); raise --budget, "
+            "or use a quieter machine",
             "warning",
         )
-    crowded = [row for row in rows if not row.cold.alone]
-    if crowded:
-        yield Remark(f"{_named(crowded)}: imported and loaded beside others, which takes longer than alone", "note")
 
 
-def _named(rows: list[LatencyRecord]) -> str:
-    """Return the rows by name, or how many they are: ``onnx at batch 1 and eager at batch 64``."""
+def _named(rows: list[LatencyRecord], report: Report) -> str:
+    """Return the rows by name, or how many they are: ``onnx at batch 1 and eager at batch 64``.
+
+    Device and threads are told where the rows of the report differ in them.
+    """
     if len(rows) > _MOST_NAMED:
         return f"{len(rows)} rows"
-    devices = shared(row.device for row in rows)
+    devices, threads = shared(row.device for row in report.latency), shared(row.threads for row in report.latency)
     return listed(
-        f"{row_name(row)} at batch {row.batch_size:,}{'' if devices else f' on {row.device}'}" for row in rows
+        f"{row_name(row)} at batch {row.batch_size:,}"
+        + ("" if devices else f" on {row.device}")
+        + ("" if threads else f", {threads_in_words(row.threads)}")
+        for row in rows
     )

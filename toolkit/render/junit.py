@@ -155,6 +155,8 @@ def _run_properties(report: Report) -> Iterable[tuple[str, str]]:
         yield "threshold", f"{how.threshold:g}"
     if report.fitness:
         yield "machine", report.fitness.verdict
+    if report.interrupted:
+        yield "interrupted", "true"
     yield "fmnist-tk version", report.tool_version
 
 

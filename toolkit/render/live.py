@@ -21,17 +21,16 @@ def live_table(rows: Sequence[LatencyRecord], rounds_done: int, rounds_planned: 
     Args:
         rows: With the rounds that they have by now; none before the first.
         rounds_done: Finished rounds.
-        rounds_planned: All of them; the budget may end them before.
+        rounds_planned: An estimate of all of them; the budget may end them before or after.
     """
-    title = f"Round {rounds_done} of {rounds_planned}"
-    table = make_table(
-        title, "batch", "format", "device", "rounds", "p50 so far", right=("batch", "rounds", "p50 so far")
-    )
+    title = f"Round {rounds_done} of {max(rounds_done, rounds_planned)}"
+    threads = ("threads",) if len({row.threads for row in rows}) > 1 else ()
+    numbers = ("rounds", "p50 so far")
+    table = make_table(title, "batch", "format", "device", *threads, *numbers, right=("batch", *threads, *numbers))
     for row in sorted(rows, key=lambda each: each.batch_size):  # stable: a row keeps its line from round to round
         medians = [_about_median_s(each) for each in row.rounds]
-        table.add_row(
-            f"{row.batch_size:,}", row_name(row), row.device, str(len(medians)), seconds(quantile(medians, 0.5))
-        )
+        place = (row.device, str(row.threads)) if threads else (row.device,)
+        table.add_row(f"{row.batch_size:,}", row_name(row), *place, str(len(medians)), seconds(quantile(medians, 0.5)))
     return table
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from toolkit.records import Report
+from toolkit.render.clocks import clock_sheet
 from toolkit.render.comparisons import comparison_legend, comparison_sheet, counted_verdicts, slowdown_in_words
 from toolkit.render.conditions import Remark, controls, gaps, machine, method, warnings
 from toolkit.render.explanation import Explanation, explain, repeat_command
@@ -73,6 +74,9 @@ def _bench(report: Report) -> Iterator[str]:
     yield f"## {_bench_verdict(report)}"
     for sheet in speed_sheets(report):
         yield from _sheet(sheet)
+    if not report.latency:  # only the clock was checked, or it forbade the bench
+        for record in report.self_checks:
+            yield from _sheet(clock_sheet(record))
     yield from _remarks([*controls(report), *gaps(report)])
     yield from _comparisons(report)
     for sheet in fastest_sheets(report):
@@ -102,6 +106,11 @@ def _parity_verdict(report: Report) -> str:
 
 
 def _bench_verdict(report: Report) -> str:
+    verdict = _measured_verdict(report)
+    return f"{verdict}, interrupted" if report.interrupted else verdict
+
+
+def _measured_verdict(report: Report) -> str:
     wrong = [record.device for record in report.self_checks if not record.passed]
     rows, failed = len(ordered(report)), len(report.failures)
     if wrong:

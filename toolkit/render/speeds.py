@@ -73,8 +73,9 @@ def median_in_words(row: LatencyRecord) -> str:
     interval = row.estimate.p50_s if row.estimate else None
     if interval is None or not row.median_s:
         return f"{seconds(row.median_s)} {NONE:>{_HALF_WIDTH}}"
-    half = percent((interval[1] - interval[0]) / 2 / row.median_s)
-    return f"{seconds(row.median_s)} {f'±{half}':>{_HALF_WIDTH}}"
+    half = (interval[1] - interval[0]) / 2 / row.median_s
+    words = f"±{percent(half)}" if half <= 1 else ">100 %"  # how much more, nobody needs to know
+    return f"{seconds(row.median_s)} {words:>{_HALF_WIDTH}}"
 
 
 def memory_in_words(grown: int | None) -> str:
