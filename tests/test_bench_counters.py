@@ -142,6 +142,7 @@ class FakeNvml:
 
     def __init__(self) -> None:
         self.open = 0
+        self.asked: list[int] = []
 
     def nvmlInit(self) -> None:  # noqa: N802  NVML's own names
         self.open += 1
@@ -155,21 +156,68 @@ class FakeNvml:
     def nvmlDeviceGetHandleByIndex(self, index: int) -> int:  # noqa: N802
         return index
 
+    def nvmlDeviceGetUUID(self, handle: int) -> str | bytes:  # noqa: N802
+        return ("GPU-aa11", b"GPU-aa22")[handle]  # bytes in older bindings
+
     def nvmlDeviceGetCurrentClocksThrottleReasons(self, handle: int) -> int:  # noqa: N802
+        self.asked.append(handle)
         return (0x1, 0x44)[handle]
 
     def nvmlDeviceGetTotalEnergyConsumption(self, handle: int) -> int:  # noqa: N802
         return 1000 * handle + 500
 
 
-def test_slow_gpus_and_their_energy_are_told_by_nvml(monkeypatch: pytest.MonkeyPatch) -> None:
-    nvml: Any = FakeNvml()
-    monkeypatch.setitem(sys.modules, "pynvml", nvml)
-    assert read_counters().gpu_slowdowns == ("GPU 1: power cap", "GPU 1: heat, by hardware")
+@pytest.fixture
+def nvml(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """NVML of two cards, which CUDA numbers as NVML does."""
+    fake = FakeNvml()
+    monkeypatch.setitem(sys.modules, "pynvml", fake)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+    return fake
+
+
+def test_the_energy_of_a_gpu_is_told_by_nvml(nvml: FakeNvml) -> None:
     reading = read_energy(device="cuda:1", clock=lambda: 2.0)
     assert isinstance(reading, EnergyReading)
     assert reading.domains == (EnergyDomain(name="GPU 1", energy_j=1.5, range_j=None),)
     assert nvml.open == 0
+
+
+def test_energy_is_of_the_card_that_cuda_means(nvml: FakeNvml, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    reading = read_energy(device="cuda")
+    assert isinstance(reading, EnergyReading)
+    assert reading.domains[0].energy_j == 1.5
+    monkeypatch.delenv("CUDA_DEVICE_ORDER")
+    unknown = read_energy(device="cuda")
+    assert isinstance(unknown, Unavailable)
+    assert unknown.reason == ("not available here: set CUDA_DEVICE_ORDER=PCI_BUS_ID so that NVML's numbers are CUDA's")
+    assert nvml.open == 0
+
+
+def test_only_the_gpus_in_use_are_asked_why_they_are_slow(nvml: FakeNvml) -> None:
+    hot = ("GPU 1: power cap", "GPU 1: heat, by hardware")
+    assert read_counters(devices=["cpu", "cuda:1"]).gpu_slowdowns == hot
+    assert nvml.asked == [1]
+    assert read_counters(devices=["cuda", "cuda:0"]).gpu_slowdowns == ()
+    assert nvml.asked == [1, 0]
+    assert read_counters(devices=["cuda", "cuda:1"]).gpu_slowdowns == hot
+    assert nvml.open == 0
+
+
+@pytest.mark.parametrize("devices", [[], ["cpu"], ["mps"]])
+def test_without_a_gpu_in_use_none_is_asked(nvml: FakeNvml, devices: list[str]) -> None:
+    found = read_counters(devices=devices)
+    assert found.gpu_slowdowns is None
+    assert found.unavailable["gpu_slowdowns"] == "not available here: no NVIDIA GPU is in use"
+    assert nvml.asked == []
+
+
+def test_a_gpu_in_use_that_nvml_cannot_tell_is_no_other_one(nvml: FakeNvml, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_DEVICE_ORDER")
+    assert "CUDA_DEVICE_ORDER=PCI_BUS_ID" in read_counters(devices=["cuda"]).unavailable["gpu_slowdowns"]
+    assert (nvml.asked, nvml.open) == ([], 0)
 
 
 def rapl(root: Path, folder: str, name: str, energy_uj: int) -> None:

@@ -20,6 +20,7 @@ from toolkit.compare import compare_reports
 from toolkit.environment import new_report
 from toolkit.errors import ComparisonError, UsageError
 from toolkit.records import (
+    AcceleratorRecord,
     CheckpointRecord,
     FailureRecord,
     LatencyRecord,
@@ -40,6 +41,8 @@ MACHINE = MachineRecord(
     versions={"torch": "2.11.0", "onnxruntime": "1.23.0"},
 )
 
+GPU = AcceleratorRecord(device="cuda", name="NVIDIA H200", memory_bytes=140 << 30, driver="580.65")
+
 
 def run(seed: int, slower: float = 1.0, **changes: Any) -> Report:
     """A bench of eager and ONNX at two batch sizes, the ONNX rows ``slower`` by a factor."""
@@ -58,6 +61,10 @@ BASE, HEAD = run(0), run(100)
 
 def only(*rows: LatencyRecord, **changes: Any) -> Report:
     return bench(*rows, machine=MACHINE, **changes)
+
+
+def on_gpu(seed: int, *gpus: AcceleratorRecord) -> Report:
+    return only(row(device="cuda", rounds=rounds_of(1e-5, seed=seed)), accelerators=gpus or (GPU,))
 
 
 def text_of(notes: tuple[str, ...]) -> str:
@@ -186,6 +193,37 @@ class TestRefusals:
         notes = text_of(compare_reports(BASE, head).notes)
         assert "Different machines" not in notes
         assert ("Versions differ between base and head: " in notes) == ("memory_bytes" not in changes)
+
+    @pytest.mark.parametrize(
+        ("changes", "words"),
+        [
+            ({"name": "NVIDIA L4"}, "cuda: NVIDIA H200 and NVIDIA L4"),
+            ({"memory_bytes": 24 << 30}, "bytes of memory of cuda: 150323855360 and 25769803776"),
+        ],
+    )
+    def test_another_gpu_is_another_machine(self, changes: dict[str, Any], words: str) -> None:
+        base, head = on_gpu(0), on_gpu(100, GPU.model_copy(update=changes))
+        with pytest.raises(ComparisonError) as error:
+            compare_reports(base, head)
+        assert f"base and head come from different machines ({words})" in str(error.value)
+        forced = compare_reports(base, head, force=True)
+        assert forced.notes == (f"Different machines, compared with --force: {words}",)
+        assert forced.accelerators == head.accelerators
+
+    def test_another_driver_is_another_version(self) -> None:
+        head = on_gpu(100, GPU.model_copy(update={"driver": "590.10"}))
+        (note,) = compare_reports(on_gpu(0), head).notes
+        assert note == "Versions differ between base and head: driver of cuda 580.65 and 590.10"
+
+    def test_a_gpu_that_only_one_run_used_makes_no_difference(self) -> None:
+        other = GPU.model_copy(update={"device": "cuda:1", "name": "NVIDIA L4"})
+        assert compare_reports(on_gpu(0), on_gpu(100, GPU, other)).notes == ()
+
+    def test_an_unknown_gpu_is_told(self) -> None:
+        reasons = dict.fromkeys(("name", "memory_bytes", "driver"), "not available here: no pynvml")
+        unknown = AcceleratorRecord(device="cuda", unavailable=reasons)
+        for head in (on_gpu(100, unknown), on_gpu(100).model_copy(update={"accelerators": ()})):
+            assert compare_reports(on_gpu(0), head).notes == ("head does not say which GPU cuda is",)
 
     def test_without_latencies_there_is_nothing_to_compare(self) -> None:
         for pair in ((new_report("doctor"), HEAD), (BASE, new_report("train"))):

@@ -4,7 +4,7 @@ The two runs are independent: no round of one was measured beside one of the oth
 head in the same rounds, and tells smaller differences; this is for reports that were kept.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from toolkit.bench.statistics import Rounds, independent_ratio
@@ -13,9 +13,9 @@ from toolkit.environment import new_report
 from toolkit.errors import ComparisonError
 from toolkit.formats import EAGER
 from toolkit.records import (
+    AcceleratorRecord,
     ComparisonRecord,
     LatencyRecord,
-    MachineRecord,
     Report,
     Scenario,
     SkipRecord,
@@ -62,7 +62,7 @@ def compare_reports(
     _check_latencies(head, names[1])
     if base == head:
         raise ComparisonError(f"{names[0]} and {names[1]} hold the same report", "pass the reports of two runs")
-    differences = list(_machine_differences(base.machine, head.machine))
+    differences = list(_machine_differences(base, head))
     if differences and not force:
         raise ComparisonError(
             f"{names[0]} and {names[1]} come from different machines ({'; '.join(differences)})",
@@ -76,9 +76,12 @@ def compare_reports(
         )
     compared = tuple(_compared(pair, _noise(pair, base, head), threshold, allowed, seed) for pair in pairs)
     notes = [f"Different machines, compared with --force: {'; '.join(differences)}"] if differences else []
+    devices = [row.device for row, _ in pairs]
+    for report, name in zip((base, head), names, strict=True):
+        notes += [f"{name} does not say which GPU {each} is" for each in _unknown_accelerators(report, devices)]
     notes += [*_notes(base, head, names), *_doubtful_rows(pairs), *_unchanged_rows(base, head, compared)]
-    update = {"machine": head.machine, "comparisons": compared, "skips": tuple(skips), "notes": tuple(notes)}
-    return new_report("compare").model_copy(update=update)
+    update = {"machine": head.machine, "accelerators": head.accelerators, "comparisons": compared}
+    return new_report("compare").model_copy(update={**update, "skips": tuple(skips), "notes": tuple(notes)})
 
 
 def _check_latencies(report: Report, name: str) -> None:
@@ -94,15 +97,31 @@ def _rows(report: Report) -> list[LatencyRecord]:
     return [row for row in report.latency if row.role == "row"]
 
 
-def _machine_differences(base: MachineRecord, head: MachineRecord) -> Iterator[str]:
+def _machine_differences(base: Report, head: Report) -> Iterator[str]:
     """Yield in which facts two machines differ that make times incomparable; versions are not among them."""
-    facts = (
-        ("CPU", base.cpu, head.cpu),
-        ("physical cores", base.physical_cores, head.physical_cores),
-        ("usable CPUs", base.usable_cpus, head.usable_cpus),
-        ("system", _without_release(base.system), _without_release(head.system)),
-    )
-    yield from (f"{name}: {first} and {second}" for name, first, second in facts if first != second)
+    first, second = base.machine, head.machine
+    facts: list[tuple[str, object, object]] = [
+        ("CPU", first.cpu, second.cpu),
+        ("physical cores", first.physical_cores, second.physical_cores),
+        ("usable CPUs", first.usable_cpus, second.usable_cpus),
+        ("system", _without_release(first.system), _without_release(second.system)),
+    ]
+    for old, new in _same_accelerators(base, head):
+        facts.append((old.device, old.name, new.name))
+        facts.append((f"bytes of memory of {old.device}", old.memory_bytes, new.memory_bytes))
+    yield from (f"{name}: {a} and {b}" for name, a, b in facts if None not in {a, b} and a != b)
+
+
+def _same_accelerators(base: Report, head: Report) -> Iterator[tuple[AcceleratorRecord, AcceleratorRecord]]:
+    """Yield the GPUs that both runs used, by what they call them."""
+    of_head = {each.device: each for each in head.accelerators}
+    yield from ((each, of_head[each.device]) for each in base.accelerators if each.device in of_head)
+
+
+def _unknown_accelerators(report: Report, devices: Iterable[str]) -> Iterator[str]:
+    """Yield the devices of which a report does not say what GPU they are, though it has rows of them."""
+    known = {each.device for each in report.accelerators if each.name is not None}
+    yield from (each for each in dict.fromkeys(devices) if each != "cpu" and each not in known)
 
 
 def _without_release(system: str) -> str:
@@ -189,7 +208,7 @@ def _rounds(row: LatencyRecord) -> Rounds:
 
 def _notes(base: Report, head: Report, names: tuple[str, str]) -> Iterator[str]:
     """Yield what a person must know of the two runs to read the numbers."""
-    versions = list(_version_differences(base.machine, head.machine))
+    versions = list(_version_differences(base, head))
     if versions:
         yield f"Versions differ between {names[0]} and {names[1]}: {'; '.join(versions)}"
     if base.checkpoint and head.checkpoint and base.checkpoint.config != head.checkpoint.config:
@@ -205,13 +224,16 @@ def _notes(base: Report, head: Report, names: tuple[str, str]) -> Iterator[str]:
             yield f"{name} was interrupted: it has only what was finished before; bench it again for all of it"
 
 
-def _version_differences(base: MachineRecord, head: MachineRecord) -> Iterator[str]:
-    of_base = {"Python": base.python, "system": base.system, **base.versions}
-    of_head = {"Python": head.python, "system": head.system, **head.versions}
+def _version_differences(base: Report, head: Report) -> Iterator[str]:
+    of_base = {"Python": base.machine.python, "system": base.machine.system, **base.machine.versions}
+    of_head = {"Python": head.machine.python, "system": head.machine.system, **head.machine.versions}
     for name in dict.fromkeys((*of_base, *of_head)):
         first, second = of_base.get(name, "none"), of_head.get(name, "none")
         if first != second:
             yield f"{name} {first} and {second}"
+    for old, new in _same_accelerators(base, head):
+        if old.driver and new.driver and old.driver != new.driver:
+            yield f"driver of {old.device} {old.driver} and {new.driver}"
 
 
 def _doubtful_rows(pairs: Sequence[Pair]) -> Iterator[str]:

@@ -4,15 +4,19 @@ Nothing here fails. A counter that this machine lacks is null, with its reason.
 """
 
 import os
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from importlib import import_module
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from toolkit.devices import device_type
 from toolkit.environment import usable_cpus
+from toolkit.nvml import card_number, open_nvml
 from toolkit.records import Counters
+
+# The counters' names, and what reads them under a root folder.
+_Reader = tuple[tuple[str, ...], Callable[[Path], Iterable[Any]]]
 
 SYSTEM: Final = Path("/")
 # Bits of NVML's reasons for lower clocks that a run should not meet. Left out: idle (1) and clocks set by the user (2).
@@ -31,16 +35,19 @@ class _MissingError(Exception):
     """A counter is not here; the message says why."""
 
 
-def read_counters(root: Path = SYSTEM) -> Counters:
+def read_counters(root: Path = SYSTEM, devices: Sequence[str] = ()) -> Counters:
     """Read every counter that is there.
 
     Args:
         root: The root folder of the machine. Of any other folder, a copy of such files, only these are read, and
             the running system is not asked: its processes, psutil and NVML.
+        devices: Those in use, as `toolkit.devices.resolve_device` returned them. Only their GPUs are asked: what
+            slows another one down is no fault of this run.
     """
     values: dict[str, Any] = {}
     unavailable: dict[str, str] = {}
-    for names, read in _READERS:
+    gpu: _Reader = (("gpu_slowdowns",), partial(_gpu, devices=devices))
+    for names, read in (*_READERS, gpu):
         try:
             values |= dict(zip(names, read(root), strict=True))
         except Exception as error:  # noqa: BLE001  a driver may raise anything, and a bench must not end by it
@@ -175,7 +182,10 @@ def _battery(root: Path) -> Iterable[Any]:
     return (any(each["status"] == "Discharging" for each in batteries),)
 
 
-def _gpu(root: Path) -> Iterable[Any]:
+def _gpu(root: Path, devices: Sequence[str]) -> Iterable[Any]:
+    cuda = [each for each in devices if device_type(each) == "cuda"]
+    if not cuda:
+        raise _MissingError("no NVIDIA GPU is in use")
     _only_live(root)
     nvml = open_nvml()
     # Renamed in version 12; old drivers' bindings have only the first name.
@@ -183,29 +193,13 @@ def _gpu(root: Path) -> Iterable[Any]:
         getattr(nvml, "nvmlDeviceGetCurrentClocksEventReasons", None) or nvml.nvmlDeviceGetCurrentClocksThrottleReasons
     )
     try:
-        handles = [nvml.nvmlDeviceGetHandleByIndex(index) for index in range(nvml.nvmlDeviceGetCount())]
-        bits = [reasons_of(handle) for handle in handles]
+        numbers = dict.fromkeys(card_number(nvml, each) for each in cuda)
+        bits = {number: reasons_of(nvml.nvmlDeviceGetHandleByIndex(number)) for number in numbers}
     finally:
         nvml.nvmlShutdown()
     return (
-        tuple(
-            f"GPU {gpu}: {name}" for gpu, each in enumerate(bits) for bit, name in _GPU_SLOWDOWNS.items() if each & bit
-        ),
+        tuple(f"GPU {gpu}: {name}" for gpu, each in bits.items() for bit, name in _GPU_SLOWDOWNS.items() if each & bit),
     )
-
-
-def open_nvml() -> Any:
-    """Return the module of NVML, started; who calls shuts it down.
-
-    Raises:
-        ImportError: If pynvml is not installed.
-        Exception: NVML's own, if there is no driver.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the older of its two distributions warns that it is the older
-        nvml: Any = import_module("pynvml")
-    nvml.nvmlInit()
-    return nvml
 
 
 def _only_live(root: Path) -> None:
@@ -217,7 +211,7 @@ def _text(path: Path) -> str:
     return path.read_text(encoding="utf-8").strip() if path.is_file() else ""
 
 
-_READERS: Final[tuple[tuple[tuple[str, ...], Callable[[Path], Iterable[Any]]], ...]] = (
+_READERS: Final[tuple[_Reader, ...]] = (
     (("cpus", "total_s", "busy_s"), _processor_times),
     (("steal_s",), _steal),
     (("own_cpu_s",), _own_cpu),
@@ -227,5 +221,4 @@ _READERS: Final[tuple[tuple[tuple[str, ...], Callable[[Path], Iterable[Any]]], .
     (("thermal_throttles",), _heat),
     (("other_benches",), _other_benches),
     (("on_battery",), _battery),
-    (("gpu_slowdowns",), _gpu),
 )

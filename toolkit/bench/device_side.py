@@ -3,9 +3,9 @@
 import os
 from typing import TYPE_CHECKING, Any, Final
 
-from toolkit.bench.counters import open_nvml
 from toolkit.devices import device_type
 from toolkit.formats import Session
+from toolkit.nvml import open_nvml
 
 if TYPE_CHECKING:
     from types import ModuleType

@@ -5,7 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from toolkit.bench.counters import SYSTEM, not_available, open_nvml
+from toolkit.bench.counters import SYSTEM, not_available
+from toolkit.devices import device_type
+from toolkit.nvml import card_number, open_nvml
 from toolkit.records import EnergyDomain, EnergyReading, Unavailable
 
 # Domains whose sum counts everything once: dram is not part of the package; core and uncore are, and psys holds all.
@@ -22,12 +24,12 @@ def read_energy(
         device: ``cpu`` for RAPL, ``cuda`` or ``cuda:1`` for NVML, as `toolkit.devices.resolve_device` returned it.
         clock: Monotonic seconds.
     """
-    kind, _, index = device.partition(":")
+    kind = device_type(device)
     try:
         if kind == "cpu":
             return EnergyReading(source="RAPL", domains=_rapl(root), at_s=clock())
         if kind == "cuda":
-            return EnergyReading(source="NVML", domains=_nvml(int(index or 0)), at_s=clock())
+            return EnergyReading(source="NVML", domains=_nvml(device), at_s=clock())
     except PermissionError as error:
         # Since 2020, because secrets can be read off the power that a computation takes (CVE-2020-8694).
         return Unavailable(reason=f"not available here: only root may read {error.filename}")
@@ -105,10 +107,11 @@ def _micro(path: Path) -> float:
     return int(path.read_text(encoding="ascii")) / 1e6
 
 
-def _nvml(index: int) -> tuple[EnergyDomain, ...]:
+def _nvml(device: str) -> tuple[EnergyDomain, ...]:
     nvml = open_nvml()
     try:
-        millijoules = nvml.nvmlDeviceGetTotalEnergyConsumption(nvml.nvmlDeviceGetHandleByIndex(index))
+        number = card_number(nvml, device)
+        millijoules = nvml.nvmlDeviceGetTotalEnergyConsumption(nvml.nvmlDeviceGetHandleByIndex(number))
     finally:
         nvml.nvmlShutdown()
-    return (EnergyDomain(name=f"GPU {index}", energy_j=millijoules / 1e3, range_j=None),)
+    return (EnergyDomain(name=f"GPU {number}", energy_j=millijoules / 1e3, range_j=None),)

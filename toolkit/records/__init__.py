@@ -63,6 +63,7 @@ from toolkit.records.parity import (
     check_order,
 )
 from toolkit.records.report import (
+    AcceleratorRecord,
     DataRecord,
     DeviceRecord,
     DoctorRecord,
@@ -75,6 +76,7 @@ from toolkit.records.storage import parse_record, read_record, to_json, write_re
 __all__ = [
     "LABELS",
     "PIXELS",
+    "AcceleratorRecord",
     "ArtifactMetadata",
     "ArtifactRecord",
     "BandwidthRecord",

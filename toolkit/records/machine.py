@@ -42,7 +42,9 @@ class Counters(Record):
     thermal_throttles: NonNegativeInt | None = Field(default=None, description="Times that heat slowed a CPU.")
     other_benches: tuple[PositiveInt, ...] | None = Field(default=None, description="Process ids of other benches.")
     on_battery: bool | None = Field(default=None, description="Whether a battery feeds the machine.")
-    gpu_slowdowns: tuple[str, ...] | None = Field(default=None, description="Why GPUs lower their clocks at present.")
+    gpu_slowdowns: tuple[str, ...] | None = Field(
+        default=None, description="Why GPUs in use lower their clocks at present."
+    )
     unavailable: dict[str, str] = Field(description="Field that is null to ``not available here: why``.")
 
     @model_validator(mode="after")

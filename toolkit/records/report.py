@@ -3,10 +3,10 @@
 from datetime import datetime
 from typing import Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt, computed_field
+from pydantic import Field, NonNegativeInt, PositiveInt, computed_field, model_validator
 
 from toolkit.records.artifact import ArtifactRecord, InspectRecord
-from toolkit.records.base import Record, SkipRecord
+from toolkit.records.base import Device, Record, SkipRecord
 from toolkit.records.bench import (
     BenchRecord,
     ComparisonRecord,
@@ -39,6 +39,23 @@ class DeviceRecord(Record):
     device: str
     description: str = Field(description="What it is, or why it is not available and what to do.")
     available: bool
+
+
+class AcceleratorRecord(Record):
+    """A GPU that a run used. A fact that is missing is null, and ``unavailable`` says why."""
+
+    device: Device
+    name: str | None = Field(default=None, description="Of the card, or of the chip that the GPU is a part of.")
+    memory_bytes: NonNegativeInt | None = Field(default=None, description="Of its own, all of it.")
+    driver: str | None = Field(default=None, description="Version.")
+    unavailable: dict[str, str] = Field(default={}, description="Field that is null to ``not available here: why``.")
+
+    @model_validator(mode="after")
+    def _every_gap_has_its_reason(self) -> "AcceleratorRecord":
+        missing = {name for name in ("name", "memory_bytes", "driver") if getattr(self, name) is None}
+        if missing != self.unavailable.keys():
+            raise ValueError(f"null are {sorted(missing)}, reasons are given for {sorted(self.unavailable)}")
+        return self
 
 
 class FormatRecord(Record):
@@ -81,6 +98,7 @@ class Report(Record):
     command: str
     created_at: datetime
     machine: MachineRecord
+    accelerators: tuple[AcceleratorRecord, ...] = Field(default=(), description="The GPUs that the latencies are of.")
     checkpoint: CheckpointRecord | None = None
     training: TrainRecord | None = None
     artifacts: tuple[ArtifactRecord, ...] = ()
