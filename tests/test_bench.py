@@ -17,9 +17,9 @@ from support import Cli, save_small
 from toolkit import bench as bench_module
 from toolkit.bench import Settings, launch, run_benchmark
 from toolkit.bench.job import Entry, Job
+from toolkit.bench.outputs import batch_of, compare
 from toolkit.bench.prepare import Request, prepare_request
 from toolkit.bench.scenario import parse_scenario
-from toolkit.bench.worker import _batch, compare
 from toolkit.checkpoint import Checkpoint, load_checkpoint
 from toolkit.errors import UnverifiedArtifactError
 from toolkit.formats import FORMATS, artifact_name
@@ -93,7 +93,7 @@ def test_fast_because_wrong_is_a_failed_row_at_the_very_batch_size(
     assert check_artifact(Target(FORMATS["onnx"], tmp_path / "model.onnx"), make_plan(Reference(bundled))).passed
     golden = read_golden(exported / "golden.npz")
     session = open_session(Target(FORMATS["onnx"], tmp_path / "model.onnx"), "cpu", 1)
-    wrong = {size: compare(session, golden, _batch(golden, size)) for size in (8, 77, 32)}
+    wrong = {size: compare(session, golden, batch_of(golden, size)) for size in (8, 77, 32)}
     assert [size for size, what in wrong.items() if what] == [77]
     assert "its outputs are off by" in str(wrong[77])
 

@@ -35,11 +35,11 @@ def counters(base: dict[str, Any], **changes: Any) -> Counters:
 
 
 def judged(before: dict[str, Any] | None = None, canary_s: tuple[float, ...] = CALM, **after: Any) -> FitnessRecord:
-    return judge(counters(BEFORE, **(before or {})), counters(AFTER, **after), canary_s, control())
+    return judge(counters(BEFORE, **(before or {})), counters(AFTER, **after), canary_s, (control(),))
 
 
 def control(verdict: Any = "SAME") -> ControlRecord:
-    return ControlRecord(ratio=1.001, low=0.99, high=1.012, verdict=verdict)
+    return ControlRecord(device="cpu", threads=2, batch_size=64, ratio=1.001, low=0.99, high=1.012, verdict=verdict)
 
 
 def test_an_idle_machine_is_valid() -> None:
@@ -128,18 +128,18 @@ def test_an_unsteady_canary_is_noisy() -> None:
 
 @pytest.mark.parametrize("verdict", ["FASTER", "SLOWER", "CANNOT TELL"])
 def test_a_baseline_that_differs_from_itself_is_noisy(verdict: str) -> None:
-    record = judge(counters(BEFORE), counters(AFTER), CALM, control(verdict))
-    assert f"the baseline against itself is {verdict}" in record.reasons[0].sentence
+    record = judge(counters(BEFORE), counters(AFTER), CALM, (control(verdict),))
+    assert f"eager against itself is {verdict} at batch 64 on cpu: ratio 1.001" in record.reasons[0].sentence
 
 
 def test_a_machine_without_counters_is_judged_by_what_there_is() -> None:
     names = Counters.model_fields.keys() - {"usable_cpus", "unavailable"}
     nothing = Counters(usable_cpus=1, unavailable=dict.fromkeys(names, "not available here: a test"))
-    record = judge(nothing, nothing, (), None)
+    record = judge(nothing, nothing, (), ())
     assert record.verdict == "VALID"
     assert record.steal_share is record.foreign_cpus is record.canary_spread is record.elapsed_s is None
-    assert judge(nothing, nothing, CALM, control("SLOWER")).verdict == "NOISY"
-    assert judge(counters(BEFORE), nothing, (), None).verdict == "VALID"
+    assert judge(nothing, nothing, CALM, (control("SLOWER"),)).verdict == "NOISY"
+    assert judge(counters(BEFORE), nothing, (), ()).verdict == "VALID"
 
 
 def test_a_verdict_cannot_be_written_into_a_file() -> None:

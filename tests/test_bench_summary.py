@@ -10,7 +10,8 @@ from test_records import latency, round_of
 from toolkit.bench import rows as rows_module
 from toolkit.bench.job import Answer, Entry, Job, Measured
 from toolkit.bench.processes import process_spread
-from toolkit.bench.rows import Row, _condensed, _energy, _together
+from toolkit.bench.rows import Row
+from toolkit.bench.slices import condensed, energy_of, together
 from toolkit.bench.summary import paired_comparisons, summarize
 from toolkit.records import EnergyDomain, EnergyReading, LatencyRecord, RoundRecord, Unavailable
 
@@ -160,21 +161,21 @@ def test_what_runs_side_by_side_has_the_sum_of_the_rates() -> None:
     parts = [
         Measured(times_ns=(1,), calls=calls, wall_s=wall, settled=True) for calls, wall in ((100, 0.1), (300, 0.2))
     ]
-    both = _together(parts)
+    both = together(parts)
     assert both.calls == 400
     assert both.times_ns == (400_000,)  # 1,000 and 1,500 calls per second
     assert both.calls / both.wall_s == pytest.approx(2_500)
-    assert _together(parts[:1]) is parts[0]
+    assert together(parts[:1]) is parts[0]
 
 
 def test_a_long_row_becomes_a_histogram_that_loses_nothing_but_order() -> None:
     times = tuple(1_000 + number % 10 for number in range(500))
     record = RoundRecord(number=0, place=0, calls=500, wall_s=1.0, times_ns=times)
-    condensed = _condensed(record)
-    assert condensed.times_ns == ()
-    assert sorted(condensed.seconds()) == sorted(record.seconds())
+    short = condensed(record)
+    assert short.times_ns == ()
+    assert sorted(short.seconds()) == sorted(record.seconds())
     unique = record.model_copy(update={"times_ns": tuple(range(500))})
-    assert _condensed(unique) is unique  # a histogram of it would be larger
+    assert condensed(unique) is unique  # a histogram of it would be larger
 
 
 def reading(at_s: float, energy_j: float) -> EnergyReading:
@@ -187,13 +188,13 @@ def slices(*joules: float | None) -> Sequence[RoundRecord]:
 
 
 def test_energy_is_that_of_the_slices_without_idle_power() -> None:
-    energy = _energy(slices(20.0, 30.0), 4, 16.0)
+    energy = energy_of(slices(20.0, 30.0), 4, 16.0)
     assert energy
     assert energy.joules == 50 - 16 * 1.0
     assert energy.images == 80
     assert energy.joules_per_image == pytest.approx(34 / 80)
-    assert _energy(slices(20.0, None), 4, 16.0) is None
-    assert _energy(slices(20.0), 4, "not available here: only root may read energy_uj") is None
+    assert energy_of(slices(20.0, None), 4, 16.0) is None
+    assert energy_of(slices(20.0), 4, "not available here: only root may read energy_uj") is None
 
 
 @pytest.mark.parametrize("known", [True, False])

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from toolkit.accelerators import accelerators
 from toolkit.bench.fitness import canary, judge, read_counters
 from toolkit.bench.job import Entry, Job
 from toolkit.bench.journal import Journal, journal_path
@@ -25,6 +26,7 @@ from toolkit.progress import Progress, silent
 from toolkit.records import (
     BenchRecord,
     ControlRecord,
+    Counters,
     LatencyRecord,
     LimitsRecord,
     ModelConfig,
@@ -149,15 +151,21 @@ def run_bench(
     """
     jobs = _jobs(prepared.entries, settings)
     seed = secrets.randbits(32) if settings.seed is None else settings.seed
+    devices = tuple(dict.fromkeys(entry.device for entry in prepared.entries))
     report = new_report("bench").model_copy(
-        update={"checkpoint": prepared.checkpoint, "skips": prepared.skips, "self_checks": _self_checks(jobs, scratch)}
+        update={
+            "checkpoint": prepared.checkpoint,
+            "skips": prepared.skips,
+            "accelerators": accelerators(devices),
+            "self_checks": _self_checks(jobs, scratch),
+        }
     )
     if not report.passed:
         return report
     how = BenchRecord(
         scenario=settings.scenario, seed=seed, budget_s=settings.budget_s, rounds=0, threshold=settings.threshold
     )
-    before, canaries = read_counters(), [canary() for _ in range(_FIRST_CANARIES)]
+    before, canaries = read_counters(devices=devices), [canary() for _ in range(_FIRST_CANARIES)]
     kept = Journal(journal or journal_path(scratch / "bench"), report.model_copy(update={"bench": how}))
     try:
         rounds = Rounds(
@@ -171,7 +179,7 @@ def run_bench(
             watch=watch,
         )
         measured = rounds.run()
-        after = read_counters()
+        after = _with_slowdowns(read_counters(devices=devices), measured.gpu_slowdowns)
         limits, stopped = _limits(measured, prepared.checkpoint.config, settings, scratch, progress)
     finally:
         kept.close()
@@ -183,6 +191,13 @@ def run_bench(
     )
     fitness = judge(before, after, [*canaries, *measured.canaries_s], concluded[1])
     return concluded[0].model_copy(update={"fitness": fitness, "interrupted": measured.interrupted or stopped})
+
+
+def _with_slowdowns(counters: Counters, found: Sequence[str]) -> Counters:
+    """Return the last reading with what GPUs told while they were busy; they are idle by then."""
+    if counters.gpu_slowdowns is None:
+        return counters
+    return counters.model_copy(update={"gpu_slowdowns": tuple(sorted({*counters.gpu_slowdowns, *found}))})
 
 
 def _conclude(

@@ -55,6 +55,15 @@ def read_counters(root: Path = SYSTEM, devices: Sequence[str] = ()) -> Counters:
     return Counters(usable_cpus=usable_cpus(), unavailable=unavailable, **values)
 
 
+def gpu_slowdowns(device: str) -> tuple[str, ...]:
+    """Return why a GPU lowers its clock at this moment, right after work; nothing where that is not told."""
+    try:
+        (found,) = _gpu(SYSTEM, (device,))
+    except Exception:  # noqa: BLE001  as in `read_counters`, which gives the reason
+        return ()
+    return tuple(found)
+
+
 def not_available(error: Exception) -> str:
     """Return the sentence for a counter that could not be read."""
     if isinstance(error, OSError) and error.filename:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
+from toolkit.bench.counters import gpu_slowdowns
 from toolkit.bench.energy import power_w, read_energy
 from toolkit.bench.fitness import canary
 from toolkit.bench.job import Job
@@ -34,6 +35,7 @@ class Measurement:
         failures: The others.
         rounds: How many were finished.
         canaries_s: Seconds of the canary, before each slice.
+        gpu_slowdowns: Why GPUs had lowered their clocks after a slice.
         interrupted: Whether Ctrl-C ended it.
         notes: What a person must know.
     """
@@ -42,6 +44,7 @@ class Measurement:
     failures: tuple[FailureRecord, ...]
     rounds: int
     canaries_s: tuple[float, ...]
+    gpu_slowdowns: tuple[str, ...]
     interrupted: bool
     notes: tuple[str, ...]
 
@@ -81,6 +84,7 @@ class Rounds:
         self._journal, self._progress, self._watch = journal, progress, watch
         self._failures: list[FailureRecord] = []
         self._canaries: list[float] = []
+        self._slowdowns: set[str] = set()
         self._idle_power: dict[str, float | str] = {}
         self._planned = self._done = 0
         self._spent_s = 0.0
@@ -118,6 +122,7 @@ class Rounds:
             failures=tuple(self._failures),
             rounds=self._done,
             canaries_s=tuple(self._canaries),
+            gpu_slowdowns=tuple(sorted(self._slowdowns)),
             interrupted=interrupted,
             notes=tuple(self._notes(interrupted=interrupted)),
         )
@@ -198,6 +203,8 @@ class Rounds:
             for place, row in enumerate(order):
                 self._canaries.append(canary())
                 self._try(row, lambda row=row, place=place: turn(row, place))  # type: ignore[misc]  # of this turn
+                if row.job.entry.device != "cpu":  # it tells this only while it is busy, or just was
+                    self._slowdowns |= set(gpu_slowdowns(row.job.entry.device))
             self._done += 1
             self._journal.append((row.number, row.record()) for row in self._alive)
             spent, rounds = time.monotonic() - started, self._done - first

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from toolkit.bench.energy import energy_j, read_energy
-from toolkit.bench.job import Answer, Job, Measured, Opened, Order
+from toolkit.bench.job import Answer, Job, Opened, Order
 from toolkit.bench.launch import WorkerError, WorkerProcess
 from toolkit.bench.schedule import MOST_CALLS
+from toolkit.bench.slices import condensed, energy_of, larger, round_of, together
 from toolkit.records import (
     ColdRecord,
     EnergyReading,
-    EnergyRecord,
     FailureRecord,
     LatencyRecord,
     RoundRecord,
@@ -130,7 +130,7 @@ class Row:
         before, begun = read_energy(device=device), time.monotonic()
         parts = [each.measured for each in self._ask_all(order, _CALLS_TIMEOUT_S + 10 * seconds)]
         after, ended = read_energy(device=device), time.monotonic()
-        measured = _together([each for each in parts if each])
+        measured = together([each for each in parts if each])
         self._settled &= measured.settled
         update: dict[str, Any] = {"process": self.processes - 1, "slice_s": ended - begun}
         if isinstance(before, EnergyReading) and isinstance(after, EnergyReading):
@@ -138,7 +138,7 @@ class Row:
         if closed and device != "cpu":
             by_device = self._ask(Order(do="time on device"), _CALLS_TIMEOUT_S).device_s
             update["device_s"] = quantile(by_device, 0.5) if by_device else None
-        self.rounds.append(_round(measured, number, place, closed).model_copy(update=update))
+        self.rounds.append(round_of(measured, number, place, closed).model_copy(update=update))
 
     def finish(self) -> None:
         """Compare the outputs once more, ask for the memory, and end the worker."""
@@ -146,7 +146,7 @@ class Row:
             assert answer.finished
             self._judge(answer.finished.wrong, "after it was timed ")
             found = answer.finished.peak_memory_bytes, answer.finished.device_memory_bytes
-            self._memory = (_larger(self._memory[0], found[0]), _larger(self._memory[1], found[1]))
+            self._memory = (larger(self._memory[0], found[0]), larger(self._memory[1], found[1]))
         self.kill()
 
     def kill(self) -> None:
@@ -165,8 +165,8 @@ class Row:
         assert self._cold
         entry, rounds = self.job.entry, tuple(self.rounds)
         if sum(each.calls for each in rounds) > _RAW_CALLS:
-            rounds = tuple(map(_condensed, rounds))
-        energy = _energy(rounds, self.job.batch_size, idle_power_w)
+            rounds = tuple(map(condensed, rounds))
+        energy = energy_of(rounds, self.job.batch_size, idle_power_w)
         return LatencyRecord(
             target=entry.target,
             format=entry.format,
@@ -235,68 +235,3 @@ class Row:
         for each in self._crew:
             each.order(order)
         return [each.answer(timeout_s) for each in self._crew]
-
-
-def _together(parts: Sequence[Measured]) -> Measured:
-    """Return what processes did side by side: calls of all, and the time of a call by the sum of their rates."""
-    if len(parts) == 1:
-        return parts[0]
-    calls_per_s = sum(each.calls / each.wall_s for each in parts)
-    calls = sum(each.calls for each in parts)
-    return Measured(
-        times_ns=(round(1e9 / calls_per_s),),
-        calls=calls,
-        wall_s=calls / calls_per_s,
-        settled=all(each.settled for each in parts),
-    )
-
-
-def _round(measured: Measured, number: int, place: int, closed: bool) -> RoundRecord:
-    """Return the record of a slice, without the calls at its start that were not steady yet."""
-    from toolkit.bench.statistics import steady_from
-
-    cut = steady_from([each / 1e9 for each in measured.times_ns]) if closed else 0
-    times = measured.times_ns[cut:]
-    return RoundRecord(
-        number=number,
-        place=place,
-        dropped_calls=cut,
-        calls=measured.calls - cut,
-        wall_s=sum(times) / 1e9 if closed else measured.wall_s,
-        times_ns=times,
-        copy_in_s=_median_s(measured.copy_in_ns[cut:]),
-        copy_out_s=_median_s(measured.copy_out_ns[cut:]),
-        service_s=_median_s(measured.service_ns),
-        slice_calls=measured.calls,
-    )
-
-
-def _larger(one: int | None, other: int | None) -> int | None:
-    return max((each for each in (one, other) if each is not None), default=None)
-
-
-def _median_s(times_ns: Sequence[int]) -> float | None:
-    return quantile(times_ns, 0.5) / 1e9 if times_ns else None
-
-
-def _condensed(record: RoundRecord) -> RoundRecord:
-    """Return a round with a histogram in place of its times, where that is smaller."""
-    from toolkit.bench.statistics import histogram
-
-    pairs = histogram(record.times_ns)
-    if 2 * len(pairs) >= len(record.times_ns):
-        return record
-    return record.model_copy(update={"times_ns": (), "histogram_ns": pairs})
-
-
-def _energy(rounds: Sequence[RoundRecord], batch_size: int, idle_power_w: float | str) -> EnergyRecord | None:
-    """Return the energy of all slices, idle power subtracted; None when a slice's is not known."""
-    joules = [each.energy_j for each in rounds if each.energy_j is not None]
-    if isinstance(idle_power_w, str) or len(joules) < len(rounds):
-        return None
-    idle_j = idle_power_w * sum(each.slice_s for each in rounds)
-    return EnergyRecord(
-        joules=sum(joules) - idle_j,
-        images=batch_size * sum(each.slice_calls for each in rounds),
-        idle_power_w=idle_power_w,
-    )

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Final, TextIO
 
 import numpy as np
-import psutil
 from numpy.typing import NDArray
 
 from toolkit.bench.job import Answer, Finished, Job, Measured, Opened, Order, Warmed
@@ -32,6 +31,7 @@ from toolkit.bench.measure import (
     settle,
 )
 from toolkit.bench.memory import peak_growth_bytes, read_memory
+from toolkit.bench.outputs import batch_of, compare
 from toolkit.errors import first_line
 from toolkit.formats import EAGER, EAGER_CUDAGRAPH, FORMATS, Session, import_format
 from toolkit.golden import Golden, read_golden
@@ -40,7 +40,6 @@ from toolkit.sessions import Target, load_session, open_session
 
 _DEVICE_CALLS: Final = 20
 _WAKE_S: Final = 0.002
-_BYTES_PER_IMAGE: Final = 4 * 28 * 28
 
 
 class Worker:
@@ -83,7 +82,7 @@ class Worker:
     def _warm(self, order: Order) -> Warmed:
         """Make the first calls of this process, and compare what they give only afterwards."""
         self._golden = read_golden(Path(self._entry.golden))
-        self._images = _batch(self._golden, self._job.batch_size)
+        self._images = batch_of(self._golden, self._job.batch_size)
         calls = closed_loop(
             self._session,
             self._images,
@@ -215,40 +214,6 @@ class Worker:
     def _ready_images(self) -> NDArray[np.float32]:
         assert self._images is not None  # it was warmed
         return self._images
-
-
-def compare(session: Session, golden: Golden, images: NDArray[np.float32]) -> str | None:
-    """Return what is wrong with a session's outputs for a batch, or None: fast because wrong is no result.
-
-    Args:
-        session: On the device where it is timed.
-        golden: Inputs and the reference's logits.
-        images: Its inputs, again and again ``(N, 1, 28, 28)``.
-    """
-    logits = session.run(session.to_device(images))
-    session.synchronize()
-    actual = np.asarray(session.to_host(logits))
-    expected = np.resize(golden.logits, (len(images), golden.logits.shape[1]))
-    if actual.shape != expected.shape:
-        return f"its outputs have shape {actual.shape}, not {expected.shape}; check it with: fmnist-tk parity"
-    error = np.abs(actual - expected).max()
-    if not error <= golden.limit:  # so that NaN is wrong, too
-        return f"its outputs are off by {error:.2g}, allowed are {golden.limit:.2g}; check it with: fmnist-tk parity"
-    return None
-
-
-def _batch(golden: Golden, size: int) -> NDArray[np.float32]:
-    """Return the golden inputs as often as ``size`` images need.
-
-    Raises:
-        MemoryError: If they would not fit: the system would otherwise kill a process for it, and perhaps another one.
-    """
-    wanted, free = size * _BYTES_PER_IMAGE, psutil.virtual_memory().available
-    if wanted > free:
-        raise MemoryError(
-            f"a batch of {size:,} images takes {wanted / 1e9:.3g} GB, {free / 1e9:.3g} GB are free; take a smaller one"
-        )
-    return np.ascontiguousarray(np.resize(golden.inputs, (size, *golden.inputs.shape[1:])))
 
 
 def _infer_from_now_on() -> None:
