@@ -26,8 +26,8 @@ class SlowedWorker(worker.Worker):
         entry = job.entry.model_copy(update={"format": EAGER if found else job.entry.format})
         super().__init__(job.model_copy(update={"entry": entry}))
 
-    def _open_session(self) -> Session:
-        session = super()._open_session()
+    def _load(self) -> Session:
+        session = super()._load()
         if self._share:
             session.run = slowed(session.run, self._share)  # type: ignore[method-assign]  # that is the purpose
         return session

@@ -60,6 +60,16 @@ ScenarioOption = Annotated[
         help="latency (one call after the other), throughput, paced:10ms, poisson:100 (arrivals per second), cold.",
     ),
 ]
+RestartsOption = Annotated[
+    int,
+    typer.Option(
+        "--restarts",
+        min=0,
+        max=100,
+        metavar="N",
+        help="How often every worker is replaced by a new one, in even parts of the budget; more are surer.",
+    ),
+]
 ThresholdOption = Annotated[
     str, typer.Option("--threshold", metavar="PERCENT", help="Differences up to this do not matter.")
 ]
@@ -106,6 +116,7 @@ def bench(
     threads: ThreadCountsOption = None,
     scenario: ScenarioOption = "latency",
     budget: BudgetOption = None,
+    restarts: RestartsOption = 1,
     seed: SeedOption = None,
     against: AgainstOption = None,
     max_slowdown: MaxSlowdownOption = None,
@@ -142,6 +153,7 @@ def bench(
         scenario=parse_scenario(scenario),
         budget_s=DEFAULT_BUDGET_S if budget is None else budget,
         seed=seed,
+        restarts=restarts,
         threshold=parse_percent("--threshold", threshold),
         max_slowdown=slowdown,
         against_limits=limits,
