@@ -157,6 +157,19 @@ def test_the_interval_of_a_median_holds_what_other_processes_would_have_given() 
     assert math.log(rows[0].median_s / wide.p50_s[0]) >= half * 0.999
 
 
+def test_the_gate_stays_open_for_what_processes_of_one_program_differ_by() -> None:
+    """Base and head are the same program; processes of all rows differ, and the head's happened to be slow."""
+    levels = ((1.08e-3, 1.06e-3, "row"), (1e-3, 1.04e-3, "base"), (1.05e-3, 1e-3, "row"), (1e-3, 1.06e-3, "row"))
+    names = ("onnx", "onnx", "torchscript", "torch-export")
+    rows = [of_processes(a, b, format=name, role=role) for (a, b, role), name in zip(levels, names, strict=True)]
+    (comparison,) = paired_comparisons(rows, (), threshold=0.02, seed=0, allowed=0.02)
+    assert not comparison.too_slow
+    assert comparison.speed.verdict != "SLOWER"
+    alike = [of_processes(a, a, format=name, role=role) for (a, _, role), name in zip(levels, names, strict=True)]
+    (comparison,) = paired_comparisons(alike, (), threshold=0.02, seed=0, allowed=0.02)
+    assert comparison.too_slow  # where processes do not differ, 8 % are 8 %
+
+
 def test_what_runs_side_by_side_has_the_sum_of_the_rates() -> None:
     parts = [
         Measured(times_ns=(1,), calls=calls, wall_s=wall, settled=True) for calls, wall in ((100, 0.1), (300, 0.2))

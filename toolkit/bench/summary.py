@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from toolkit.bench.processes import process_spread, with_processes
+from toolkit.bench.processes import process_noise, process_spread, with_processes
 from toolkit.bench.statistics import (
     Interval,
     Ratio,
@@ -82,7 +82,9 @@ def paired_comparisons(
         if base:
             ratio = ratio_of(base, row, seed)
             if ratio:
-                noise = noise_of(row, controls)
+                spread = process_spread([each for each in rows if each.key == row.key])
+                processes = len({each.process for each in row.rounds})
+                noise = max(noise_of(row, controls), process_noise(spread, processes))
                 found.append(compare(base, row, ratio, noise=noise, paired=True, threshold=threshold, allowed=allowed))
     return tuple(found)
 
