@@ -19,6 +19,8 @@ from toolkit.formats import EAGER
 from toolkit.records import ComparisonRecord, ControlRecord, CostRecord, Estimate, LatencyRecord, RatioRecord
 
 Pair = tuple[float, float]
+#: What rows share that are compared: `LatencyRecord.key`.
+Key = tuple[str, str, int, int]
 
 
 @dataclass(frozen=True)
@@ -40,10 +42,7 @@ def summarize(rows: Sequence[LatencyRecord], *, threshold: float, seed: int) -> 
     """
     baselines = {row.key: row for row in rows if row.format == EAGER and row.role == "row"}
     controls = tuple(_controls(rows, baselines, threshold, seed))
-    groups: dict[tuple[str, str, int, int], list[LatencyRecord]] = {}
-    for row in rows:
-        groups.setdefault(row.key, []).append(row)
-    spreads = {key: process_spread(group) for key, group in groups.items()}
+    spreads = _spreads(rows)
     told = []
     for row in rows:
         noise = 0.0 if row.role == "control" else noise_of(row, controls)
@@ -76,16 +75,14 @@ def paired_comparisons(
         allowed: The slowdown that is allowed, 0.05 for 5 %; None if nothing was asked.
     """
     bases = {(row.format, row.key): row for row in rows if row.role == "base"}
+    spreads = _spreads(rows)
     found = []
     for row in rows:
         base = bases.get((row.format, row.key)) if row.role == "row" else None
-        if base:
-            ratio = ratio_of(base, row, seed)
-            if ratio:
-                spread = process_spread([each for each in rows if each.key == row.key])
-                processes = len({each.process for each in row.rounds})
-                noise = max(noise_of(row, controls), process_noise(spread, processes))
-                found.append(compare(base, row, ratio, noise=noise, paired=True, threshold=threshold, allowed=allowed))
+        ratio = ratio_of(base, row, seed) if base else None
+        if base and ratio:
+            noise = max(noise_of(row, controls), process_noise(spreads[row.key], _processes(row)))
+            found.append(compare(base, row, ratio, noise=noise, paired=True, threshold=threshold, allowed=allowed))
     return tuple(found)
 
 
@@ -126,11 +123,22 @@ def ratio_of(base: LatencyRecord, row: LatencyRecord, seed: int) -> Ratio | None
     return paired_ratio([a for a, _ in pairs], [b for _, b in pairs], seed=seed) if pairs else None
 
 
+def _spreads(rows: Sequence[LatencyRecord]) -> dict[Key, tuple[float, int] | None]:
+    """Return for each group of rows how much processes of one row differ."""
+    groups: dict[Key, list[LatencyRecord]] = {}
+    for row in rows:
+        groups.setdefault(row.key, []).append(row)
+    return {key: process_spread(group) for key, group in groups.items()}
+
+
+def _processes(row: LatencyRecord) -> int:
+    return len({each.process for each in row.rounds})
+
+
 def _estimate(row: LatencyRecord, spread: tuple[float, int] | None, seed: int) -> Estimate:
     interval = median_interval([each.seconds() for each in row.rounds], seed=seed)
-    processes = len({each.process for each in row.rounds})
     if interval and spread and row.median_s > 0:
-        interval = with_processes(interval, row.median_s, spread, processes)
+        interval = with_processes(interval, row.median_s, spread, _processes(row))
     return Estimate(
         p50_s=_pair(interval),
         p90_s=_pair(_quantile(row, 0.9)),
@@ -144,7 +152,7 @@ def _quantile(row: LatencyRecord, q: float) -> Interval | None:
 
 def _to_eager(
     row: LatencyRecord,
-    baselines: dict[tuple[str, str, int, int], LatencyRecord],
+    baselines: dict[Key, LatencyRecord],
     threshold: float,
     noise: float,
     seed: int,
@@ -168,7 +176,7 @@ def _record(ratio: Ratio, threshold: float, noise: float) -> RatioRecord:
 
 def _controls(
     rows: Iterable[LatencyRecord],
-    baselines: dict[tuple[str, str, int, int], LatencyRecord],
+    baselines: dict[Key, LatencyRecord],
     threshold: float,
     seed: int,
 ) -> Iterator[ControlRecord]:

@@ -75,8 +75,6 @@ class Worker:
         session = self._load()
         load_s = time.perf_counter() - begun
         self._opened = self._fitted(session)
-        if self._entry.runtime == "libtorch":
-            _infer_from_now_on()
         return Opened(import_s=imported - started, load_s=load_s, precision=self._session.precision)
 
     def _warm(self, order: Order) -> Warmed:
@@ -126,10 +124,8 @@ class Worker:
         """Call as often as the device takes; on the CPU other processes do the same meanwhile, copies included."""
         if self._entry.device == "cpu":
             parts = self._calls(order)
-            calls, wall_ns = (
-                len(parts.compute_ns),
-                sum(map(sum, (parts.copy_in_ns, parts.compute_ns, parts.copy_out_ns))),
-            )
+            calls = len(parts.compute_ns)
+            wall_ns = sum(parts.copy_in_ns) + sum(parts.compute_ns) + sum(parts.copy_out_ns)
         else:
             calls, wall_ns = pipeline(
                 self._session, self._ready_images, seconds=order.seconds, max_calls=order.max_calls
@@ -214,13 +210,6 @@ class Worker:
     def _ready_images(self) -> NDArray[np.float32]:
         assert self._images is not None  # it was warmed
         return self._images
-
-
-def _infer_from_now_on() -> None:
-    """Enter torch's inference mode for good: entering it anew takes 1 to 2 µs of each call, which is no runtime's."""
-    import torch
-
-    torch.inference_mode().__enter__()
 
 
 def _import_runtime(format: str) -> None:

@@ -56,8 +56,6 @@ class LibtorchSession:
 
     def run(self, batch: Tensor) -> Any:
         """Return the logits on the device, which may still be computing them."""
-        if torch.is_inference_mode_enabled():
-            return self._function(batch)
         with torch.inference_mode():
             return self._function(batch)
 
