@@ -31,7 +31,7 @@ from toolkit.records import (
     write_record,
 )
 
-GOLDEN = Path(__file__).parent / "golden" / "report-schema-3.json"
+GOLDEN = Path(__file__).parent / "golden" / "report-schema-4.json"
 durations = st.floats(1e-9, 1e3)
 
 
@@ -228,9 +228,9 @@ def test_the_schema_is_frozen() -> None:
         ("", "is not JSON"),
         ("[]", "is not a fmnist-tk/report file"),
         ('{"schema_name": "other"}', "is not a fmnist-tk/report file"),
-        ('{"schema_name": "fmnist-tk/report", "schema_version": 4}', "version 4 .*upgrade fmnist-tk"),
-        ('{"schema_name": "fmnist-tk/report", "schema_version": 2}', "version 2 .*write it again"),
-        ('{"schema_name": "fmnist-tk/report", "schema_version": 3}', "does not fit its schema: tool_version"),
+        ('{"schema_name": "fmnist-tk/report", "schema_version": 5}', "version 5 .*upgrade fmnist-tk"),
+        ('{"schema_name": "fmnist-tk/report", "schema_version": 3}', "version 3 .*write it again"),
+        ('{"schema_name": "fmnist-tk/report", "schema_version": 4}', "does not fit its schema: tool_version"),
     ],
 )
 def test_a_foreign_file_is_refused_with_what_to_do(text: str, reason: str) -> None:

@@ -11,6 +11,8 @@ A result that is bad news (a mismatch, a regression) is a record, never one of t
     │   └── UnsafeCheckpointError   the pickle asks for more than weights
     ├── DataError                   Fashion-MNIST cannot be used
     │   └── DataNotFoundError       Fashion-MNIST is nowhere
+    ├── PictureError                a file holds no picture that can be read
+    ├── OwnDataError                a folder of own pictures, or its labels, cannot be used
     ├── FormatError                 a format or artifact cannot be used
     │   ├── UnknownFormatError
     │   ├── ArtifactNotFoundError
@@ -32,6 +34,8 @@ from difflib import get_close_matches
 from pathlib import Path
 
 _LONGEST_REASON = 200
+# Of an own dataset, in one message.
+_MOST_PROBLEMS = 10
 
 
 def first_line(error: Exception) -> str:
@@ -115,6 +119,31 @@ class DataNotFoundError(DataError):
             f"Fashion-MNIST is not here ({reason}); install the Debian package dataset-fashion-mnist, "
             f"pass --data DIR, or put the four files of {url} into a folder named by $FMNIST_TK_DATA",
         )
+
+
+class PictureError(ToolkitError):
+    """A file holds no picture that can be read."""
+
+    def __init__(self, source: str, reason: str, remedy: str = "pass a PNG, JPEG or WebP file") -> None:
+        self.source, self.reason, self.remedy = source, reason, remedy
+        super().__init__(f"Picture {source}: {reason}; {remedy}")
+
+
+class OwnDataError(ToolkitError):
+    """A folder of own pictures, or its labels, cannot be used.
+
+    Attributes:
+        problems: Each with its file and line, in order.
+    """
+
+    def __init__(
+        self, place: Path, problems: Iterable[str], remedy: str = "correct these, nothing was started"
+    ) -> None:
+        self.place, self.problems, self.remedy = place, tuple(problems), remedy
+        shown = "; ".join(self.problems[:_MOST_PROBLEMS])
+        more = len(self.problems) - _MOST_PROBLEMS
+        rest = f"; and {more:,} more" if more > 0 else ""
+        super().__init__(f"Pictures of {place}: {shown}{rest}; {remedy}")
 
 
 class FormatError(ToolkitError):

@@ -27,6 +27,7 @@ from toolkit.records.bench import (
     Verdict,
 )
 from toolkit.records.clock import ClockCheck, SelfCheckRecord
+from toolkit.records.dataset import DatasetFileRecord, DatasetRecord
 from toolkit.records.machine import (
     BandwidthRecord,
     Bound,
@@ -62,6 +63,7 @@ from toolkit.records.parity import (
     ReproductionRecord,
     check_order,
 )
+from toolkit.records.prediction import PredictionRecord, PredictorRecord, ScoreRecord, UnreadableRecord
 from toolkit.records.report import (
     AcceleratorRecord,
     DataRecord,
@@ -93,6 +95,8 @@ __all__ = [
     "CostRecord",
     "Counters",
     "DataRecord",
+    "DatasetFileRecord",
+    "DatasetRecord",
     "Device",
     "DeviceRecord",
     "DivergenceRecord",
@@ -119,6 +123,8 @@ __all__ = [
     "ParityRecord",
     "PeakRecord",
     "Precision",
+    "PredictionRecord",
+    "PredictorRecord",
     "Preprocessing",
     "QualityRecord",
     "RatioRecord",
@@ -127,6 +133,7 @@ __all__ = [
     "ReproductionRecord",
     "RoundRecord",
     "Scenario",
+    "ScoreRecord",
     "SelfCheckRecord",
     "Sha256",
     "Signature",
@@ -135,6 +142,7 @@ __all__ = [
     "TrainRecord",
     "TrainingSummary",
     "Unavailable",
+    "UnreadableRecord",
     "Verdict",
     "VerificationRecord",
     "check_order",

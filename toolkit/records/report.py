@@ -16,9 +16,11 @@ from toolkit.records.bench import (
     LatencyRecord,
 )
 from toolkit.records.clock import SelfCheckRecord
+from toolkit.records.dataset import DatasetRecord
 from toolkit.records.machine import FitnessRecord, LimitsRecord
 from toolkit.records.model import CheckpointRecord, TrainRecord
 from toolkit.records.parity import ParityRecord
+from toolkit.records.prediction import PredictionRecord, PredictorRecord, UnreadableRecord
 
 
 class MachineRecord(Record):
@@ -89,13 +91,16 @@ class Report(Record):
 
     Versions of the schema: 1, the first; 2, every check has a measured value and a limit, and ``passed`` follows
     from them; parity records name their cause, divergence and quality; 3, latencies are stored by round, with
-    intervals, ratios and a control.
+    intervals, ratios and a control; 4, predictions, datasets, the inside of files, and the words of the command.
     """
 
     schema_name: Literal["fmnist-tk/report"] = "fmnist-tk/report"
-    schema_version: Literal[3] = 3
+    schema_version: Literal[4] = 4
     tool_version: str
     command: str
+    arguments: tuple[str, ...] = Field(
+        default=(), description="The words after ``fmnist-tk``, as they were typed; empty for a call from Python."
+    )
     created_at: datetime
     machine: MachineRecord
     accelerators: tuple[AcceleratorRecord, ...] = Field(default=(), description="The GPUs that the latencies are of.")
@@ -115,6 +120,10 @@ class Report(Record):
     failures: tuple[FailureRecord, ...] = ()
     skips: tuple[SkipRecord, ...] = ()
     inspected: tuple[InspectRecord, ...] = ()
+    datasets: tuple[DatasetRecord, ...] = Field(default=(), description="The labelled pictures that were used.")
+    predictor: PredictorRecord | None = None
+    predictions: tuple[PredictionRecord, ...] = ()
+    unreadable: tuple[UnreadableRecord, ...] = Field(default=(), description="Pictures that could not be predicted.")
     doctor: DoctorRecord | None = None
     interrupted: bool = Field(default=False, description="Ended by the user; what is here was finished before.")
     notes: tuple[str, ...] = Field(default=(), description="What a person must know to read the numbers.")
@@ -125,6 +134,7 @@ class Report(Record):
         """Whether nothing failed: exit code 0 or 1."""
         return (
             not self.failures
+            and not self.unreadable
             and all(record.passed for record in self.parity)
             and all(record.passed for record in self.self_checks)
             and not any(record.too_slow for record in self.comparisons)
