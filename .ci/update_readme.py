@@ -1,26 +1,62 @@
 """Write what was measured into the documents, between their markers: the run into README.md, the rest into docs."""
 
 import json
+import os
 import re
-import subprocess
-import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
+from toolkit.records import Report, read_record
+from toolkit.render.speeds import speed_sheets
+from toolkit.render.terminal import render_report
 from toolkit.render.units import percent, seconds
 
 ROOT = Path(__file__).parent.parent
 README, PARITY, BENCHMARKING = ROOT / "README.md", ROOT / "docs" / "parity.md", ROOT / "docs" / "benchmarking.md"
 RESULTS = ROOT / "benchmarks" / "results"
+RUN = RESULTS / "amd-epyc-2-cores-run.json"
+TERMINAL = ROOT / "docs" / "images" / "terminal.svg"
+RESULT_COLUMNS = {"batch", "format", "p50 ±", "images/s", "× eager", "verdict"}
 SPREAD = RESULTS / "parity-spread-amd-epyc-2-cores.json"
 AGREEMENT = RESULTS / "agreement-amd-epyc-2-cores.json"
 BELIEVABLE = RESULTS / "believable-amd-epyc-2-cores.json"
 
 
-def printed(path: str) -> str:
-    command = [sys.executable, "-m", "toolkit", "report", path]
-    lines = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout.splitlines()
-    return "\n".join(line.rstrip() for line in lines if line.strip())
+def run_report() -> Report:
+    """Return the committed report of `fmnist-tk run`."""
+    return read_record(RUN, Report)
+
+
+def with_results(text: str) -> str:
+    """Return the text with the latencies of the committed run between its markers."""
+    report = run_report()
+    (sheet,) = speed_sheets(report)
+    columns = [column for column in sheet.columns if column.title in RESULT_COLUMNS]
+    lines = [_cells(column.title for column in columns), _cells("--:" if each.right else ":--" for each in columns)]
+    lines += [_cells(words) for words in zip(*(column.cells for column in columns), strict=True)]
+    here, versions = report.machine, report.machine.versions
+    where = (
+        f"{here.cpu}, {here.usable_cpus} CPUs, {report.latency[0].threads} threads; torch {versions['torch']}, "
+        f"ONNX Runtime {versions['onnxruntime']}; measured {report.created_at:%Y-%m-%d}."
+    )
+    return filled(text, "results", "\n".join([*lines, "", where]))
+
+
+def _cells(words: Iterable[str]) -> str:
+    return f"| {' | '.join(words)} |"
+
+
+def terminal_picture() -> str:
+    """Return what `fmnist-tk report` shows of the committed run in a terminal, as SVG that fetches no font."""
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
+        console = Console(record=True, file=nowhere, width=120, highlight=False, markup=False, force_terminal=True)
+        for part in render_report(run_report()):
+            console.print(part)
+        svg = console.export_svg(title="fmnist-tk run", unique_id="terminal")
+    return re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL).replace("Fira Code, monospace", "monospace")
 
 
 def spread() -> dict[str, Any]:
@@ -98,8 +134,7 @@ def conditions(measured: dict[str, Any], noise: list[str]) -> str:
 
 
 if __name__ == "__main__":
-    pattern = re.compile(r"(<!-- report (\S+) -->\n```text\n).*?(```)", re.DOTALL)
-    text = pattern.sub(lambda found: f"{found[1]}{printed(found[2])}\n{found[3]}", README.read_text(encoding="utf-8"))
-    README.write_text(text, encoding="utf-8")
+    README.write_text(with_results(README.read_text(encoding="utf-8")), encoding="utf-8")
+    TERMINAL.write_text(terminal_picture(), encoding="utf-8")
     PARITY.write_text(with_spread(PARITY.read_text(encoding="utf-8")), encoding="utf-8")
     BENCHMARKING.write_text(with_trials(BENCHMARKING.read_text(encoding="utf-8")), encoding="utf-8")

@@ -77,9 +77,9 @@ def limits_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def short_budgets(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let commands that measure take a second for it unless they say otherwise."""
-    monkeypatch.setattr("toolkit.bench.DEFAULT_BUDGET_S", 1.0)
-    monkeypatch.setattr("toolkit.run.BUDGET_S", 1.0)
+    """Let commands that measure take two seconds for it unless they say otherwise."""
+    monkeypatch.setattr("toolkit.bench.DEFAULT_BUDGET_S", 2.0)
+    monkeypatch.setattr("toolkit.run.BUDGET_S", 2.0)
 
 
 @pytest.fixture

@@ -5,20 +5,34 @@ import json
 import re
 import shlex
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import yaml
 from onnxruntime.quantization import QuantType, quantize_dynamic
+from PIL import Image
 
 from support import Cli, NeuralNetwork
 from toolkit.checkpoint import load_checkpoint
-from toolkit.records import Report, read_record
+from toolkit.data import load_sample
+from toolkit.records import Report, read_record, write_record
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 DOCS = (ROOT / "docs" / "parity.md").read_text(encoding="utf-8")
+TRAINING = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+RUN = "benchmarks/results/amd-epyc-2-cores-run.json"
+# Lines of shell that other tests run, or .ci/run does.
+RUN_ELSEWHERE = {
+    "pip install . && fmnist-tk run",
+    "pip install '.[test]' && pytest",
+    "pip install .",
+    "python3 -m venv .venv && . .venv/bin/activate",
+    "pytest --parity exported/",  # tests/test_testing.py
+}
 BENCHMARKING = (ROOT / "docs" / "benchmarking.md").read_text(encoding="utf-8")
 
 
@@ -34,8 +48,24 @@ def load_script(path: Path) -> Any:
 update_readme = load_script(ROOT / ".ci" / "update_readme.py")
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+PAGES = {path.name: path for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
+
+
+def blocks(language: str, text: str = README) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+def steps(text: str) -> Iterator[tuple[str, str]]:
+    """Yield the lines of shell and the blocks of Python of a page, in their order."""
+    for language, block in re.findall(r"```(sh|python|yaml)\n(.*?)```", text, re.DOTALL):
+        if language == "python":
+            yield "python", block
+        for line in block.splitlines() if language == "sh" else ():
+            yield "sh", line
+        if language == "yaml":
+            yaml.safe_load(block)
+            for line in re.findall(r"(?:run:|entry:|-) (fmnist-tk .*)", block):
+                yield "sh", line
 
 
 def test_the_two_commands_stand_there_word_for_word() -> None:
@@ -44,42 +74,53 @@ def test_the_two_commands_stand_there_word_for_word() -> None:
     assert "pip install '.[test]' && pytest" in lines
 
 
-def test_the_table_is_what_a_command_printed(cli: Cli) -> None:
-    for path, block in re.findall(r"<!-- report (\S+) -->\n```text\n(.*?)```", README, re.DOTALL):
-        printed = [line.rstrip() for line in cli("report", ROOT / path).out.splitlines()]
-        assert [line for line in printed if line] == [line for line in block.splitlines() if line]
+def test_table_and_picture_are_of_the_committed_run() -> None:
+    assert README.count("<!-- results -->\n") == 1
+    assert update_readme.with_results(README) == README
+    assert update_readme.TERMINAL.read_text(encoding="utf-8") == update_readme.terminal_picture()
+    assert "http" not in re.sub(r'xmlns="[^"]*"', "", update_readme.terminal_picture())
+
+
+def lay_out_for(page: str, exported: Path) -> None:
+    """Put into the present folder what a page takes for granted: the main job was run, or a model is at hand."""
+    torch.manual_seed(0)
+    model = NeuralNetwork()
+    torch.save(model.state_dict(), "model.pth")
+    if page == "getting-started.md":
+        picture = Image.fromarray(255 - load_sample().images[0]).resize((300, 300))
+        picture.convert("RGB").save("shoe.jpg")
+    else:
+        shutil.copytree(exported, "exported")
+        shutil.copy(ROOT / "toolkit" / "assets" / "fashion-mlp.safetensors", "model.safetensors")
+        write_record(Report.model_validate_json((ROOT / RUN).read_bytes()), Path("exported/report.json"))
 
 
 @pytest.mark.usefixtures("short_budgets")
-def test_every_command_works_as_written(cli: Cli, exported: Path, in_empty_folder: Path) -> None:
-    """The commands of the README in their order, where the main job was run and the tutorial's checkpoint lies."""
-    shutil.copytree(exported, "exported")
-    torch.save(NeuralNetwork().state_dict(), "model.pth")
-    lines = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("fmnist-tk ")]
-    assert len(lines) >= 5
-    for line in lines:
-        if "int8" in line:
-            quantize_dynamic("exported/model.onnx", "model.int8.onnx", weight_type=QuantType.QInt8)
-        outcome = cli(*shlex.split(line)[1:])
-        assert outcome.code == 0, (line, outcome.err)
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_and_snippet_works_as_written(
+    cli: Cli, exported: Path, in_empty_folder: Path, page: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    lay_out_for(page, exported)
+    text = PAGES[page].read_text(encoding="utf-8")
     names: dict[str, Any] = {}
-    for code in blocks("python"):
-        exec(compile(code, "README", "exec"), names)
-    names["test_export"](load_checkpoint(Path("model.pth")).model())  # the last run of the README exported these
-
-
-@pytest.mark.usefixtures("short_budgets")
-def test_every_command_of_the_docs_works_as_written(cli: Cli, exported: Path, in_empty_folder: Path) -> None:
-    shutil.copytree(exported, "exported")
-    for path in sorted((ROOT / "docs").glob("*.md")):
-        text = path.read_text(encoding="utf-8")
-        for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL):
-            for line in block.splitlines():
-                if line.startswith("fmnist-tk "):
-                    outcome = cli(*shlex.split(line)[1:])
-                    assert outcome.code == 0, (path.name, line, outcome.err)
-        for link in re.findall(r"\]\(([^)#:]+)\)", text):
-            assert (path.parent / link).exists(), (path.name, link)
+    for language, step in steps(text):
+        if language == "python":
+            exec(compile(step, page, "exec"), names)
+        elif step.startswith("fmnist-tk "):
+            if "int8" in step:
+                quantize_dynamic("exported/model.onnx", "model.int8.onnx", weight_type=QuantType.QInt8)
+            outcome = cli(*shlex.split(step)[1:])
+            assert outcome.code == 0, (step, outcome.err)
+        else:
+            assert step in RUN_ELSEWHERE, step
+    if "test_export" in names:
+        names["test_export"](load_checkpoint().model())
+    for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
+        assert (PAGES[page].parent / link).exists(), link
+    for other, heading in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", text):
+        target = PAGES[page].parent / other if other else PAGES[page]
+        anchors = re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+        assert heading in {re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in anchors}, heading
 
 
 def test_the_spread_in_the_docs_is_the_committed_one() -> None:
@@ -140,24 +181,19 @@ def test_trials_become_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert update_readme.with_trials(text) == text
 
 
-def test_every_linked_file_exists() -> None:
-    for link in re.findall(r"\]\(([^)#:]+)\)", README):
-        assert (ROOT / link).exists(), link
-
-
 def test_the_numbers_come_from_committed_results() -> None:
     results = ROOT / "benchmarks" / "results"
     strong = [read_record(results / f"strong-seed-{seed}.json", Report).training for seed in range(3)]
     accuracies = [record.test_accuracy for record in strong if record]
     durations = [record.duration_s for record in strong if record]
-    assert f"{sum(accuracies) / 3:.1%}".replace("%", " %") in README
-    assert f"{min(durations):.0f} to {max(durations):.0f} s" in README
+    assert f"{sum(accuracies) / 3:.1%}".replace("%", " %") in TRAINING
+    assert f"{min(durations):.0f} to {max(durations):.0f} s" in TRAINING
     card = (ROOT / "toolkit" / "assets" / "model-card.md").read_text(encoding="utf-8")
     assert f"Accuracy {accuracies[0]:.2%}" in card
     quick = read_record(results / "quickstart-seed-0.json", Report).training
     assert quick is not None
-    assert f"{quick.test_accuracy:.1%}".replace("%", " %") in README
-    assert f"{quick.duration_s:.1f} s" in README
+    assert f"{quick.test_accuracy:.1%}".replace("%", " %") in TRAINING
+    assert f"{quick.duration_s:.1f} s" in TRAINING
 
 
 def test_the_bundled_checkpoint_is_the_first_result(bundled: object) -> None:

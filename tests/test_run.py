@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from support import Cli
 from toolkit.formats import FORMATS
 from toolkit.records import Report, read_record
 
@@ -58,7 +59,9 @@ def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_one_command_goes_from_checkpoint_to_the_fastest_artifact(tmp_path: Path) -> None:
+def test_one_command_goes_from_checkpoint_to_the_fastest_artifact(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     result = run("run", "--batch", "1,32", "--budget", "2", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["exported"]
@@ -72,32 +75,33 @@ def test_one_command_goes_from_checkpoint_to_the_fastest_artifact(tmp_path: Path
     assert {each.batch_size for each in report.fitness.controls} == {1, 32}
     for words in ("Parity on cpu, float32", "Fastest verified", "Wrote exported/report.json. Next:"):
         assert words in result.stdout
+    monkeypatch.chdir(tmp_path)
     for line in result.stdout.splitlines():
         if line.startswith("  fmnist-tk ") and "model.pth" not in line:
             words = shlex.split(line)[1:]
-            short = ["--budget", "1", "--no-limits"] if words[0] == "bench" else []
-            assert run(*words, *short, cwd=tmp_path).returncode == 0
+            short = ["onnx", "--budget", "2"] if words[0] == "bench" else []
+            assert cli(*words, *short).code == 0
 
 
-@pytest.mark.parametrize("name", ["model.pth", "whole.pth"])
-def test_a_checkpoint_of_the_tutorials_own_script_goes_all_the_way(name: str, tmp_path: Path) -> None:
-    (tmp_path / "tutorial.py").write_text(textwrap.dedent(TUTORIAL))
-    subprocess.run([sys.executable, "tutorial.py"], cwd=tmp_path, check=True)
-    given = ("--checkpoint", name)
-    exported = run("export", *given, cwd=tmp_path)
-    assert exported.returncode == 0, exported.stderr
-    parity = run("parity", *given, "--json", cwd=tmp_path)
-    assert parity.returncode == 0, parity.stdout
-    report = Report.model_validate_json(parity.stdout)
-    assert len(report.parity) == len(FORMATS)
-    assert all(record.agreement == 1 for record in report.parity)
-    bench = run("bench", "onnx", *given, "--batch", "8", "--budget", "1", "--no-limits", "--json", cwd=tmp_path)
-    assert bench.returncode == 0, bench.stderr
-    rows = [(row.format, row.role) for row in Report.model_validate_json(bench.stdout).latency]
-    assert rows == [("eager", "row"), ("onnx", "row"), ("eager", "control")]
-    refused = run("bench", "onnx", cwd=tmp_path)  # of the bundled checkpoint: other weights
-    assert refused.returncode == 2
-    assert "against another checkpoint" in refused.stderr
+def test_a_checkpoint_of_the_tutorials_own_script_goes_all_the_way(cli: Cli, in_empty_folder: Path) -> None:
+    Path("tutorial.py").write_text(textwrap.dedent(TUTORIAL))
+    subprocess.run([sys.executable, "tutorial.py"], check=True)
+    for name in ("whole.pth", "model.pth"):
+        assert cli("export", "--checkpoint", name, "--folder", name.removesuffix(".pth")).code == 0
+        report = cli("parity", "--checkpoint", name, "--folder", name.removesuffix(".pth"), "--json").report
+        assert len(report.parity) == len(FORMATS)
+        assert all(record.agreement == 1 for record in report.parity)
+    given = ("bench", "onnx", "--folder", "model", "--batch", "8", "--budget", "2")
+    bench = cli(*given, "--checkpoint", "model.pth", "--json")
+    assert bench.code == 0, bench.err
+    assert [(row.format, row.role) for row in bench.report.latency] == [
+        ("eager", "row"),
+        ("onnx", "row"),
+        ("eager", "control"),
+    ]
+    refused = cli(*given)  # of the bundled checkpoint: other weights
+    assert refused.code == 2
+    assert "against another checkpoint" in refused.err
 
 
 @pytest.mark.data
