@@ -72,8 +72,8 @@ def run(
     training = None
     with showing_progress(quiet=quiet) as progress, showing_rounds(quiet=quiet) as watch:
         if train:
-            from toolkit.cli.train import make_course
-            from toolkit.train import train as run_training
+            from toolkit.training import make_course
+            from toolkit.training import train as run_training
 
             checkpoint = folder / "model.safetensors"
             course = make_course("strong", {}, device=device, threads=threads)

@@ -1,16 +1,13 @@
 """``fmnist-tk train``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from toolkit.cli.console import finish, say, showing_progress
 from toolkit.cli.options import DataOption, DebugOption, JsonOption, QuietOption, ThreadsOption
 from toolkit.errors import UsageError
-
-if TYPE_CHECKING:
-    from toolkit.train import Course
 
 __all__ = ["train"]
 
@@ -91,12 +88,14 @@ def train(
         "schedule": schedule,
         "label_smoothing": label_smoothing,
     }
-    from toolkit.train import train as run_training
+    widths = _widths(hidden)
+    from toolkit.training import make_course
+    from toolkit.training import train as run_training
 
     course = make_course(
         recipe,
         changes,
-        hidden=hidden,
+        hidden=widths,
         final_relu=final_relu,
         seed=seed,
         device=device,
@@ -124,44 +123,13 @@ def _refuse_changes(context: typer.Context) -> None:
         raise UsageError(f"--resume goes on as the training was begun: leave out {options}")
 
 
-def make_course(
-    recipe: str,
-    changes: dict[str, str | float | None],
-    *,
-    hidden: str = "512,512",
-    final_relu: bool = False,
-    seed: int = 0,
-    device: str = "auto",
-    threads: int | None = None,
-    holdout: int = 0,
-) -> "Course":
-    """Return what to train, from a recipe's name and what the options change of it.
+def _widths(text: str) -> list[int]:
+    """Return the widths in ``512,512``; none in an empty text.
 
     Raises:
-        UsageError: If a value makes no sense.
-        DeviceUnavailableError: If the device is not here.
+        UsageError: If one is no width.
     """
-    from pydantic import ValidationError
-
-    from toolkit.devices import resolve_device
-    from toolkit.environment import default_threads
-    from toolkit.records import LABELS, PIXELS, ModelConfig
-    from toolkit.train import Course, Recipe, find_recipe
-
-    widths = [part.strip() for part in hidden.split(",") if part.strip()]
+    widths = [part.strip() for part in text.split(",") if part.strip()]
     if not all(width.isdecimal() and len(width) <= _MOST_DIGITS and int(width) for width in widths):
-        raise UsageError(f"--hidden {hidden}: write widths from 1 to 99999, such as --hidden 512,512")
-    given = {name: value for name, value in changes.items() if value is not None}
-    try:
-        return Course(
-            recipe=Recipe.model_validate({**find_recipe(recipe).model_dump(), **given}),
-            config=ModelConfig(layer_sizes=(PIXELS, *map(int, widths), len(LABELS)), final_relu=final_relu),
-            seed=seed,
-            holdout=holdout,
-            device=resolve_device(device),
-            threads=threads or default_threads(),
-        )
-    except ValidationError as error:
-        first = error.errors()[0]
-        option = "--" + str(first["loc"][-1]).replace("_", "-")
-        raise UsageError(f"{option} {first['input']}: {first['msg']}; see fmnist-tk train --help") from error
+        raise UsageError(f"--hidden {text}: write widths from 1 to 99999, such as --hidden 512,512")
+    return [int(width) for width in widths]
