@@ -10,6 +10,7 @@ import traceback
 from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from toolkit import __version__
 from toolkit.cli import bench, compare, doctor, export, inspect, parity, report, run, train
@@ -24,15 +25,48 @@ _INTERRUPTED = 130
 # of its usage errors is reached through a name that typer exports.
 _ClickError: Any = typer.BadParameter.__mro__[2]
 
+
+def _without_bool(parameters: list[Any]) -> list[Any]:
+    """Leave out of the help that a flag is a ``<bool>``, which takes six columns of eighty."""
+    for each in parameters:
+        if getattr(each, "is_flag", False) and each.metavar is None:
+            each.metavar = ""
+    return parameters
+
+
+class _Command(TyperCommand):
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _without_bool(super().get_params(ctx))
+
+
+class _Group(TyperGroup):
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _without_bool(super().get_params(ctx))
+
+
+_HELP = """From a trained PyTorch model to the fastest artifact that provably still computes the same function.
+
+fmnist-tk COMMAND --help tells more, with examples. Results go to stdout,
+progress to stderr; --json prints the report and nothing else.
+
+Exit codes: 0 good, 1 ran and found a failure, 2 could not run, 130 stopped by
+Ctrl-C.
+
+Examples:
+    fmnist-tk run
+
+    fmnist-tk parity model.onnx --checkpoint model.pth
+"""
+
 app = typer.Typer(
     name="fmnist-tk",
-    help="From a trained PyTorch model to the fastest artifact that provably still computes the same function.",
-    epilog="Start with: fmnist-tk run",
+    cls=_Group,
+    help=_HELP,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
 for module in (run, train, export, parity, bench, compare, inspect, report, doctor):
-    app.command()(getattr(module, module.__name__.rpartition(".")[2]))
+    app.command(cls=_Command)(getattr(module, module.__name__.rpartition(".")[2]))
 
 
 def _version(*, wanted: bool) -> None:
