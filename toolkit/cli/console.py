@@ -12,9 +12,9 @@ import typer
 from toolkit.errors import OutputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
     from toolkit.cli.screen import ShowRounds
     from toolkit.progress import Progress
@@ -137,12 +137,34 @@ def show(report: "Report") -> None:
     """
     from toolkit.render.terminal import render_report
 
+    print_parts(render_report(report))
+
+
+def print_parts(parts: "Iterable[RenderableType]") -> None:
+    """Print parts of a report on stdout as they come, if there is one.
+
+    Raises:
+        OutputError: If stdout cannot be written.
+    """
     if sys.stdout is None:
         return
     console = _console(sys.stdout.isatty(), stderr=False)
     with _writing_stdout():
-        for part in render_report(report):
+        for part in parts:
             console.print(part)
+
+
+def write(text: str, *, flush: bool = False) -> None:
+    """Write text on stdout as it is, if there is one; ``flush`` sends off what was written before, too.
+
+    Raises:
+        OutputError: If stdout cannot be written.
+    """
+    if sys.stdout is not None:
+        with _writing_stdout():
+            sys.stdout.write(text)
+            if flush:
+                sys.stdout.flush()
 
 
 def say(*lines: str) -> None:

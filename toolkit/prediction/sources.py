@@ -33,49 +33,58 @@ class Source:
     actual: str | None = None
 
 
+#: A picture, or a place that has none.
+Found = Source | UnreadableRecord
+
+
 def printable(path: str | os.PathLike[str]) -> str:
     """Return a path as text that can be written everywhere: a byte that is not UTF-8 becomes a question mark."""
     return os.fsencode(path).decode("utf-8", "replace")
 
 
-def expand_words(words: Iterable[str]) -> tuple[list[Path], list[UnreadableRecord]]:
-    """Return the files and folders that the words of a command line mean, in order, and the words that mean nothing.
+def expand_words(words: Iterable[str]) -> list[Path | UnreadableRecord]:
+    """Return the files and folders that the words of a command line mean, in order; a word may mean nothing.
 
-    A word that is no file or folder is a pattern, when it has ``*``, ``?`` or ``[``; ``**`` is any depth of folders.
+    A word that is no file or folder is a pattern when it has ``*``, ``?`` or ``[``; ``**`` is any depth of folders.
     """
-    paths: list[Path] = []
-    missing: list[UnreadableRecord] = []
+    found: list[Path | UnreadableRecord] = []
     for word in words:
-        is_pattern = glob.has_magic(word) and not os.path.lexists(word)
-        matches = glob.glob(word, recursive=True) if is_pattern else []  # noqa: PTH207  Path.glob takes no absolute one
-        found = sorted(matches) if is_pattern else [word] * os.path.lexists(word)
-        paths += map(Path, found)
-        if not found:
-            reason = "no file matches this pattern" if is_pattern else "there is no such file or folder"
-            missing.append(UnreadableRecord(source=printable(word), reason=reason, remedy="check the path"))
-    return paths, missing
+        if os.path.lexists(word):
+            found.append(Path(word))
+            continue
+        matches = sorted(glob.glob(word, recursive=True))  # noqa: PTH207  Path.glob takes no absolute pattern
+        found += map(Path, matches)
+        if not matches:
+            kind = "file matches this pattern" if glob.has_magic(word) else "such file or folder"
+            found.append(
+                UnreadableRecord(source=printable(word), reason=f"there is no {kind}", remedy="check the path")
+            )
+    return found
 
 
-def walk(paths: Iterable[Path]) -> Iterator[Source | UnreadableRecord]:
-    """Yield the pictures of files and folders.
+def walk(places: Iterable[Path | Found]) -> Iterator[Found]:
+    """Yield the pictures of files and folders; what is no path is passed on.
 
     A file is taken whatever it is called. Of a folder, and of the folders in it, files with the suffix of a picture are
     taken, sorted by name; hidden ones are not, and a link to a folder is not followed. Only the names of the folders on
     the way down are held in memory.
     """
-    for path in paths:
-        if path.is_dir():
-            yield from _walk_folder(path)
+    for place in places:
+        if not isinstance(place, Path):
+            yield place
+        elif place.is_dir():
+            empty = True
+            for each in _walk_folder(place):
+                empty = False
+                yield each
+            if empty:
+                reason = f"there is no picture in this folder ({', '.join(sorted(SUFFIXES))})"
+                yield UnreadableRecord(source=printable(place), reason=reason, remedy="pass another folder")
         else:
-            yield Source(printable(path), path)
+            yield Source(printable(place), place)
 
 
-def count_sources(paths: Sequence[Path]) -> int:
-    """Return how many pictures `walk` will yield."""
-    return sum(1 for _ in walk(paths))
-
-
-def _walk_folder(folder: Path) -> Iterator[Source | UnreadableRecord]:
+def _walk_folder(folder: Path) -> Iterator[Found]:
     try:
         with os.scandir(folder) as entries:
             visible = ((each.name, each.is_dir(follow_symlinks=False)) for each in entries if each.name[0] != ".")

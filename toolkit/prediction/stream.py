@@ -12,13 +12,11 @@ from numpy.typing import NDArray
 from toolkit.environment import usable_cpus
 from toolkit.errors import PictureError
 from toolkit.pictures import Invert, read_picture
-from toolkit.prediction.sources import Source
+from toolkit.prediction.sources import Found, Source
 from toolkit.records import LABELS, PredictionRecord, ScoreRecord, UnreadableRecord
 
 #: Takes pixels ``(N, 28, 28)`` uint8, gives probabilities ``(N, 10)`` float64.
 Probabilities = Callable[[NDArray[np.uint8]], NDArray[np.float64]]
-#: A file that was found, or a folder that could not be read.
-Found = Source | UnreadableRecord
 
 # Pictures that a thread decodes at a time: handing over one by one costs as much as decoding a small one.
 _HANDFUL = 16
