@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from toolkit.checkpoint import Checkpoint, load_checkpoint
     from toolkit.errors import ToolkitError
     from toolkit.formats import Session
+    from toolkit.prediction import predict
     from toolkit.records import Report
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "export_formats",
     "load_checkpoint",
     "open_session",
+    "predict",
     "run_benchmark",
     "train",
 ]
@@ -44,6 +46,7 @@ _MODULES: Final = {
     "export_formats": "toolkit.api.artifacts",
     "load_checkpoint": "toolkit.checkpoint",
     "open_session": "toolkit.api.session",
+    "predict": "toolkit.prediction",
     "run_benchmark": "toolkit.api.benchmark",
     "train": "toolkit.api.training",
 }

@@ -10,12 +10,12 @@ import traceback
 from typing import Annotated, Any, NoReturn
 
 import typer
-from typer.core import TyperCommand, TyperGroup
 
 from toolkit import __version__
-from toolkit.cli import bench, compare, doctor, export, inspect, parity, report, run, train
-from toolkit.cli.console import drop_stdout
+from toolkit.cli import bench, compare, doctor, export, inspect, parity, predict, report, run, train
+from toolkit.cli.console import drop_stdout, note_typed
 from toolkit.cli.options import debugging
+from toolkit.cli.page import PageCommand, PageGroup
 from toolkit.errors import ToolkitError, first_line
 
 __all__ = ["app", "main"]
@@ -24,25 +24,6 @@ _INTERRUPTED = 130
 # typer carries a copy of click under a private name; the common base
 # of its usage errors is reached through a name that typer exports.
 _ClickError: Any = typer.BadParameter.__mro__[2]
-
-
-def _without_bool(parameters: list[Any]) -> list[Any]:
-    """Leave out of the help that a flag is a ``<bool>``, which takes six columns of eighty."""
-    for each in parameters:
-        if getattr(each, "is_flag", False) and each.metavar is None:
-            each.metavar = ""
-    return parameters
-
-
-class _Command(TyperCommand):
-    def get_params(self, ctx: Any) -> list[Any]:
-        return _without_bool(super().get_params(ctx))
-
-
-class _Group(TyperGroup):
-    def get_params(self, ctx: Any) -> list[Any]:
-        return _without_bool(super().get_params(ctx))
-
 
 _HELP = """From a trained PyTorch model to the fastest artifact that provably still computes the same function.
 
@@ -60,13 +41,13 @@ Examples:
 
 app = typer.Typer(
     name="fmnist-tk",
-    cls=_Group,
+    cls=PageGroup,
     help=_HELP,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
-for module in (run, train, export, parity, bench, compare, inspect, report, doctor):
-    app.command(cls=_Command)(getattr(module, module.__name__.rpartition(".")[2]))
+for module in (run, train, export, parity, bench, compare, predict, inspect, report, doctor):
+    app.command(cls=PageCommand)(getattr(module, module.__name__.rpartition(".")[2]))
 
 
 def _version(*, wanted: bool) -> None:
@@ -99,6 +80,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         arguments: As after ``fmnist-tk``; None for those of the process.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stop from outside saves as Ctrl-C does
+    note_typed(sys.argv[1:] if arguments is None else arguments)
     try:
         code = app(arguments, standalone_mode=False, prog_name="fmnist-tk")
         if sys.stdout:
