@@ -55,7 +55,7 @@ def checkpoints(folder: Path) -> Iterator[tuple[str, Checkpoint]]:
 
 def _quickstart(folder: Path) -> Checkpoint | None:
     """Train as the tutorial does; None without the data set."""
-    from toolkit.train import Course, find_recipe, train
+    from toolkit.training import Course, find_recipe, train
 
     course = Course(recipe=find_recipe("quickstart"), config=ModelConfig(), seed=0, holdout=0, device="cpu", threads=2)
     try:

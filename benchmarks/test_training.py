@@ -15,9 +15,9 @@ from toolkit.data import SHA256, ImageSet, _find, _verified, load_data, load_sam
 from toolkit.environment import default_threads
 from toolkit.model import Mlp
 from toolkit.records import ModelConfig
-from toolkit.train import Course, find_recipe
-from toolkit.train.batches import Batches
-from toolkit.train.loop import _one_epoch, _start, training_epochs
+from toolkit.training import Course, find_recipe
+from toolkit.training.batches import Batches
+from toolkit.training.loop import _one_epoch, _start, training_epochs
 
 
 @pytest.fixture(scope="module")

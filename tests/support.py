@@ -1,8 +1,10 @@
 """What test modules import from one another: the outcome of a command, the tutorial's own class."""
 
+import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -12,6 +14,17 @@ from toolkit.model import Mlp
 from toolkit.records import ModelConfig, Report
 
 Cli = Callable[..., "Outcome"]
+ROOT = Path(__file__).parent.parent
+
+
+def load_script(path: Path) -> Any:
+    """Import a script that is in no package."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @dataclass(frozen=True)

@@ -40,23 +40,10 @@ def assert_one_line(outcome: Outcome, *words: str, code: int = 2) -> None:
 
 class TestManners:
     @pytest.mark.parametrize("command", COMMANDS)
-    def test_every_command_has_a_summary_and_two_examples(self, command: str, cli: Cli) -> None:
-        outcome = cli(command, "--help")
-        assert outcome.code == 0
-        assert len(re.findall(rf"^ fmnist-tk {command}\b", outcome.out, re.MULTILINE)) >= 2, outcome.out
-
-    @pytest.mark.parametrize("command", COMMANDS)
     def test_every_command_takes_the_common_options(self, command: str, cli: Cli) -> None:
         text = cli(command, "--help").out
         for option in ("--json", "--quiet", "--debug", "--output"):
             assert option in text
-
-    def test_every_example_of_the_help_parses(self, cli: Cli) -> None:
-        """Each example is run with an unknown option added: it must be the only thing that is wrong."""
-        for command in COMMANDS:
-            for line in re.findall(r"^ fmnist-tk (.+)$", cli(command, "--help").out, re.MULTILINE):
-                outcome = cli(*line.split(), "--no-such-option")
-                assert_one_line(outcome, "No such option: --no-such-option")
 
     def test_the_version_is_the_packages(self, cli: Cli) -> None:
         assert cli("--version").out == f"fmnist-tk {toolkit.__version__}\n"

@@ -1,6 +1,5 @@
 """The README promises nothing that is not run, and prints nothing that was not printed."""
 
-import importlib.util
 import json
 import re
 import shlex
@@ -15,12 +14,11 @@ import yaml
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from PIL import Image
 
-from support import Cli, NeuralNetwork
+from support import ROOT, Cli, NeuralNetwork, load_script
 from toolkit.checkpoint import load_checkpoint
 from toolkit.data import load_sample
 from toolkit.records import Report, read_record, write_record
 
-ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 DOCS = (ROOT / "docs" / "parity.md").read_text(encoding="utf-8")
 TRAINING = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
@@ -34,16 +32,6 @@ RUN_ELSEWHERE = {
     "pytest --parity exported/",  # tests/test_testing.py
 }
 BENCHMARKING = (ROOT / "docs" / "benchmarking.md").read_text(encoding="utf-8")
-
-
-def load_script(path: Path) -> Any:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
 
 update_readme = load_script(ROOT / ".ci" / "update_readme.py")
 

@@ -13,18 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader, TensorDataset
 
-import toolkit.train as train_module
+import toolkit.training as train_module
 from support import NeuralNetwork
 from toolkit.checkpoint import load_checkpoint
 from toolkit.data import ImageSet, load_sample
 from toolkit.errors import CheckpointError, OutputError, TrainingError, TrainingInterruptedError, UsageError
 from toolkit.model import Mlp
 from toolkit.records import EpochRecord, ModelConfig
-from toolkit.train import Course, find_recipe, train
-from toolkit.train.batches import Batches
-from toolkit.train.loop import training_epochs
-from toolkit.train.products import forward
-from toolkit.train.recipes import Recipe, learning_rate
+from toolkit.training import Course, find_recipe, train
+from toolkit.training.batches import Batches
+from toolkit.training.loop import training_epochs
+from toolkit.training.products import forward
+from toolkit.training.recipes import Recipe, learning_rate
 
 SMALL = ModelConfig(layer_sizes=(784, 24, 10))
 
@@ -229,10 +229,10 @@ def test_one_cycle_is_pytorchs(steps: int, warmup: float) -> None:
 def endless_training(folder: Path) -> subprocess.Popen[str]:
     """Start ``fmnist-tk train`` on the bundled images, with more epochs than any test waits for."""
     script = """
-        import toolkit.train
+        import toolkit.training
         from toolkit.cli import main
         from toolkit.data import load_sample
-        toolkit.train.load_data = lambda folder, workers: (load_sample(), load_sample())
+        toolkit.training.load_data = lambda folder, workers: (load_sample(), load_sample())
         main(["train", "--epochs", "100000", "--hidden", "8", "--threads", "1", "-o", "out/model.safetensors"])
     """
     return subprocess.Popen(

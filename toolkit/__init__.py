@@ -1,9 +1,68 @@
 """fmnist-tk: from a checkpoint to the fastest artifact that provably computes the same function.
 
-Importing this package imports no runtime; each part is imported by the command that needs it.
+Importing this package imports no runtime: each name of the Python API is imported when it is asked for, and each part
+of the command line by the command that needs it. docs/api.md describes the names.
 """
 
-__all__ = ["__version__"]
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from toolkit.api.artifacts import check_parity, export_formats
+    from toolkit.api.benchmark import run_benchmark
+    from toolkit.api.session import compute_logits, open_session
+    from toolkit.api.training import train
+    from toolkit.checkpoint import Checkpoint, load_checkpoint
+    from toolkit.errors import ToolkitError
+    from toolkit.formats import Session
+    from toolkit.prediction import predict
+    from toolkit.records import Report
+
+__all__ = [
+    "Checkpoint",
+    "Report",
+    "Session",
+    "ToolkitError",
+    "__version__",
+    "check_parity",
+    "compute_logits",
+    "export_formats",
+    "load_checkpoint",
+    "open_session",
+    "predict",
+    "run_benchmark",
+    "train",
+]
 
 #: The one place of the version: the build reads it from here.
 __version__ = "0.1.0"
+
+_MODULES: Final = {
+    "Checkpoint": "toolkit.checkpoint",
+    "Report": "toolkit.records",
+    "Session": "toolkit.formats",
+    "ToolkitError": "toolkit.errors",
+    "check_parity": "toolkit.api.artifacts",
+    "compute_logits": "toolkit.api.session",
+    "export_formats": "toolkit.api.artifacts",
+    "load_checkpoint": "toolkit.checkpoint",
+    "open_session": "toolkit.api.session",
+    "predict": "toolkit.prediction",
+    "run_benchmark": "toolkit.api.benchmark",
+    "train": "toolkit.api.training",
+}
+
+if not TYPE_CHECKING:  # a type checker that saw __getattr__ would accept any name
+
+    def __getattr__(name: str) -> object:
+        """Import a name of the Python API when it is first asked for (PEP 562)."""
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        found = getattr(import_module(_MODULES[name]), name)
+        globals()[name] = found
+        return found
+
+    def __dir__() -> list[str]:
+        """Return what is here and what can be asked for."""
+        return sorted({*globals(), *__all__})

@@ -48,21 +48,35 @@ class Checkpoint:
         return build_model(self.record.config, {name: tensor.clone() for name, tensor in self.state.items()})
 
 
-def load_checkpoint(path: Path | None = None) -> Checkpoint:
+def load_checkpoint(path: str | Path | None = None) -> Checkpoint:
     """Read the weights at ``path``, in whichever form they are.
+
+    Nothing of a pickle is run: layers and parameters are read off it.
 
     Args:
         path: A file of ``torch.save(model.state_dict())``, ``torch.save(model)`` or safetensors; None
             for the bundled checkpoint. A file ``NAME.config.json`` beside ``NAME.pth`` may hold a
             `ModelConfig`, for what a state dict cannot tell (``{"final_relu": true}``).
 
+    Returns:
+        The weights, float32 on the CPU, in ``state``; what is known of them in ``record``; and the module of
+        `torch.nn` from ``model()``, in evaluation mode.
+
     Raises:
         CheckpointError: If the file is missing, damaged, unsafe, or not of this model's family.
+
+    Example:
+        >>> import toolkit, torch
+        >>> checkpoint = toolkit.load_checkpoint("model.pth")
+        >>> checkpoint.record.form, checkpoint.record.config.final_relu
+        ('state-dict', False)
+        >>> checkpoint.model()(torch.zeros(2, 1, 28, 28)).shape
+        torch.Size([2, 10])
     """
     if path is None:
         with as_file(files("toolkit.assets") / "fashion-mlp.safetensors") as bundled:
             return _read(bundled, BUNDLED)
-    return _read(path, str(path))
+    return _read(Path(path), str(path))
 
 
 def checkpoint_of(module: nn.Module) -> Checkpoint:

@@ -12,9 +12,10 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from toolkit import __version__
-from toolkit.cli import bench, compare, doctor, export, inspect, parity, report, run, train
-from toolkit.cli.console import drop_stdout
+from toolkit.cli import bench, compare, doctor, export, inspect, parity, predict, report, run, train
+from toolkit.cli.console import drop_stdout, note_typed
 from toolkit.cli.options import debugging
+from toolkit.cli.page import PageCommand, PageGroup
 from toolkit.errors import ToolkitError, first_line
 
 __all__ = ["app", "main"]
@@ -24,15 +25,29 @@ _INTERRUPTED = 130
 # of its usage errors is reached through a name that typer exports.
 _ClickError: Any = typer.BadParameter.__mro__[2]
 
+_HELP = """From a trained PyTorch model to the fastest artifact that provably still computes the same function.
+
+fmnist-tk COMMAND --help tells more, with examples. Results go to stdout,
+progress to stderr; --json prints the report and nothing else.
+
+Exit codes: 0 good, 1 ran and found a failure, 2 could not run, 130 stopped by
+Ctrl-C.
+
+Examples:
+    fmnist-tk run
+
+    fmnist-tk parity model.onnx --checkpoint model.pth
+"""
+
 app = typer.Typer(
     name="fmnist-tk",
-    help="From a trained PyTorch model to the fastest artifact that provably still computes the same function.",
-    epilog="Start with: fmnist-tk run",
+    cls=PageGroup,
+    help=_HELP,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
-for module in (run, train, export, parity, bench, compare, inspect, report, doctor):
-    app.command()(getattr(module, module.__name__.rpartition(".")[2]))
+for module in (run, train, export, parity, bench, compare, predict, inspect, report, doctor):
+    app.command(cls=PageCommand)(getattr(module, module.__name__.rpartition(".")[2]))
 
 
 def _version(*, wanted: bool) -> None:
@@ -65,6 +80,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         arguments: As after ``fmnist-tk``; None for those of the process.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stop from outside saves as Ctrl-C does
+    note_typed(sys.argv[1:] if arguments is None else arguments)
     try:
         code = app(arguments, standalone_mode=False, prog_name="fmnist-tk")
         if sys.stdout:

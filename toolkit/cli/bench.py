@@ -14,6 +14,7 @@ from toolkit.cli.console import finish, showing_progress, showing_rounds
 from toolkit.cli.options import (
     DEFAULT_BATCH,
     DEFAULT_FOLDER,
+    MEASURING,
     BatchOption,
     BudgetOption,
     CheckpointOption,
@@ -34,6 +35,8 @@ from toolkit.errors import UsageError
 
 __all__ = ["bench"]
 
+_COMPARING, _CHECKS = "Comparing", "Checks"
+
 DevicesOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -50,6 +53,7 @@ ThreadCountsOption = Annotated[
         metavar="N[,N]...",
         help="Threads on the CPU; several make rows of their own. Default: the physical cores.",
         show_default=False,
+        rich_help_panel=MEASURING,
     ),
 ]
 ScenarioOption = Annotated[
@@ -57,7 +61,10 @@ ScenarioOption = Annotated[
     typer.Option(
         "--scenario",
         metavar="NAME",
-        help="latency (one call after the other), throughput, paced:10ms, poisson:100 (arrivals per second), cold.",
+        help="latency (one call after the other), throughput, paced:10ms, poisson:100 (arrivals per second) or cold. "
+        "Default: latency.",
+        show_default=False,
+        rich_help_panel=MEASURING,
     ),
 ]
 RestartsOption = Annotated[
@@ -67,11 +74,21 @@ RestartsOption = Annotated[
         min=0,
         max=100,
         metavar="N",
-        help="How often every worker is replaced by a new one, in even parts of the budget; more are surer.",
+        help="How often every worker is replaced by a new one, in even parts of the budget; more are surer. "
+        "Default: 1.",
+        show_default=False,
+        rich_help_panel=MEASURING,
     ),
 ]
 ThresholdOption = Annotated[
-    str, typer.Option("--threshold", metavar="PERCENT", help="Differences up to this do not matter.")
+    str,
+    typer.Option(
+        "--threshold",
+        metavar="PERCENT",
+        help="Differences up to this do not matter. Default: 2%.",
+        show_default=False,
+        rich_help_panel=_COMPARING,
+    ),
 ]
 AgainstOption = Annotated[
     Path | None,
@@ -80,6 +97,7 @@ AgainstOption = Annotated[
         metavar="DIR|FILE",
         help="Measure also, in the same rounds, another folder's artifacts or another checkpoint, and compare.",
         show_default=False,
+        rich_help_panel=_COMPARING,
     ),
 ]
 MaxSlowdownOption = Annotated[
@@ -89,6 +107,7 @@ MaxSlowdownOption = Annotated[
         metavar="PERCENT",
         help="Exit 1 when a row is surely slower than that of --against by more than this.",
         show_default=False,
+        rich_help_panel=_COMPARING,
     ),
 ]
 LimitsOption = Annotated[
@@ -96,14 +115,24 @@ LimitsOption = Annotated[
     typer.Option(
         "--limits/--no-limits",
         help="Measure what the machine can do at most, beside the rows: ten seconds on a CPU. "
-        "It bounds calls of latency and throughput; the other scenarios go without.",
+        "It bounds calls of latency and throughput; the other scenarios go without. Default: --limits.",
+        show_default=False,
+        rich_help_panel=_CHECKS,
     ),
 ]
 SelfcheckOption = Annotated[
-    bool, typer.Option("--selfcheck", help="Only prove that the clock is honest on the device, and what it adds.")
+    bool,
+    typer.Option(
+        "--selfcheck",
+        help="Only prove that the clock is honest on the device, and what it adds.",
+        rich_help_panel=_CHECKS,
+    ),
 ]
 UnverifiedOption = Annotated[
-    bool, typer.Option("--unverified", help="Time also what parity has not passed; its rows say so.")
+    bool,
+    typer.Option(
+        "--unverified", help="Time also what parity has not passed; its rows say so.", rich_help_panel=_CHECKS
+    ),
 ]
 
 
@@ -133,10 +162,22 @@ def bench(
 ) -> None:
     """Time verified artifacts beside eager PyTorch, each row in a process of its own, in rounds of random order.
 
+    Every number comes with its interval. Eager is measured twice: the
+    difference between the two is the noise of the run. Outputs are compared
+    with the reference before and after, and the clock is checked first. Copies
+    to and from the device are columns of their own. What parity has not passed
+    is refused; nothing is exported or checked here. Ctrl-C keeps the finished
+    rounds.
+
+    Exit code: 0 measured, 1 a row failed or is slower than --max-slowdown
+    allows, 2 could not run, 130 stopped by Ctrl-C.
+
     Examples:
         fmnist-tk bench --batch 1,64
 
         fmnist-tk bench onnx torchscript --device cuda -o bench.json
+
+        fmnist-tk bench --against main/exported --max-slowdown 10%
     """
     sizes, counts = parse_batch_sizes(batch), parse_threads(threads)
     slowdown = None if max_slowdown is None else parse_percent("--max-slowdown", max_slowdown)

@@ -61,10 +61,18 @@ def compare(
 ) -> None:
     """Compare two saved benches of one machine, row by row; exit 1 when one is too slow.
 
+    Nothing is run. Rows are matched by format, device, threads, batch size and
+    scenario; a verdict is given only as far as the noise of both runs lets it.
+    Runs at different times differ by more than runs side by side: where both
+    versions are at hand, fmnist-tk bench --against is surer.
+
+    Exit code: 0 no row is too slow, 1 one is slower than --max-slowdown allows,
+    2 cannot be compared.
+
     Examples:
         fmnist-tk compare base.json head.json
 
-        fmnist-tk compare main.json branch.json --max-slowdown 5% --junit compare.xml
+        fmnist-tk compare main.json branch.json --max-slowdown 5%
     """
     allowed = None if max_slowdown is None else parse_percent("--max-slowdown", max_slowdown)
     limit = parse_percent("--threshold", threshold)

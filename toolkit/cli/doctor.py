@@ -14,6 +14,12 @@ def doctor(
 ) -> None:
     """Say what works on this machine, and for what does not, what to do.
 
+    Lists devices, formats with the versions of their runtimes, and where
+    Fashion-MNIST was looked for. Each runtime is imported, because one that is
+    installed may still not start; nothing is downloaded, changed or measured.
+
+    Exit code: 0, whatever was found.
+
     Examples:
         fmnist-tk doctor
 

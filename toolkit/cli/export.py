@@ -40,6 +40,14 @@ def export(
 ) -> None:
     """Write artifacts, and put each in place only when it matches the checkpoint.
 
+    Each format becomes one file in the folder, beside manifest.json (what is
+    there, with SHA-256), golden.npz (inputs and exact logits) and verified.json
+    (what parity passed). An artifact that fails stays out, and the one before
+    it stays. A format that is named must work; of the others, those whose
+    packages are missing are skipped, with the reason.
+
+    Exit code: 0 all written, 1 an artifact failed, 2 could not run.
+
     Examples:
         fmnist-tk export
 

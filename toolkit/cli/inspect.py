@@ -22,6 +22,10 @@ def inspect(
 ) -> None:
     """Show what stands inside a checkpoint or an artifact: layers, labels, preprocessing, digests.
 
+    An artifact is opened on the CPU as its runtime opens it; a checkpoint is
+    read and nothing of it is run. Whether it is right is a question for
+    fmnist-tk parity.
+
     Examples:
         fmnist-tk inspect exported/model.onnx
 

@@ -1,6 +1,5 @@
 """Options that mean the same in every command."""
 
-import math
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,8 +13,11 @@ if TYPE_CHECKING:
     from toolkit.records import Precision
 
 _RESULT = "Result"
+#: Panel of the help for the options that say how to measure.
+MEASURING = "Measuring"
 # A day; what is longer is a slip of the keyboard.
-_MOST_SECONDS = 86_400
+_FEWEST_SECONDS, _MOST_SECONDS = 0.001, 86_400
+_LARGEST_SEED = 2**32 - 1
 
 
 def _formats(incomplete: str) -> list[str]:
@@ -32,11 +34,29 @@ def _writable(path: Path | None) -> Path | None:
     return path
 
 
-def _finite(seconds: float | None) -> float | None:
-    """Refuse what is neither below nor above any bound."""
-    if seconds is not None and math.isnan(seconds):
-        raise UsageError("--budget nan: not a number of seconds; pass for example --budget 30")
+def _budget(seconds: float | None) -> float | None:
+    """Refuse what no one can wait for; ranges of many digits would fill a column of the help."""
+    if seconds is not None and not _FEWEST_SECONDS <= seconds <= _MOST_SECONDS:  # nan is not, either
+        raise UsageError(
+            f"--budget {seconds:g}: not a number of seconds from {_FEWEST_SECONDS} to {_MOST_SECONDS}; "
+            "pass for example --budget 30"
+        )
     return seconds
+
+
+def checked_seed(number: int, largest: int) -> int:
+    """Return a seed that is from 0 to ``largest``.
+
+    Raises:
+        UsageError: If it is not.
+    """
+    if not 0 <= number <= largest:
+        raise UsageError(f"--seed {number}: not a whole number from 0 to {largest}; pass for example --seed 1")
+    return number
+
+
+def _seed(number: int | None) -> int | None:
+    return None if number is None else checked_seed(number, _LARGEST_SEED)
 
 
 FormatsArgument = Annotated[
@@ -94,29 +114,29 @@ BatchOption = Annotated[
         metavar="N[,N]...",
         help="Images per call, one or several. Default: 1,64,1024.",
         show_default=False,
+        rich_help_panel=MEASURING,
     ),
 ]
 BudgetOption = Annotated[
     float | None,
     typer.Option(
         "--budget",
-        min=0.001,
-        max=_MOST_SECONDS,
-        callback=_finite,
+        callback=_budget,
         metavar="SECONDS",
         help="For measuring all rows, opening and limits apart. Default: 30 for bench, 10 for run.",
         show_default=False,
+        rich_help_panel=MEASURING,
     ),
 ]
 SeedOption = Annotated[
     int | None,
     typer.Option(
         "--seed",
-        min=0,
-        max=2**32 - 1,
+        callback=_seed,
         metavar="N",
-        help="Of the order in which rows take turns; printed. Default: a new one.",
+        help="Of the order in which rows take turns; the report names it. Default: a new one.",
         show_default=False,
+        rich_help_panel=MEASURING,
     ),
 ]
 DataOption = Annotated[

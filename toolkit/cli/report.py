@@ -34,6 +34,9 @@ def report(
 ) -> None:
     """Show a saved report again; the exit code is that of its command.
 
+    Nothing is run or measured again: what is shown was stored, and what
+    follows from it is computed anew.
+
     Examples:
         fmnist-tk report exported/report.json
 

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from toolkit.data import ImageSet
+from toolkit.data import ImageSet, load_test_set
+from toolkit.errors import DataNotFoundError
 from toolkit.parity.probes import SEED, Probe, default_probes, picture_probe, sample_probe
 from toolkit.parity.quality import Gates
 from toolkit.parity.reference import Expectations, ReferenceModel
@@ -62,3 +63,24 @@ def make_plan(reference: ReferenceModel, *, seed: int = SEED, full: ImageSet | N
         source="test set" if full else "sample",
         seed=seed,
     )
+
+
+def find_test_set(folder: Path | None, *, wanted: bool, useful: bool) -> ImageSet | None:
+    """Return the test set: when it is asked for it must be there; where it is only useful it is taken if it is.
+
+    Args:
+        folder: Where it is, which asks for it; None to look in the usual places.
+        wanted: Whether it is asked for.
+        useful: Whether it would serve.
+
+    Raises:
+        DataError: If it is asked for and not there, or is there and broken.
+    """
+    if wanted or folder:
+        return load_test_set(folder)
+    if not useful:
+        return None
+    try:
+        return load_test_set()
+    except DataNotFoundError:
+        return None

@@ -12,11 +12,11 @@ from toolkit.data import ImageSet
 from toolkit.errors import TrainingError
 from toolkit.model import Mlp
 from toolkit.records import EpochRecord
-from toolkit.train.batches import Batches
-from toolkit.train.evaluate import evaluate
-from toolkit.train.products import forward
-from toolkit.train.recipes import Recipe, learning_rate
-from toolkit.train.state import Course, Snapshot
+from toolkit.training.batches import Batches
+from toolkit.training.evaluate import evaluate
+from toolkit.training.products import forward
+from toolkit.training.recipes import Recipe, learning_rate
+from toolkit.training.state import Course, Snapshot
 
 
 def fast_bfloat16(device: str) -> bool:

@@ -16,12 +16,13 @@ from toolkit.files import check_writable
 from toolkit.model import build_model
 from toolkit.progress import Progress, silent
 from toolkit.records import Report, TrainingSummary, TrainRecord
-from toolkit.train.evaluate import evaluate
-from toolkit.train.loop import fast_bfloat16, training_epochs
-from toolkit.train.recipes import RECIPES, Recipe, find_recipe
-from toolkit.train.state import Course, Snapshot, load_snapshot, save_snapshot
+from toolkit.training.course import HIDDEN, make_course
+from toolkit.training.evaluate import evaluate
+from toolkit.training.loop import fast_bfloat16, training_epochs
+from toolkit.training.recipes import RECIPES, Recipe, find_recipe
+from toolkit.training.state import Course, Snapshot, load_snapshot, save_snapshot
 
-__all__ = ["RECIPES", "Course", "Recipe", "find_recipe", "partial_path", "train"]
+__all__ = ["HIDDEN", "RECIPES", "Course", "Recipe", "find_recipe", "make_course", "partial_path", "train"]
 
 
 def train(

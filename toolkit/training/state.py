@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import PositiveInt, ValidationError
+from pydantic import NonNegativeInt, PositiveInt, ValidationError
 from torch import Tensor
 
 from toolkit.errors import CheckpointError
 from toolkit.files import write_bytes
 from toolkit.pickles import read_torch_file
 from toolkit.records import EpochRecord, ModelConfig, Record
-from toolkit.train.recipes import Recipe
+from toolkit.training.recipes import Recipe
 
 
 class Course(Record):
@@ -22,8 +22,8 @@ class Course(Record):
 
     recipe: Recipe
     config: ModelConfig
-    seed: int
-    holdout: int
+    seed: NonNegativeInt
+    holdout: NonNegativeInt
     device: str
     threads: PositiveInt
     epochs: tuple[EpochRecord, ...] = ()

@@ -1,0 +1,267 @@
+"""``import toolkit``: what a person who writes Python is promised, in docstrings and in docs/api.md."""
+
+import doctest
+import importlib
+import inspect
+import pkgutil
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import toolkit
+from support import ROOT, load_script
+from toolkit.data import load_sample
+from toolkit.errors import (
+    ArtifactNotFoundError,
+    CheckpointError,
+    DeviceUnavailableError,
+    UnknownFormatError,
+    UnverifiedArtifactError,
+    UsageError,
+)
+from toolkit.model import Mlp
+from toolkit.records import ModelConfig
+
+update_api = load_script(ROOT / ".ci" / "update_api.py")
+DOCS = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+NAMES = [name for name in toolkit.__all__ if name != "__version__"]
+FUNCTIONS = update_api.functions()
+
+
+@pytest.fixture(scope="module")
+def small_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with ``model.pth``, a state dict of the tutorial's class made small, and its artifact in ``out``."""
+    folder = tmp_path_factory.mktemp("small")
+    torch.manual_seed(0)
+    torch.save(Mlp(ModelConfig(layer_sizes=(784, 16, 10))).state_dict(), folder / "model.pth")
+    assert toolkit.export_formats(folder / "model.pth", folder / "out", ["torchscript"]).passed
+    return folder
+
+
+@pytest.fixture
+def workplace(exported: Path, small_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder as a user has it after a while: ``model.pth``, its ``out``, and ``exported`` of the bundled checkpoint.
+
+    The examples train on the bundled images: on all of Fashion-MNIST one epoch takes as long as all tests here.
+    """
+    folder = tmp_path / "work"
+    shutil.copytree(small_folder, folder)
+    shutil.copytree(exported, folder / "exported")
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("toolkit.training.load_data", lambda *_, **__: (load_sample(), load_sample()))
+    return folder
+
+
+class TestNames:
+    def test_none_is_a_module_of_the_package(self) -> None:
+        """An import of ``toolkit.NAME`` would put the module in the function's place."""
+        assert not set(NAMES) & {module.name for module in pkgutil.iter_modules(toolkit.__path__)}
+
+    def test_each_is_what_it_says_and_is_listed(self) -> None:
+        for name in NAMES:
+            assert getattr(toolkit, name).__name__ == name
+        assert set(toolkit.__all__) <= set(dir(toolkit))
+        assert toolkit.__all__ == sorted(toolkit.__all__)
+
+    def test_another_name_is_an_attribute_error(self) -> None:
+        with pytest.raises(AttributeError, match="no attribute 'predictt'"):
+            _ = toolkit.predictt
+
+    def test_a_type_checker_sees_the_same(self) -> None:
+        source = inspect.getsource(toolkit)
+        block = source[source.index("if TYPE_CHECKING:") : source.index("__all__")]
+        assert sorted(re.findall(r"\b(\w+)(?=,|$)", re.sub(r".*import ", "", block), re.MULTILINE)) == sorted(NAMES)
+
+
+class TestDocs:
+    def test_every_name_has_one_heading_and_nothing_else_has(self) -> None:
+        assert sorted(re.findall(r"^## `(\w+)`$", DOCS, re.MULTILINE)) == sorted(NAMES)
+
+    def test_the_signatures_and_examples_are_those_of_the_functions(self) -> None:
+        """If not: ``python .ci/update_api.py``."""
+        assert update_api.updated(DOCS) == DOCS
+
+    @pytest.mark.parametrize("name", FUNCTIONS)
+    def test_every_function_has_the_parts_of_a_docstring(self, name: str) -> None:
+        function = getattr(toolkit, name)
+        text = inspect.getdoc(function) or ""
+        for part in ("Args:", "Returns:", "Raises:", "Example:"):
+            assert re.search(rf"^{part}$", text, re.MULTILINE), part
+        described = re.search(r"^Args:\n(.*?)\n\n", text, re.DOTALL | re.MULTILINE)
+        assert described is not None
+        assert re.findall(r"^    (\w+): ", described[1], re.MULTILINE) == list(inspect.signature(function).parameters)
+        assert ">>> " in text
+
+    def test_every_error_that_is_promised_exists(self) -> None:
+        errors = importlib.import_module("toolkit.errors")
+        for name in FUNCTIONS:
+            raised = re.search(r"^Raises:\n(.*?)\n\n", f"{inspect.getdoc(getattr(toolkit, name))}\n\n", re.S | re.M)
+            assert raised is not None
+            for each in re.findall(r"\b\w+Error\b", raised[1]):
+                assert issubclass(getattr(errors, each), toolkit.ToolkitError)
+
+
+def section(name: str) -> str:
+    """Return what docs/api.md says of a name."""
+    return re.split(r"^## ", DOCS[DOCS.index(f"## `{name}`") + 3 :], maxsplit=1, flags=re.MULTILINE)[0]
+
+
+@pytest.mark.usefixtures("workplace")
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "run_benchmark"])
+def test_the_example_is_true(name: str) -> None:
+    """Those of functions stand in their docstrings, too. Each is run with nothing but what it imports itself."""
+    text = update_api.example(getattr(toolkit, name)) if name in FUNCTIONS else section(name).replace("```", "")
+    test = doctest.DocTestParser().get_doctest(text, {}, name, None, None)
+    assert len(test.examples) >= 2
+    said: list[str] = []
+    runner = doctest.DocTestRunner(verbose=False)
+    runner.run(test, out=said.append)
+    assert runner.failures == 0, "".join(said)
+
+
+def test_the_example_of_run_benchmark_is_true_in_a_notebook_and_a_script_needs_no_main_guard(workplace: Path) -> None:
+    """Cells are code without a file; the script that runs them has no ``if __name__ == "__main__"``."""
+    cells = doctest.DocTestParser().get_examples(update_api.example(toolkit.run_benchmark))
+    script = workplace / "script.py"
+    sources = [each.source for each in cells]
+    script.write_text(f"for cell in {sources!r}:\n    exec(compile(cell, '<cell>', 'single'))\n")
+    result = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    assert result.stderr == ""
+    assert result.stdout == "".join(each.want for each in cells)
+    assert result.stdout.count("\n") == 2
+
+
+class TestArguments:
+    @pytest.mark.usefixtures("workplace")
+    @pytest.mark.parametrize(
+        ("artifacts", "formats"),
+        [
+            ("onnx", ["onnx"]),
+            (Path("exported/model.onnx"), ["onnx"]),
+            (["onnx", "exported/model.ts.pt"], ["onnx", "torchscript"]),
+            ("exported", ["torchscript", "onnx", "torch-export"]),
+            (None, ["torchscript", "onnx", "torch-export"]),
+        ],
+    )
+    def test_artifacts_are_files_names_folders_or_all(
+        self, artifacts: Any, formats: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        seen: list[str] = []
+
+        def spy(targets: Any, *_: Any, **__: Any) -> None:
+            seen.extend(target.info.name for target in targets)
+
+        monkeypatch.setattr("toolkit.parity.check_parity", spy)
+        toolkit.check_parity(artifacts)
+        assert seen == formats
+
+    @pytest.mark.usefixtures("workplace")
+    def test_a_mismatch_is_a_result(self) -> None:
+        torch.save(Mlp(ModelConfig(layer_sizes=(784, 16, 10))).state_dict(), "other.pth")
+        report = toolkit.check_parity("out", "other.pth")
+        assert not report.passed
+        assert report.checkpoint is not None
+        assert report.checkpoint.path == "other.pth"
+
+    @pytest.mark.usefixtures("workplace")
+    def test_the_file_of_an_artifact_is_a_reference_and_the_callers_torch_is_left_as_it_was(self) -> None:
+        torch.set_num_threads(1)
+        report = toolkit.check_parity(["torchscript"], "out/model.ts.pt", folder="out", threads=2)
+        assert report.passed
+        assert report.checkpoint is None
+        assert report.parity[0].against == "out/model.ts.pt"
+        assert torch.get_num_threads() == 1
+
+    @pytest.mark.usefixtures("workplace")
+    def test_what_parity_has_not_passed_is_not_timed(self) -> None:
+        with pytest.raises(UnverifiedArtifactError, match="another checkpoint"):
+            toolkit.run_benchmark(["onnx"], "model.pth")
+
+    @pytest.mark.usefixtures("workplace")
+    @pytest.mark.parametrize(
+        ("call", "error", "words"),
+        [
+            (lambda: toolkit.load_checkpoint("none.pth"), CheckpointError, "none.pth"),
+            (lambda: toolkit.check_parity("none.onnx"), ArtifactNotFoundError, "none.onnx"),
+            (lambda: toolkit.check_parity(folder="none"), ArtifactNotFoundError, "fmnist-tk export --folder none"),
+            (lambda: toolkit.check_parity("onxx"), UnknownFormatError, "did you mean 'onnx'"),
+            (lambda: toolkit.check_parity([]), UsageError, "No artifacts are named"),
+            (lambda: toolkit.check_parity(precision="int4"), UsageError, "choose one of"),  # type: ignore[arg-type]
+            (lambda: toolkit.check_parity(threads=0), UsageError, "threads: 0"),
+            (lambda: toolkit.export_formats(threads=-1), UsageError, "threads: -1"),
+            (lambda: toolkit.export_formats(formats=["onx"]), UnknownFormatError, "did you mean 'onnx'"),
+            (lambda: toolkit.export_formats("none.pth"), CheckpointError, "none.pth"),
+            (lambda: toolkit.open_session("onnx", device="gpu"), UsageError, "Unknown device 'gpu'"),
+            (lambda: toolkit.open_session("onnx", device="cuda:99"), DeviceUnavailableError, "cuda:99"),
+            (lambda: toolkit.open_session("exported"), ArtifactNotFoundError, "it is a folder"),
+            (lambda: toolkit.run_benchmark(batch_sizes=[0]), UsageError, "batch_sizes: 0"),
+            (lambda: toolkit.run_benchmark(batch_sizes=[]), UsageError, "batch_sizes is empty"),
+            (lambda: toolkit.run_benchmark(threads=[1, 0]), UsageError, "threads: 0"),
+            (lambda: toolkit.run_benchmark(budget_s=float("nan")), UsageError, "budget_s=nan"),
+            (lambda: toolkit.run_benchmark(restarts=-1), UsageError, "restarts=-1"),
+            (lambda: toolkit.run_benchmark(max_slowdown=0.1), UsageError, "pass against"),
+            (lambda: toolkit.run_benchmark(scenario="fast"), UsageError, "choose latency"),
+            (lambda: toolkit.train("m.pth"), UsageError, "end the name in .safetensors"),
+            (lambda: toolkit.train("m.safetensors", recipe="best"), UsageError, "quickstart, strong"),
+            (lambda: toolkit.train("m.safetensors", lr=-1), UsageError, "--lr -1"),
+            (lambda: toolkit.train("m.safetensors", hidden=[0]), UsageError, "--hidden 0"),
+            (lambda: toolkit.train("m.safetensors", seed=-1), UsageError, "--seed -1"),
+            (lambda: toolkit.train("m.safetensors", holdout=-1), UsageError, "--holdout -1"),
+            (lambda: toolkit.train("m.safetensors", workers=0), UsageError, "workers: 0"),
+        ],
+    )
+    def test_bad_input_is_a_typed_error_of_one_line(
+        self, call: Callable[[], object], error: type[toolkit.ToolkitError], words: str
+    ) -> None:
+        with pytest.raises(error) as caught:
+            call()
+        assert words in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+class TestLogits:
+    @pytest.mark.usefixtures("workplace")
+    def test_every_way_to_pass_images_gives_the_same(self, bundled: toolkit.Checkpoint) -> None:
+        sample = load_sample()
+        session = toolkit.open_session("onnx", threads=1)
+        logits = toolkit.compute_logits(session, sample.images)
+        assert logits.dtype == np.float32
+        assert logits.shape == (1000, 10)
+        for images in (
+            sample.images[:, np.newaxis],
+            sample.inputs(),
+            sample.images / 255,
+            np.asfortranarray(sample.images),
+        ):
+            np.testing.assert_allclose(toolkit.compute_logits(session, images), logits, atol=2e-5)
+        np.testing.assert_allclose(toolkit.compute_logits(session, sample.images[7]), logits[7:8], atol=2e-5)
+        assert (logits.argmax(1) == sample.labels).mean() > 0.85
+        eager = toolkit.open_session(bundled, threads=1)
+        np.testing.assert_allclose(toolkit.compute_logits(eager, sample.images), logits, atol=1e-4)
+        assert toolkit.compute_logits(session, sample.images[:0]).shape == (0, 10)
+
+    @pytest.mark.parametrize(
+        ("images", "words"),
+        [
+            (np.zeros((2, 27, 28), np.uint8), "shape (2, 27, 28)"),
+            (np.zeros((2, 3, 28, 28), np.uint8), "shape (2, 3, 28, 28)"),
+            (np.zeros((1, 1, 1, 28, 28), np.uint8), "shape (1, 1, 1, 28, 28)"),
+            (np.zeros((2, 784), np.uint8), "shape (2, 784)"),
+            (np.zeros(3), "shape (3,)"),
+            (np.zeros((2, 28, 28), np.int64), "of int64"),
+            (np.full((2, 28, 28), 255.0), "from 255 to 255"),
+            (np.full((2, 28, 28), -0.5), "from -0.5"),
+            (np.full((2, 28, 28), np.nan), "from nan"),
+        ],
+    )
+    def test_what_would_be_misread_is_refused(self, images: Any, words: str, bundled: toolkit.Checkpoint) -> None:
+        with pytest.raises(UsageError, match=re.escape(words)):
+            toolkit.compute_logits(toolkit.open_session(bundled), images)

@@ -1,0 +1,99 @@
+"""``toolkit.open_session`` and ``toolkit.compute_logits``."""
+
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit import sessions
+from toolkit.api.arguments import FOLDER, check_session
+from toolkit.checkpoint import Checkpoint
+from toolkit.devices import resolve_device
+from toolkit.errors import UsageError
+from toolkit.formats import Session
+from toolkit.formats.eager import open_eager
+from toolkit.records import LABELS, Precision
+
+_IMAGE: Final = (1, 28, 28)
+
+
+def open_session(
+    artifact: str | Path | Checkpoint,
+    *,
+    folder: str | Path = FOLDER,
+    device: str = "cpu",
+    threads: int | None = None,
+    precision: Precision | None = None,
+) -> Session:
+    """Open an artifact on exactly one device, ready for `compute_logits`.
+
+    Whether it computes the right function is not asked: that is what `check_parity` is for.
+
+    Args:
+        artifact: A file or the name of a format; or a checkpoint, which is run in eager PyTorch.
+        folder: Where the artifact lies if it is named by its format.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``; nothing falls back to the CPU by itself.
+        threads: On the CPU; None leaves it to the runtime. libtorch has one number for the whole process.
+        precision: The arithmetic that is expected; None for the format's own. Another one does not open.
+
+    Returns:
+        A session, with its ``precision`` and ``signature``. Its four steps can be called by themselves, as a
+        benchmark does: ``to_device(images)``, ``run(batch)``, ``synchronize()``, ``to_host(logits)``.
+
+    Raises:
+        FormatError: If the artifact is not there, is damaged, or does not run as asked for.
+        DeviceUnavailableError: If the device is not here.
+
+    Example:
+        >>> import toolkit
+        >>> session = toolkit.open_session("exported/model.onnx", threads=1)
+        >>> session.precision, session.signature.outputs[0].shape
+        ('float32', ('batch', 10))
+    """
+    check_session(threads, precision)
+    device = resolve_device(device)
+    if isinstance(artifact, Checkpoint):
+        return open_eager(artifact.model(), device, threads)
+    (target,), _ = sessions.resolve_targets([str(artifact)], Path(folder), device)
+    return sessions.open_session(target, device, threads, precision)
+
+
+def compute_logits(session: Session, images: NDArray[Any]) -> NDArray[np.float32]:
+    """Return what a session says of images.
+
+    Args:
+        session: From `open_session`.
+        images: ``(N, 28, 28)``, ``(N, 1, 28, 28)`` or one of ``(28, 28)``, the garment bright on a black background:
+            uint8 of 0 to 255, or floats of 0 to 1.
+
+    Returns:
+        Logits ``(N, 10)`` float32, the raw scores in the order of `toolkit.records.LABELS`; ``(1, 10)`` for one image.
+
+    Raises:
+        UsageError: If the images have another shape, another dtype or another range.
+
+    Example:
+        >>> import numpy as np, toolkit
+        >>> session = toolkit.open_session("exported/model.onnx")
+        >>> black = np.zeros((3, 28, 28), np.uint8)
+        >>> toolkit.compute_logits(session, black).shape
+        (3, 10)
+    """
+    images = np.asarray(images)
+    if images.shape[1:] not in {_IMAGE, _IMAGE[1:]} and images.shape != _IMAGE[1:]:
+        raise UsageError(f"images have the shape {images.shape}; pass (N, 28, 28) or (N, 1, 28, 28)")
+    pixels = images.reshape(-1, *_IMAGE)
+    if not len(pixels):
+        return np.empty((0, len(LABELS)), np.float32)
+    if pixels.dtype == np.uint8:
+        pixels = pixels / np.float32(255)
+    elif not np.issubdtype(pixels.dtype, np.floating):
+        raise UsageError(f"images are of {pixels.dtype}; pass uint8 from 0 to 255, or floats from 0 to 1")
+    elif not (pixels.min() >= 0 and pixels.max() <= 1):  # NaN is outside, too
+        raise UsageError(
+            f"images go from {pixels.min():g} to {pixels.max():g}; pass floats from 0 to 1, or uint8 from 0 to 255"
+        )
+    logits = session.run(session.to_device(np.ascontiguousarray(pixels, np.float32)))
+    session.synchronize()
+    return session.to_host(logits)

@@ -1,0 +1,97 @@
+"""``toolkit.train``."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from toolkit import training
+from toolkit.api.arguments import MOST_THREADS, check_whole, path_of
+from toolkit.progress import Progress, silent
+from toolkit.records import Report
+from toolkit.testing import leaving_torch_as_it_is
+
+
+def train(
+    output: str | Path,
+    *,
+    recipe: str = "strong",
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    lr: float | None = None,
+    optimizer: str | None = None,
+    momentum: float | None = None,
+    weight_decay: float | None = None,
+    schedule: str | None = None,
+    label_smoothing: float | None = None,
+    hidden: Sequence[int] = training.HIDDEN,
+    final_relu: bool = False,
+    holdout: int = 0,
+    seed: int = 0,
+    device: str = "auto",
+    threads: int | None = None,
+    data: str | Path | None = None,
+    workers: int = 2,
+    progress: Progress = silent,
+) -> Report:
+    """Train a model on Fashion-MNIST and write its checkpoint.
+
+    Args:
+        output: The file to write; its name ends in ``.safetensors``. An existing one is replaced at the end.
+        recipe: ``strong`` (about 91 % of the test images) or ``quickstart`` (the tutorial's own training).
+        epochs: Passes over the training images; None, here and in the next seven, for the recipe's own.
+        batch_size: Images per step.
+        lr: Learning rate, the largest one of the schedule.
+        optimizer: ``sgd``, ``adam`` or ``adamw``.
+        momentum: Of ``sgd``, 0 to below 1.
+        weight_decay: Of the weights, not of biases.
+        schedule: ``constant`` or ``one-cycle``.
+        label_smoothing: 0 to below 1.
+        hidden: Widths of the hidden layers.
+        final_relu: Whether the model ends in one more ReLU.
+        holdout: Training images kept back to judge each epoch.
+        seed: Of weights, order and augmentation.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        threads: On the CPU; None for the physical cores.
+        data: Folder of the four IDX files; None to look in the usual places and to download them at last.
+        workers: Data files unpacked at the same time.
+        progress: Called as ``progress(task, done, total, detail)`` after each epoch.
+
+    Returns:
+        A report whose ``training`` holds each epoch, the loss and the confusion matrix on the test images.
+
+    Raises:
+        UsageError: If a value makes no sense.
+        TrainingInterruptedError: On Ctrl-C; the last finished epoch is saved, and the message says where.
+        TrainingError: If the loss is not finite.
+        DataError, DeviceUnavailableError, OutputError: If data or device is not there, or the file cannot be written.
+
+    Example:
+        >>> import toolkit
+        >>> report = toolkit.train("trained.safetensors", recipe="quickstart", epochs=1)
+        >>> [epoch.epoch for epoch in report.training.epochs]
+        [1]
+        >>> toolkit.load_checkpoint("trained.safetensors").record.training.recipe
+        'quickstart'
+    """
+    check_whole("workers", [workers], MOST_THREADS)
+    changes = {
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "lr": lr,
+        "optimizer": optimizer,
+        "momentum": momentum,
+        "weight_decay": weight_decay,
+        "schedule": schedule,
+        "label_smoothing": label_smoothing,
+    }
+    course = training.make_course(
+        recipe,
+        changes,
+        hidden=hidden,
+        final_relu=final_relu,
+        seed=seed,
+        device=device,
+        threads=threads,
+        holdout=holdout,
+    )
+    with leaving_torch_as_it_is():
+        return training.train(course, Path(output), data=path_of(data), workers=workers, progress=progress)
