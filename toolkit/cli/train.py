@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from toolkit.cli.console import finish, say, showing_progress
-from toolkit.cli.options import DataOption, DebugOption, JsonOption, QuietOption, ThreadsOption
+from toolkit.cli.options import DataOption, DebugOption, JsonOption, QuietOption, ThreadsOption, parse_percent
+from toolkit.cli.picture_options import ImagesOption, LabelsOption, NumWorkersOption, check_pictures, read_pictures
 from toolkit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ def train(
         "model.safetensors"
     ),
     data: DataOption = None,
+    images: ImagesOption = None,
+    labels: LabelsOption = None,
+    num_workers: NumWorkersOption = None,
     resume: Annotated[
         Path | None,
         typer.Option(
@@ -68,19 +72,32 @@ def train(
     holdout: Annotated[
         int, _option("--holdout", min=0, help="Training images kept back to judge each epoch. Default: 0.")
     ] = 0,
+    test_share: Annotated[
+        str | None,
+        _option(
+            "--test-share",
+            metavar="PERCENT",
+            help="Of own pictures: so much of each class is held back as the test set. Default: 20%.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Train the model on Fashion-MNIST and write a checkpoint.
+    """Train the model on Fashion-MNIST, or on own pictures, and write a checkpoint.
 
     Examples:
         fmnist-tk train --output model.safetensors
 
         fmnist-tk train --recipe quickstart --epochs 10 --device cuda
+
+        fmnist-tk train --images photos --labels labels.csv --test-share 10%
     """
     if resume:
         _refuse_changes(context)
+    check_pictures(images, labels, num_workers, data=data, workers=_is_given(context, "workers"))
+    if test_share is not None and images is None:
+        raise UsageError("--test-share is for own pictures, Fashion-MNIST has a test set; pass --images DIR with it")
     changes = {
         "epochs": epochs,
         "batch_size": batch_size,
@@ -102,9 +119,11 @@ def train(
         device=device,
         threads=threads,
         holdout=holdout,
+        test_share=test_share,
     )
     with showing_progress(quiet=quiet) as progress:
-        report = run_training(course, output, data=data, workers=workers, resume=resume, progress=progress)
+        own = read_pictures(images, labels, num_workers, progress)
+        report = run_training(course, output, data=data, workers=workers, own=own, resume=resume, progress=progress)
     if not (quiet or as_json):
         say(f"Next: fmnist-tk run --checkpoint {output}")
     finish(report, as_json=as_json, output=None, quiet=quiet)
@@ -116,12 +135,18 @@ def _refuse_changes(context: typer.Context) -> None:
     Raises:
         UsageError: If an option asks for something else.
     """
-    free = {"output", "data", "resume", "workers", "as_json", "quiet", "debug"}
-    sources = {name: context.get_parameter_source(name) for name in context.params if name not in free}
-    given = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
+    places = {"output", "data", "resume", "workers", "images", "labels", "num_workers"}
+    free = {*places, "as_json", "quiet", "debug"}
+    given = [name for name in context.params if name not in free and _is_given(context, name)]
     if given:
         options = ", ".join("--" + name.replace("_", "-") for name in given)
         raise UsageError(f"--resume goes on as the training was begun: leave out {options}")
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    """Say whether a parameter stands on the command line."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def make_course(
@@ -134,6 +159,7 @@ def make_course(
     device: str = "auto",
     threads: int | None = None,
     holdout: int = 0,
+    test_share: str | None = None,
 ) -> "Course":
     """Return what to train, from a recipe's name and what the options change of it.
 
@@ -152,6 +178,7 @@ def make_course(
     if not all(width.isdecimal() and len(width) <= _MOST_DIGITS and int(width) for width in widths):
         raise UsageError(f"--hidden {hidden}: write widths from 1 to 99999, such as --hidden 512,512")
     given = {name: value for name, value in changes.items() if value is not None}
+    share = {} if test_share is None else {"test_share": parse_percent("--test-share", test_share)}
     try:
         return Course(
             recipe=Recipe.model_validate({**find_recipe(recipe).model_dump(), **given}),
@@ -160,6 +187,7 @@ def make_course(
             holdout=holdout,
             device=resolve_device(device),
             threads=threads or default_threads(),
+            **share,
         )
     except ValidationError as error:
         first = error.errors()[0]
