@@ -93,10 +93,6 @@ def question(check: CheckRecord) -> str:
     return f"{check.name} on {check.probe}" if check.probe else check.name
 
 
-def _by_own(record: ParityRecord) -> bool:
-    return record.quality is not None and record.quality.source == "own pictures"
-
-
 def repeat_command(report: Report, record: ParityRecord) -> str:
     """Return the command that checks one artifact again, quoted for a POSIX shell."""
     words = ["fmnist-tk", "parity", record.target, "--device", record.device]
@@ -108,7 +104,7 @@ def repeat_command(report: Report, record: ParityRecord) -> str:
         words += ["--seed", str(record.seed)]
     if any(check.probe == "test set" for check in record.checks):
         words.append("--full")
-    elif any((check.probe or "").startswith("own pictures") for check in record.checks) or _by_own(record):
+    else:
         words += [word for dataset in report.datasets for word in dataset.words()]
     if record.against is not None:
         words += ["--against", record.against]

@@ -16,6 +16,7 @@ from toolkit.records import (
 from toolkit.records.model import LABELS
 from toolkit.render.latency import latency_tables
 from toolkit.render.parity import parity_tables
+from toolkit.render.pictures import own_pictures_lines
 from toolkit.render.tables import make_table, mark
 from toolkit.render.units import seconds, size
 
@@ -47,6 +48,7 @@ def _heading(report: Report) -> Iterator[RenderableType]:
     )
     if report.checkpoint:
         yield Text(f"Checkpoint {_checkpoint(report.checkpoint)}")
+    yield from map(Text, own_pictures_lines(report))
 
 
 def _checkpoint(record: CheckpointRecord) -> str:
