@@ -27,8 +27,6 @@ __all__ = ["FashionMnist", "LabelledPictures", "one_hot", "to_input"]
 
 Transform = Callable[[Any], Any]
 
-_TO_INPUT = v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.ToPureTensor()])
-
 
 def to_input(picture: Any) -> Tensor:
     """Return the model's input of one picture: ``(1, 28, 28)`` float32 in [0, 1], as torchvision's ``ToTensor`` gives.
@@ -36,8 +34,8 @@ def to_input(picture: Any) -> Tensor:
     Args:
         picture: A PIL picture of mode ``L``, 28 × 28, or a tv_tensor of it.
     """
-    tensor: Tensor = _TO_INPUT(picture)
-    return tensor
+    pixels: Tensor = v2.functional.to_image(picture).as_subclass(Tensor)
+    return pixels.to(torch.float32).div_(255)  # v2.ToDtype multiplies by 1/255, which is another number in its last bit
 
 
 def one_hot(label: int) -> Tensor:

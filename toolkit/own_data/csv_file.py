@@ -37,22 +37,23 @@ def read_rows(folder: Path, labels: Path) -> tuple[list[Row], list[tuple[int, st
     Raises:
         OwnDataError: If the file cannot be read, is no text, or is empty.
     """
-    text = _text(folder, labels)
+    text = _text(folder, labels) + "\n"  # so that a quote that nothing closes always takes a line end with it
     rows: list[Row] = []
     bad: list[tuple[int, str]] = []
     reader = csv.reader(io.StringIO(text, newline=""), skipinitialspace=True)
     while True:
         line = reader.line_num + 1  # of the start: a quoted name may hold a line break
         try:
-            fields = [field.strip() for field in next(reader)]
+            found = next(reader)
         except StopIteration:
             break
         except csv.Error:  # a field longer than the module allows: a quote that nothing closes
             bad.append((line, f"{labels.name} line {line}: {_UNCLOSED}"))
             break
+        fields = [field.strip() for field in found]
         if not any(fields):
             continue
-        if any("\n" in field or "\r" in field for field in fields):
+        if any("\n" in field or "\r" in field for field in found):
             bad.append((line, f"{labels.name} line {line}: {_UNCLOSED}"))
         elif len(fields) == _COLUMNS:
             rows.append(Row(line, *fields))
