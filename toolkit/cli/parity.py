@@ -163,7 +163,9 @@ def parity(
 
         fmnist-tk parity onnx exported/model.pt2 --checkpoint model.pth --repro broken
 
-        fmnist-tk parity model.int8.onnx --precision int8 --max-drop 0.2 --images photos --labels labels.csv
+        fmnist-tk parity model.int8.onnx --precision int8 --max-drop 0.2
+
+        fmnist-tk parity --images photos --labels labels.csv
     """
     check_pictures(images, labels, num_workers, data=data, full=full)
     from toolkit.parity.quality import Gates

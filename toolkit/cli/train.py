@@ -91,7 +91,7 @@ def train(
 
         fmnist-tk train --recipe quickstart --epochs 10 --device cuda
 
-        fmnist-tk train --images photos --labels labels.csv --test-share 10%
+        fmnist-tk train --images photos --labels labels.csv
     """
     if resume:
         _refuse_changes(context)
