@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,8 +60,18 @@ class ImageSet:
 
 def load_sample() -> ImageSet:
     """Return the bundled sample: 1,000 test images, 100 of each class."""
+    stored = _stored_sample()
+    return ImageSet(stored["images"], stored["labels"].astype(np.int64))
+
+
+def sample_indices() -> NDArray[np.int64]:
+    """Return which images of the test set the bundled sample holds: ``(1000,)`` int64, in its order."""
+    return _stored_sample()["indices"].astype(np.int64)
+
+
+def _stored_sample() -> dict[str, NDArray[Any]]:
     with np.load(BytesIO((files("toolkit.assets") / "sample.npz").read_bytes())) as stored:
-        return ImageSet(stored["images"], stored["labels"].astype(np.int64))
+        return dict(stored)
 
 
 def load_data(folder: Path | None = None, *, workers: int = 2, download: bool = True) -> tuple[ImageSet, ImageSet]:

@@ -12,9 +12,9 @@ import typer
 from toolkit.errors import OutputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
     from toolkit.cli.screen import ShowRounds
     from toolkit.progress import Progress
@@ -24,6 +24,18 @@ _STDOUT, _STDERR = 1, 2
 # Files and pipes have no width; a table that is cut at 80 columns would lose facts.
 _WIDTH_OF_FILES = 140
 _INTERRUPTED = 130
+
+_typed: list[str] = []
+
+
+def note_typed(words: "Sequence[str]") -> None:
+    """Remember the words after ``fmnist-tk``, for the reports of this command."""
+    _typed[:] = words
+
+
+def typed() -> tuple[str, ...]:
+    """Return the words after ``fmnist-tk``; none before `main` has run."""
+    return tuple(_typed)
 
 
 def finish(
@@ -52,6 +64,8 @@ def finish(
     """
     from toolkit.records import to_json
 
+    if typed()[:1] == (report.command,):  # ``fmnist-tk report`` shows what another command has found
+        report = report.model_copy(update={"arguments": typed()})
     failed = _write_files(report, output, junit, markdown)  # first: a reader of stdout that leaves costs no file
     if _is_for_ci(report) and os.environ.get("GITHUB_ACTIONS") == "true":
         _tell_github(report, quiet=quiet)
@@ -123,12 +137,34 @@ def show(report: "Report") -> None:
     """
     from toolkit.render.terminal import render_report
 
+    print_parts(render_report(report))
+
+
+def print_parts(parts: "Iterable[RenderableType]") -> None:
+    """Print parts of a report on stdout as they come, if there is one.
+
+    Raises:
+        OutputError: If stdout cannot be written.
+    """
     if sys.stdout is None:
         return
     console = _console(sys.stdout.isatty(), stderr=False)
     with _writing_stdout():
-        for part in render_report(report):
+        for part in parts:
             console.print(part)
+
+
+def write(text: str, *, flush: bool = False) -> None:
+    """Write text on stdout as it is, if there is one; ``flush`` sends off what was written before, too.
+
+    Raises:
+        OutputError: If stdout cannot be written.
+    """
+    if sys.stdout is not None:
+        with _writing_stdout():
+            sys.stdout.write(text)
+            if flush:
+                sys.stdout.flush()
 
 
 def say(*lines: str) -> None:

@@ -17,6 +17,7 @@ from toolkit.records.model import LABELS
 from toolkit.render.latency import latency_tables
 from toolkit.render.parity import parity_tables
 from toolkit.render.pictures import own_pictures_lines
+from toolkit.render.prediction import prediction_parts
 from toolkit.render.tables import make_table, mark
 from toolkit.render.units import seconds, size
 
@@ -35,6 +36,7 @@ def render_report(report: Report) -> Iterator[RenderableType]:
     if report.parity:
         yield from parity_tables(report.parity)
     yield from latency_tables(report)
+    yield from prediction_parts(report)
     yield from _remarks(report)
 
 
