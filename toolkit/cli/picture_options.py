@@ -41,7 +41,7 @@ NumWorkersOption = Annotated[
         min=0,
         max=256,
         metavar="N",
-        help="Processes that read the pictures. Default: 0, this one; more pay for thousands of pictures.",
+        help="Processes that read the pictures. Default: 0, this one; more pay for thousands of photos.",
         show_default=False,
         rich_help_panel=_PICTURES,
     ),
