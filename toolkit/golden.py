@@ -15,8 +15,8 @@ class Golden:
     """Inputs and what must come out.
 
     Attributes:
-        inputs: ``(16, 1, 28, 28)`` float32, images of the bundled sample.
-        logits: ``(16, 10)`` float64, the reference's.
+        inputs: ``(N, 1, 28, 28)`` float32: 16 images of the bundled sample, or own pictures that bench was given.
+        logits: ``(N, 10)`` float64, the reference's.
         limit: Largest allowed ``|d|``, in logit units, for a float32 artifact.
     """
 

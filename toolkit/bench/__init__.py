@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from toolkit.accelerators import accelerators
-from toolkit.bench.fitness import canary, judge, read_counters
+from toolkit.bench.fitness import canary, judge, read_counters, with_slowdowns
+from toolkit.bench.inputs import keep_pictures, with_pictures
 from toolkit.bench.job import Entry, Job
 from toolkit.bench.journal import Journal, journal_path
 from toolkit.bench.launch import run_child
@@ -26,7 +27,6 @@ from toolkit.progress import Progress, silent
 from toolkit.records import (
     BenchRecord,
     ControlRecord,
-    Counters,
     LatencyRecord,
     LimitsRecord,
     ModelConfig,
@@ -40,6 +40,7 @@ from toolkit.sessions import Target
 
 if TYPE_CHECKING:
     from toolkit.checkpoint import Checkpoint
+    from toolkit.own_data import OwnPictures
 
 __all__ = ["DEFAULT_BATCH_SIZES", "DEFAULT_BUDGET_S", "DEFAULT_THRESHOLD", "Settings", "run_bench", "run_benchmark"]
 
@@ -92,6 +93,7 @@ def run_benchmark(
     device: str = "cpu",
     unverified: bool = False,
     skips: Sequence[SkipRecord] = (),
+    own: "OwnPictures | None" = None,
     progress: Progress = silent,
     watch: Watch = lambda *_: None,
 ) -> Report:
@@ -104,6 +106,7 @@ def run_benchmark(
         device: Where to run, as `toolkit.devices.resolve_device` returned it.
         unverified: Whether to time artifacts that parity has not passed; their rows are marked.
         skips: What was left out already; it goes into the report.
+        own: Pictures that the timed calls get, in place of images of the sample.
         progress: Told what is being done before and after the rounds.
         watch: Told after each round.
 
@@ -116,8 +119,10 @@ def run_benchmark(
     """
     with tempfile.TemporaryDirectory(prefix="fmnist-tk-bench-") as folder:
         scratch = Path(folder)
-        entries = prepare_entries(targets, checkpoint, device, scratch, unverified=unverified)
+        kept = keep_pictures(own, scratch) if own else None
+        entries = prepare_entries(targets, checkpoint, device, scratch, unverified=unverified, pictures=kept)
         prepared = Prepared(checkpoint=checkpoint.record, entries=tuple(entries), skips=tuple(skips))
+        prepared = with_pictures(prepared, own) if own else prepared
         return run_bench(prepared, settings or Settings(), scratch, progress=progress, watch=watch)
 
 
@@ -156,6 +161,8 @@ def run_bench(
         update={
             "checkpoint": prepared.checkpoint,
             "skips": prepared.skips,
+            "datasets": prepared.datasets,
+            "notes": prepared.notes,
             "accelerators": accelerators(devices),
             "self_checks": _self_checks(devices, scratch),
         }
@@ -179,7 +186,7 @@ def run_bench(
             watch=watch,
         )
         measured = rounds.run()
-        after = _with_slowdowns(read_counters(devices=devices), measured.gpu_slowdowns)
+        after = with_slowdowns(read_counters(devices=devices), measured.gpu_slowdowns)
         limits, stopped = _limits(measured, prepared.checkpoint.config, settings, scratch, progress)
     finally:
         kept.close()
@@ -191,13 +198,6 @@ def run_bench(
     )
     fitness = judge(before, after, [*canaries, *measured.canaries_s], concluded[1])
     return concluded[0].model_copy(update={"fitness": fitness, "interrupted": measured.interrupted or stopped})
-
-
-def _with_slowdowns(counters: Counters, found: Sequence[str]) -> Counters:
-    """Return the last reading with what GPUs told while they were busy; they are idle by then."""
-    if counters.gpu_slowdowns is None:
-        return counters
-    return counters.model_copy(update={"gpu_slowdowns": tuple(sorted({*counters.gpu_slowdowns, *found}))})
 
 
 def _conclude(
@@ -212,7 +212,7 @@ def _conclude(
     )
     bench = how.model_copy(update={"rounds": measured.rounds})
     changes = {"latency": summary.rows, "bench": bench, "costs": summary.costs, "comparisons": comparisons}
-    told = {"failures": measured.failures, "notes": measured.notes}
+    told = {"failures": measured.failures, "notes": (*report.notes, *measured.notes)}
     return report.model_copy(update={**changes, **told}), summary.controls
 
 

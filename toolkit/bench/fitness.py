@@ -10,7 +10,7 @@ from typing import Final
 from toolkit.bench.counters import read_counters
 from toolkit.records import ControlRecord, Counters, Finding, FitnessRecord
 
-__all__ = ["canary", "judge", "read_counters"]
+__all__ = ["canary", "judge", "read_counters", "with_slowdowns"]
 
 _STEAL_SHARE: Final = 0.01
 _FOREIGN_SHARE: Final = 0.05
@@ -36,6 +36,13 @@ def canary(clock: Callable[[], float] = time.perf_counter) -> float:
     started = clock()
     _spin(_CANARY_STEPS)
     return clock() - started
+
+
+def with_slowdowns(counters: Counters, found: Sequence[str]) -> Counters:
+    """Return the last reading with what GPUs told while they were busy; they are idle by then."""
+    if counters.gpu_slowdowns is None:
+        return counters
+    return counters.model_copy(update={"gpu_slowdowns": tuple(sorted({*counters.gpu_slowdowns, *found}))})
 
 
 def judge(

@@ -16,7 +16,7 @@ from toolkit.errors import ToolkitError, UnverifiedArtifactError, UsageError
 from toolkit.formats import EAGER, EAGER_CUDAGRAPH, FORMATS, artifact_name, runtime_version
 from toolkit.golden import write_golden
 from toolkit.manifest import GOLDEN, check_verified, read_manifest
-from toolkit.records import CheckpointRecord, Record, SkipRecord
+from toolkit.records import CheckpointRecord, DatasetRecord, Record, SkipRecord
 from toolkit.sessions import Target, resolve_targets
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Request(Record):
-    """What the command line asks for."""
+    """What the command line asks for; ``pictures`` is what `toolkit.bench.inputs.keep_pictures` wrote."""
 
     names: tuple[str, ...]
     folder: str
@@ -33,6 +33,7 @@ class Request(Record):
     unverified: bool
     against: str | None
     scratch: str
+    pictures: str | None = None
 
 
 class Prepared(Record):
@@ -41,6 +42,8 @@ class Prepared(Record):
     checkpoint: CheckpointRecord
     entries: tuple[Entry, ...]
     skips: tuple[SkipRecord, ...]
+    datasets: tuple[DatasetRecord, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class Outcome(Record):
@@ -61,15 +64,20 @@ def prepare_request(request: Request) -> Prepared:
 
     checkpoint = load_checkpoint(Path(request.checkpoint) if request.checkpoint else None)
     scratch = Path(request.scratch)
+    pictures = Path(request.pictures) if request.pictures else None
     entries: list[Entry] = []
     skips: list[SkipRecord] = []
     for device in dict.fromkeys(resolve_device(name) for name in request.devices):
         targets, left_out = resolve_targets(list(request.names), Path(request.folder), device)
-        entries += prepare_entries(targets, checkpoint, device, scratch, unverified=request.unverified)
+        entries += prepare_entries(
+            targets, checkpoint, device, scratch, unverified=request.unverified, pictures=pictures
+        )
         skips += left_out
         if request.against:
             found = list(dict.fromkeys(each.info.name for each in targets))
-            bases, missing = _bases(Path(request.against), found, device, scratch, unverified=request.unverified)
+            bases, missing = _bases(
+                Path(request.against), found, device, scratch, unverified=request.unverified, pictures=pictures
+            )
             if missing and request.names:  # or a gate would be open for what was named
                 raise UsageError(f"--against {request.against}: {missing[0].reason}; {missing[0].remedy}")
             entries += bases
@@ -78,7 +86,13 @@ def prepare_request(request: Request) -> Prepared:
 
 
 def prepare_entries(
-    targets: Sequence[Target], checkpoint: "Checkpoint", device: str, scratch: Path, *, unverified: bool
+    targets: Sequence[Target],
+    checkpoint: "Checkpoint",
+    device: str,
+    scratch: Path,
+    *,
+    unverified: bool,
+    pictures: Path | None = None,
 ) -> list[Entry]:
     """Return eager and every target, ready to be timed on one device.
 
@@ -88,13 +102,14 @@ def prepare_entries(
         device: Where; on CUDA eager is timed as a CUDA graph, too.
         scratch: A folder for the reference's outputs.
         unverified: Whether to take what parity has not passed; it is marked.
+        pictures: Inputs of the calls, as `toolkit.bench.inputs.keep_pictures` wrote; None for images of the sample.
 
     Raises:
         UnverifiedArtifactError: If parity has not passed a target, unless ``unverified``.
     """
     record = checkpoint.record
     source = [] if record.form == "bundled" else ["--checkpoint", record.path]
-    entries = _eager(checkpoint, device, scratch)
+    entries = _eager(checkpoint, device, scratch, pictures)
     names = Counter(target.path.name for target in targets)
     for target in targets:
         words = shlex.join([str(target.path), *source, *([] if device == "cpu" else ["--device", device])])
@@ -104,13 +119,16 @@ def prepare_entries(
     return entries
 
 
-def _eager(checkpoint: "Checkpoint", device: str, scratch: Path) -> list[Entry]:
+def _eager(checkpoint: "Checkpoint", device: str, scratch: Path, pictures: Path | None) -> list[Entry]:
+    import numpy as np
+
     from toolkit.parity.reference import Reference, make_golden
 
     record = checkpoint.record
     golden = scratch / f"golden-{record.weights_sha256[:16]}.npz"
     if not golden.exists():
-        write_golden(make_golden(Reference(checkpoint)), golden)
+        own = None if pictures is None else np.load(pictures)
+        write_golden(make_golden(Reference(checkpoint), own), golden)
     eager = Entry(
         target=EAGER,
         format=EAGER,
@@ -151,7 +169,13 @@ def _is_verified(target: Target, weights_sha256: str, device: str, words: str, *
 
 
 def _bases(
-    against: Path, formats: Sequence[str], device: str, scratch: Path, *, unverified: bool
+    against: Path,
+    formats: Sequence[str],
+    device: str,
+    scratch: Path,
+    *,
+    unverified: bool,
+    pictures: Path | None,
 ) -> tuple[list[Entry], list[SkipRecord]]:
     """Return what ``--against`` names: a folder's artifacts of the same formats, or another checkpoint in eager.
 
@@ -164,7 +188,7 @@ def _bases(
     if against.is_file():
         from toolkit.checkpoint import load_checkpoint
 
-        entries = _eager(load_checkpoint(against), device, scratch)
+        entries = _eager(load_checkpoint(against), device, scratch, pictures)
         update = [{"target": f"{each.target} of {against}", "role": "base"} for each in entries]
         return [each.model_copy(update=new) for each, new in zip(entries, update, strict=True)], []
     if not against.is_dir():

@@ -31,6 +31,7 @@ from toolkit.cli.options import (
     parse_percent,
     parse_threads,
 )
+from toolkit.cli.picture_options import ImagesOption, LabelsOption, NumWorkersOption, check_pictures, read_pictures
 from toolkit.errors import UsageError
 
 __all__ = ["bench"]
@@ -153,6 +154,9 @@ def bench(
     unverified: UnverifiedOption = False,
     limits: LimitsOption = True,
     selfcheck: SelfcheckOption = False,
+    images: ImagesOption = None,
+    labels: LabelsOption = None,
+    num_workers: NumWorkersOption = None,
     as_json: JsonOption = False,
     output: OutputOption = None,
     junit: JunitOption = None,
@@ -178,12 +182,18 @@ def bench(
         fmnist-tk bench onnx torchscript --device cuda -o bench.json
 
         fmnist-tk bench --against main/exported --max-slowdown 10%
+
+        fmnist-tk bench --images photos --labels labels.csv
     """
     sizes, counts = parse_batch_sizes(batch), parse_threads(threads)
     slowdown = None if max_slowdown is None else parse_percent("--max-slowdown", max_slowdown)
     if slowdown is not None and against is None:
         raise UsageError("--max-slowdown needs something to be slower than: pass --against DIR or a checkpoint")
+    check_pictures(images, labels, num_workers)
+    if selfcheck and images:
+        raise UsageError("--selfcheck runs no model, so --images would have no effect; leave one of them out")
     from toolkit.bench import DEFAULT_BUDGET_S, Settings, run_bench, self_check
+    from toolkit.bench.inputs import keep_pictures, with_pictures
     from toolkit.bench.prepare import Request
     from toolkit.bench.prepare_child import prepare_apart
     from toolkit.bench.scenario import parse_scenario
@@ -211,6 +221,7 @@ def bench(
             showing_progress(quiet=quiet) as progress,
             showing_rounds(quiet=quiet) as watch,
         ):
+            own = read_pictures(images, labels, num_workers, progress)
             request = Request(
                 names=tuple(targets or ()),
                 folder=str(folder),
@@ -219,9 +230,11 @@ def bench(
                 unverified=unverified,
                 against=str(against) if against else None,
                 scratch=scratch,
+                pictures=str(keep_pictures(own, Path(scratch))) if own else None,
             )
+            prepared = prepare_apart(request)
             report = run_bench(
-                prepare_apart(request),
+                with_pictures(prepared, own, against) if own else prepared,
                 settings,
                 Path(scratch),
                 journal=journal,

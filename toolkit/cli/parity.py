@@ -22,6 +22,7 @@ from toolkit.cli.options import (
     parse_precision,
 )
 from toolkit.cli.parity_options import check_files_differ, check_goes_with_rejudge, writable_folder
+from toolkit.cli.picture_options import ImagesOption, LabelsOption, NumWorkersOption, check_pictures, read_pictures
 from toolkit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -112,6 +113,9 @@ def parity(
             rich_help_panel=_INPUTS,
         ),
     ] = None,
+    images: ImagesOption = None,
+    labels: LabelsOption = None,
+    num_workers: NumWorkersOption = None,
     seed: Annotated[
         int,
         typer.Option(
@@ -170,7 +174,10 @@ def parity(
         fmnist-tk parity --full --repro broken
 
         fmnist-tk parity model.int8.onnx --precision int8 --max-drop 0.2
+
+        fmnist-tk parity --images photos --labels labels.csv
     """
+    check_pictures(images, labels, num_workers, data=data, full=full)
     from toolkit.parity.quality import Gates
 
     gates = Gates(max_drop, min_agreement, significance)
@@ -184,6 +191,7 @@ def parity(
             precision=precision != "float32",
             full=full,
             data=data,
+            images=images,
             seed=seed,
             repro=repro,
         )
@@ -204,6 +212,7 @@ def parity(
             check_files_differ(
                 outputs, {"--checkpoint": [checkpoint], "--against": [other], "target": [each.path for each in found]}
             )
+            own = read_pictures(images, labels, num_workers, progress)
             report = check_parity(
                 found,
                 reference,
@@ -211,7 +220,8 @@ def parity(
                 threads=threads,
                 precision=declared,
                 gates=gates,
-                full=find_test_set(data, wanted=full, useful=declared != "float32"),
+                full=None if own else find_test_set(data, wanted=full, useful=declared != "float32"),
+                own=own,
                 seed=seed,
                 reproduce=repro,
                 skips=skips,

@@ -7,7 +7,16 @@ from typing import Annotated, Any
 import typer
 
 from toolkit.cli.console import finish, say, showing_progress
-from toolkit.cli.options import DataOption, DebugOption, JsonOption, QuietOption, ThreadsOption, checked_seed
+from toolkit.cli.options import (
+    DataOption,
+    DebugOption,
+    JsonOption,
+    QuietOption,
+    ThreadsOption,
+    checked_seed,
+    parse_percent,
+)
+from toolkit.cli.picture_options import ImagesOption, LabelsOption, NumWorkersOption, check_pictures, read_pictures
 from toolkit.errors import UsageError
 
 __all__ = ["train"]
@@ -51,6 +60,9 @@ def train(
         ),
     ] = Path("model.safetensors"),
     data: DataOption = None,
+    images: ImagesOption = None,
+    labels: LabelsOption = None,
+    num_workers: NumWorkersOption = None,
     resume: Annotated[
         Path | None,
         typer.Option(
@@ -106,11 +118,19 @@ def train(
     holdout: Annotated[
         int, _option("--holdout", min=0, metavar="N", help="Training images kept back to judge each epoch. Default: 0.")
     ] = 0,
+    test_share: Annotated[
+        str | None,
+        _option(
+            "--test-share",
+            metavar="PERCENT",
+            help="Of own pictures: so much of each class is held back as the test set. Default: 20%.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Train the model on Fashion-MNIST and write a checkpoint.
+    """Train the model on Fashion-MNIST, or on own pictures, and write a checkpoint.
 
     The file is safetensors with its description inside. The loss, the accuracy
     and the confusion matrix of the test images come with the report; the test
@@ -124,9 +144,14 @@ def train(
         fmnist-tk train --output model.safetensors
 
         fmnist-tk train --recipe quickstart --epochs 10 --device cuda
+
+        fmnist-tk train --images photos --labels labels.csv
     """
     if resume:
         _refuse_changes(context)
+    check_pictures(images, labels, num_workers, data=data, workers=_is_given(context, "workers"))
+    if test_share is not None and images is None:
+        raise UsageError("--test-share is for own pictures, Fashion-MNIST has a test set; pass --images DIR with it")
     changes = {
         "epochs": epochs,
         "batch_size": batch_size,
@@ -150,9 +175,11 @@ def train(
         device=device,
         threads=threads,
         holdout=holdout,
+        test_share=None if test_share is None else parse_percent("--test-share", test_share),
     )
     with showing_progress(quiet=quiet) as progress:
-        report = run_training(course, output, data=data, workers=workers, resume=resume, progress=progress)
+        own = read_pictures(images, labels, num_workers, progress)
+        report = run_training(course, output, data=data, workers=workers, own=own, resume=resume, progress=progress)
     if not (quiet or as_json):
         say(f"Next: fmnist-tk run --checkpoint {output}")
     finish(report, as_json=as_json, output=None, quiet=quiet)
@@ -164,12 +191,18 @@ def _refuse_changes(context: typer.Context) -> None:
     Raises:
         UsageError: If an option asks for something else.
     """
-    free = {"output", "data", "resume", "workers", "as_json", "quiet", "debug"}
-    sources = {name: context.get_parameter_source(name) for name in context.params if name not in free}
-    given = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
+    places = {"output", "data", "resume", "workers", "images", "labels", "num_workers"}
+    free = {*places, "as_json", "quiet", "debug"}
+    given = [name for name in context.params if name not in free and _is_given(context, name)]
     if given:
         options = ", ".join("--" + name.replace("_", "-") for name in given)
         raise UsageError(f"--resume goes on as the training was begun: leave out {options}")
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    """Say whether a parameter stands on the command line."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def _widths(text: str) -> list[int]:

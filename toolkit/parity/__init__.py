@@ -13,6 +13,7 @@ from toolkit.data import ImageSet
 from toolkit.environment import default_threads, new_report
 from toolkit.errors import OutputError, ToolkitError, first_line
 from toolkit.manifest import note_verified
+from toolkit.own_data import OwnPictures
 from toolkit.parity.artifact import check_artifact
 from toolkit.parity.plan import Plan, make_plan
 from toolkit.parity.probes import SEED
@@ -35,6 +36,7 @@ def check_parity(
     precision: Precision = "float32",
     gates: Gates | None = None,
     full: ImageSet | None = None,
+    own: OwnPictures | None = None,
     seed: int = SEED,
     reproduce: Path | None = None,
     skips: Sequence[SkipRecord] = (),
@@ -51,6 +53,7 @@ def check_parity(
             its classification.
         gates: What lower precision must keep; None for the defaults.
         full: The test set, to be compared on as well; None for the bundled sample alone.
+        own: Own pictures in its place; they are the labelled images by which lower precision is judged.
         seed: Of the random probes and of the search.
         reproduce: Folder for reproductions of what fails; None for none.
         skips: What was left out already; it goes into the report.
@@ -73,7 +76,9 @@ def check_parity(
     if against:
         check_reference(model, f"--against {against}")
     plan = replace(
-        make_plan(model, seed=seed, full=full),
+        make_plan(model, seed=seed, full=own.data, source="own pictures")
+        if own
+        else make_plan(model, seed=seed, full=full),
         declared=precision,
         gates=gates or Gates(),
         against=against,
@@ -81,7 +86,7 @@ def check_parity(
     )
     records: list[ParityRecord] = []
     failures: list[FailureRecord] = []
-    notes: list[str] = []
+    notes = list(own.notes) if own else []
     for number, target in enumerate(targets):
         progress("parity", number, len(targets), target.path.name)
         try:
@@ -106,5 +111,6 @@ def check_parity(
             "failures": tuple(failures),
             "skips": tuple(skips),
             "notes": tuple(notes),
+            "datasets": (own.record,) if own else (),
         }
     )

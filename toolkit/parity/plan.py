@@ -45,22 +45,26 @@ class Plan:
         return self.expectations.reference
 
 
-def make_plan(reference: ReferenceModel, *, seed: int = SEED, full: ImageSet | None = None) -> Plan:
+def make_plan(
+    reference: ReferenceModel, *, seed: int = SEED, full: ImageSet | None = None, source: ImageSource = "test set"
+) -> Plan:
     """Return a plan with all probes.
 
     Args:
         reference: What the artifacts must compute.
         seed: Of the random probes and of the search.
-        full: The test set: values are compared on it, and lower precision is judged by it.
+        full: The test set, or own pictures: values are compared on them, and lower precision is judged by them.
+        source: Which of these ``full`` is.
     """
     sample = sample_probe()
-    probes = default_probes(sample, reference.model, seed, full)
+    labelled = picture_probe(source, full) if full else None
+    probes = default_probes(sample, reference.model, seed, labelled)
     return Plan(
         Expectations(reference),
         sample,
         probes,
-        labelled=picture_probe("test set", full) if full else sample,
-        source="test set" if full else "sample",
+        labelled=labelled or sample,
+        source=source if full else "sample",
         seed=seed,
     )
 

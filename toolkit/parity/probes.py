@@ -164,8 +164,21 @@ def _one_step(
     return (images.detach() + _STEP * gradient.sign()).clamp(0, 1)
 
 
+def filled_probe(labelled: Probe, sample: Probe) -> Probe:
+    """Return labelled pictures; where they are fewer than the sample, images of that come after them.
+
+    On few images eager's own error, the unit of every limit, is small by luck.
+    """
+    missing = len(sample) - len(labelled)
+    if missing <= 0 or labelled.labels is None or sample.labels is None:
+        return labelled
+    images = np.concatenate([labelled.images, sample.images[:missing]])
+    labels = np.concatenate([labelled.labels, sample.labels[:missing]])
+    return Probe(f"{labelled.name} and {sample.name}", images, labels=labels)
+
+
 def default_probes(
-    sample: Probe, model: Mlp | None = None, seed: int = SEED, full: ImageSet | None = None
+    sample: Probe, model: Mlp | None = None, seed: int = SEED, labelled: Probe | None = None
 ) -> tuple[Probe, ...]:
     """Return all probes beside the sample.
 
@@ -173,10 +186,10 @@ def default_probes(
         sample: Real images, of which some of the others are made.
         model: Whose hidden units are driven; None when the reference is an artifact.
         seed: Of the random ones.
-        full: The test set, to be compared on as well.
+        labelled: Labelled pictures, to be compared on as well: the test set, or one's own.
     """
     driving = driving_probe(model) if model else None
     driven = (driving,) if driving else ()
-    whole = (picture_probe("test set", full),) if full else ()
+    whole = (filled_probe(labelled, sample),) if labelled else ()
     pictures = np.concatenate(list(sample.batches()))
     return (*whole, *random_probes(pictures, seed), hostile_probe(pictures, seed), *driven)

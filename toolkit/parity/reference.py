@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from toolkit.checkpoint import Checkpoint
-from toolkit.data import load_sample
+from toolkit.data import ImageSet, load_sample
 from toolkit.errors import UsageError, first_line
 from toolkit.formats import Session
 from toolkit.formats.libtorch import effective_precision
@@ -174,11 +174,20 @@ def expectation(expected: Float64Array, errors: Float64Array) -> Expectation:
     return Expectation(expected, judged, class_units(errors[judged], expected[judged]))
 
 
-def make_golden(reference: Reference) -> Golden:
-    """Compute the golden logits; the limit is taken over the whole sample, 16 images say too little."""
+def make_golden(reference: Reference, pictures: NDArray[np.uint8] | None = None) -> Golden:
+    """Compute the golden logits; the limit is taken over the whole sample, 16 images say too little.
+
+    Args:
+        reference: What computes them.
+        pictures: ``(N, 28, 28)`` uint8: the golden inputs; None for 16 images of the sample.
+    """
     inputs = load_sample().inputs()
-    expected = reference.logits(inputs)
     chosen = np.linspace(0, len(inputs) - 1, _GOLDEN_IMAGES).astype(int)
+    if pictures is not None:
+        chosen = np.arange(len(pictures))
+        own = ImageSet(pictures, np.zeros(len(pictures), np.int64))
+        inputs = np.concatenate([own.inputs(), inputs])
+    expected = reference.logits(inputs)
     limit = LIMIT_IN_UNITS * expectation(expected, reference.float32_errors(inputs, expected)).units.max()
     return Golden(inputs[chosen], expected[chosen], float(limit))
 

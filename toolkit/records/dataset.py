@@ -20,7 +20,17 @@ class DatasetRecord(Record):
     name: str = Field(description="Such as ``Fashion-MNIST, test set``, or the folder as it was given.")
     place: str
     class_counts: tuple[NonNegativeInt, ...] = Field(description="Pictures by class, in the order of the labels.")
-    files: tuple[DatasetFileRecord, ...] = ()
+    files: tuple[DatasetFileRecord, ...] = Field(
+        default=(), description="What it was read from; of own pictures, their labels' file."
+    )
+    sha256: Sha256 | None = Field(
+        default=None,
+        description="Of own pictures: of lines ``SHA-256 label path``, by path; null where ``files`` has all.",
+    )
+    inverted: NonNegativeInt | None = Field(
+        default=None,
+        description="Pictures that were dark on bright and turned into bright on dark; null: not looked at.",
+    )
 
     @model_validator(mode="after")
     def _one_count_per_class(self) -> "DatasetRecord":
@@ -33,3 +43,7 @@ class DatasetRecord(Record):
     def images(self) -> int:
         """All pictures."""
         return sum(self.class_counts)
+
+    def words(self) -> list[str]:
+        """Return the options that name own pictures on the command line."""
+        return ["--images", self.place, *(word for file in self.files for word in ("--labels", file.path))]

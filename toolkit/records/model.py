@@ -73,9 +73,19 @@ class TrainingSummary(Record):
     epochs: int = Field(ge=0)
     train_images: PositiveInt
     test_accuracy: float = Field(ge=0, le=1)
-    test_loss: float = Field(ge=0, description="Mean cross-entropy over the 10,000 test images, in nats.")
+    test_loss: float = Field(ge=0, description="Mean cross-entropy over the test images, in nats.")
     precision: str = Field(description="Arithmetic of the training steps.")
     torch_version: str
+    dataset: str | None = Field(
+        default=None, description="Folder of own pictures, as it was given; null: Fashion-MNIST."
+    )
+    dataset_sha256: Sha256 | None = Field(default=None, description="Of own pictures: as in their DatasetRecord.")
+    test_images: PositiveInt = Field(default=10_000, description="Of own pictures, those that were held back.")
+
+    @property
+    def test_set(self) -> str:
+        """What the test images are, for sentences."""
+        return test_set_words(self.dataset, self.test_images)
 
 
 class CheckpointMetadata(Record):
@@ -100,6 +110,13 @@ class CheckpointRecord(Record):
     labels: tuple[str, ...] = LABELS
     preprocessing: Preprocessing = Preprocessing()
     training: TrainingSummary | None = None
+
+
+def test_set_words(dataset: str | None, images: int) -> str:
+    """Say what a model was tested on: nobody's own pictures are Fashion-MNIST's test set."""
+    if dataset is None:
+        return "the test set"
+    return f"{images:,} own picture{'' if images == 1 else 's'} held back"
 
 
 class EpochRecord(Record):
@@ -127,6 +144,14 @@ class TrainRecord(Record):
     confusion: tuple[tuple[int, ...], ...] = Field(
         description="Test images by true class (row) and predicted class (column)."
     )
+    dataset: str | None = Field(
+        default=None, description="Folder of own pictures, as it was given; null: Fashion-MNIST."
+    )
+
+    @property
+    def test_set(self) -> str:
+        """What the test images are, for sentences."""
+        return test_set_words(self.dataset, sum(map(sum, self.confusion)))
 
     @computed_field
     @property

@@ -28,7 +28,7 @@ CheckName = Literal[
     "row independence",
 ]
 #: Labelled images by which a lower precision is judged.
-ImageSource = Literal["sample", "test set"]
+ImageSource = Literal["sample", "test set", "own pictures"]
 _ORDER: Final[tuple[CheckName, ...]] = get_args(CheckName)
 _VALUES, _BEHAVIOUR = _ORDER.index("values"), _ORDER.index("input kept")
 # When several fail, the most specific one names the cause: a file that is not the exported one explains wrong values,

@@ -104,6 +104,8 @@ def repeat_command(report: Report, record: ParityRecord) -> str:
         words += ["--seed", str(record.seed)]
     if any(check.probe == "test set" for check in record.checks):
         words.append("--full")
+    else:
+        words += [word for dataset in report.datasets for word in dataset.words()]
     if record.against is not None:
         words += ["--against", record.against]
     elif report.checkpoint and report.checkpoint.form != "bundled":

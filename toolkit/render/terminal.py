@@ -16,6 +16,7 @@ from toolkit.records import (
 from toolkit.records.model import LABELS
 from toolkit.render.latency import latency_tables
 from toolkit.render.parity import parity_tables
+from toolkit.render.pictures import own_pictures_lines
 from toolkit.render.prediction import prediction_parts
 from toolkit.render.tables import make_table, mark
 from toolkit.render.units import seconds, size
@@ -49,32 +50,37 @@ def _heading(report: Report) -> Iterator[RenderableType]:
     )
     if report.checkpoint:
         yield Text(f"Checkpoint {_checkpoint(report.checkpoint)}")
+    yield from map(Text, own_pictures_lines(report))
 
 
 def _checkpoint(record: CheckpointRecord) -> str:
     layers = "-".join(map(str, record.config.layer_sizes)) + (" with a final ReLU" if record.config.final_relu else "")
     text = f"{record.path} ({record.form}): {layers}, {record.config.parameters:,} parameters"
     if record.training:
-        text += f", {record.training.test_accuracy:.2%} on the test set"
+        text += f", {record.training.test_accuracy:.2%} on {record.training.test_set}"
     return text
 
 
 def _training(record: TrainRecord) -> Iterator[RenderableType]:
     last = record.epochs[-1]
+    own = f" on {record.test_set}" if record.dataset is not None else ""
     yield Text(
         f"Trained {record.recipe['name']} for {len(record.epochs)} epochs on {record.train_images:,} images in "
         f"{seconds(record.duration_s)} ({record.device}, {record.threads} threads, seed {record.seed}): "
         f"training loss {last.loss:.4f}, test loss {record.test_loss:.4f}, "
-        f"test accuracy {record.test_accuracy:.2%}; wrote {record.output}"
+        f"test accuracy {record.test_accuracy:.2%}{own}; wrote {record.output}"
     )
     table = make_table("Test accuracy by class", "class", "accuracy", "most often taken for", right=("accuracy",))
     for number, (label, accuracy) in enumerate(zip(LABELS, record.class_accuracy, strict=True)):
+        if not any(record.confusion[number]):
+            table.add_row(label, "—", "no test images")
+            continue
         row = [count if i != number else 0 for i, count in enumerate(record.confusion[number])]
         confused = max(range(len(row)), key=row.__getitem__)
         table.add_row(
             label,
             f"{accuracy:.1%}",
-            f"{LABELS[confused]} ({row[confused]} of {sum(record.confusion[number])})",
+            f"{LABELS[confused]} ({row[confused]} of {sum(record.confusion[number])})" if row[confused] else "—",
         )
     yield table
 
@@ -122,7 +128,7 @@ def _inspected(record: InspectRecord) -> Iterator[RenderableType]:
             table.add_row(
                 "training",
                 f"{trained.recipe}, seed {trained.seed}, {trained.epochs} epochs, {trained.precision}: "
-                f"{trained.test_accuracy:.2%} on the test set",
+                f"{trained.test_accuracy:.2%} on {trained.test_set}",
             )
         if facts.schema_name == "fmnist-tk/artifact":
             table.add_row("written by", ", ".join(f"{name} {text}" for name, text in facts.versions.items()))

@@ -1,10 +1,9 @@
-"""Training: from a recipe and Fashion-MNIST to a checkpoint."""
+"""Training: from a recipe and Fashion-MNIST, or own pictures, to a checkpoint."""
 
 import math
 import shlex
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from toolkit.checkpoint import save_checkpoint
@@ -14,12 +13,14 @@ from toolkit.environment import new_report
 from toolkit.errors import TrainingError, TrainingInterruptedError, UsageError
 from toolkit.files import check_writable
 from toolkit.model import build_model
+from toolkit.own_data import OwnPictures
 from toolkit.progress import Progress, silent
 from toolkit.records import Report, TrainingSummary, TrainRecord
 from toolkit.training.course import HIDDEN, make_course
 from toolkit.training.evaluate import evaluate
 from toolkit.training.loop import fast_bfloat16, training_epochs
 from toolkit.training.recipes import RECIPES, Recipe, find_recipe
+from toolkit.training.split import hold_back, hold_out, split_notes
 from toolkit.training.state import Course, Snapshot, load_snapshot, save_snapshot
 
 __all__ = ["HIDDEN", "RECIPES", "Course", "Recipe", "find_recipe", "make_course", "partial_path", "train"]
@@ -31,6 +32,7 @@ def train(
     *,
     data: Path | None = None,
     workers: int = 2,
+    own: OwnPictures | None = None,
     resume: Path | None = None,
     progress: Progress = silent,
 ) -> Report:
@@ -41,6 +43,7 @@ def train(
         output: The checkpoint to write, safetensors; an existing file is replaced at the end.
         data: Folder of Fashion-MNIST, or None to look for it.
         workers: Data files read at the same time.
+        own: Pictures to train on in place of Fashion-MNIST; a part of them, `Course.test_share`, is the test set.
         resume: What an interrupted training left; its own course is followed to the same result.
         progress: Told after each epoch.
 
@@ -51,6 +54,7 @@ def train(
         TrainingInterruptedError: On Ctrl-C, after the last finished epoch was saved.
         TrainingError: If the loss is not finite.
         DataError, OutputError, CheckpointError: If a file cannot be read or written.
+        UsageError: If own pictures are too few, or not those with which the training that goes on was begun.
     """
     if output.suffix != ".safetensors":
         raise UsageError(f"--output {output}: checkpoints are written as safetensors; end the name in .safetensors")
@@ -58,8 +62,12 @@ def train(
     snapshot = load_snapshot(resume) if resume else None
     course = snapshot.course if snapshot else course
     resolve_device(course.device)  # an interrupted training may have come from another machine
-    training, test = load_data(data, workers=workers)
-    kept, held = _split(training, course)
+    course = _with_pictures(course, own, begun=snapshot is not None)
+    if own:
+        training, test = hold_back(own.data, course.test_share, course.seed)
+    else:
+        training, test = load_data(data, workers=workers)
+    kept, held = hold_out(training, course.holdout, course.seed)
     finished = len(course.epochs)
     total = course.recipe.epochs
     try:
@@ -68,9 +76,9 @@ def train(
             snapshot = each
             progress("train", len(each.course.epochs), total, _describe(each))
         assert snapshot is not None  # a recipe has at least one epoch
-        return _finish(snapshot, test, output, len(kept), finished)
+        return _finish(snapshot, test, own, output, train_images=len(kept), resumed_from=finished)
     except KeyboardInterrupt as error:
-        raise _interrupted(snapshot, output, data) from error
+        raise _interrupted(snapshot, output, data, own) from error
 
 
 def partial_path(output: Path) -> Path:
@@ -78,17 +86,23 @@ def partial_path(output: Path) -> Path:
     return output.with_suffix(".partial.pt")
 
 
-def _split(training: ImageSet, course: Course) -> tuple[ImageSet, ImageSet | None]:
-    """Hold out images of the training set, the same ones for the same seed."""
-    if course.holdout >= len(training):
-        raise UsageError(f"--holdout {course.holdout}: leaves nothing of {len(training)} images to train on")
-    if not course.holdout:
-        return training, None
-    order = np.random.default_rng(course.seed).permutation(len(training))
-    kept, held = np.sort(order[course.holdout :]), np.sort(order[: course.holdout])
-    return (
-        ImageSet(training.images[kept], training.labels[kept]),
-        ImageSet(training.images[held], training.labels[held]),
+def _with_pictures(course: Course, own: OwnPictures | None, *, begun: bool) -> Course:
+    """Return the course with the digest of its pictures; one that was begun has it already.
+
+    Raises:
+        UsageError: If it was begun with others.
+    """
+    given = own.record.sha256 if own else None
+    if not begun:
+        return course.model_copy(update={"dataset_sha256": given})
+    if course.dataset_sha256 == given:
+        return course
+    if own is None:
+        raise UsageError("--resume: it was begun with own pictures; pass the same --images, and --labels if there were")
+    if course.dataset_sha256 is None:
+        raise UsageError(f"--images {own.record.name}: the training was begun with Fashion-MNIST; leave --images out")
+    raise UsageError(
+        f"--images {own.record.name}: not the pictures and labels with which the training was begun; pass those"
     )
 
 
@@ -98,7 +112,9 @@ def _describe(snapshot: Snapshot) -> str:
     return f"loss {last.loss:.4f}, accuracy {last.accuracy:.2%}{held}"
 
 
-def _interrupted(snapshot: Snapshot | None, output: Path, data: Path | None) -> TrainingInterruptedError:
+def _interrupted(
+    snapshot: Snapshot | None, output: Path, data: Path | None, own: OwnPictures | None
+) -> TrainingInterruptedError:
     """Save the last finished epoch, if any, and return the error that says so."""
     if snapshot is None:
         return TrainingInterruptedError("Interrupted before the first epoch was finished; nothing was saved")
@@ -112,6 +128,7 @@ def _interrupted(snapshot: Snapshot | None, output: Path, data: Path | None) -> 
         "--output",
         str(output),
         *(["--data", str(data)] if data else []),
+        *(own.record.words() if own else []),
     ]
     course = snapshot.course
     return TrainingInterruptedError(
@@ -120,7 +137,15 @@ def _interrupted(snapshot: Snapshot | None, output: Path, data: Path | None) -> 
     )
 
 
-def _finish(snapshot: Snapshot, test: ImageSet, output: Path, train_images: int, resumed_from: int) -> Report:
+def _finish(
+    snapshot: Snapshot,
+    test: ImageSet,
+    own: OwnPictures | None,
+    output: Path,
+    *,
+    train_images: int,
+    resumed_from: int,
+) -> Report:
     course = snapshot.course
     device = course.device
     weights = {name: tensor.cpu() for name, tensor in snapshot.model.items()}
@@ -139,6 +164,9 @@ def _finish(snapshot: Snapshot, test: ImageSet, output: Path, train_images: int,
         test_loss=result.loss,
         precision="bfloat16 autocast" if reduced else "float32",
         torch_version=torch.__version__,
+        dataset=own.record.name if own else None,
+        dataset_sha256=course.dataset_sha256,
+        test_images=len(test),
     )
     save_checkpoint(output, course.config, weights, summary)
     record = TrainRecord(
@@ -152,5 +180,10 @@ def _finish(snapshot: Snapshot, test: ImageSet, output: Path, train_images: int,
         epochs=course.epochs,
         test_loss=result.loss,
         confusion=result.confusion,
+        dataset=own.record.name if own else None,
     )
-    return new_report("train").model_copy(update={"training": record})
+    report = new_report("train").model_copy(update={"training": record})
+    if own is None:
+        return report
+    notes = (*own.notes, *split_notes(own.data, test, course.test_share, course.seed))
+    return report.model_copy(update={"datasets": (own.record,), "notes": notes})

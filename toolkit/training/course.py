@@ -25,6 +25,7 @@ def make_course(
     device: str = "auto",
     threads: int | None = None,
     holdout: int = 0,
+    test_share: float | None = None,
 ) -> Course:
     """Return what to train, from a recipe's name and what is changed of it.
 
@@ -37,11 +38,13 @@ def make_course(
         device: Where to train, or ``auto``.
         threads: On the CPU; None for the physical cores.
         holdout: Training images kept back to judge each epoch.
+        test_share: Of own pictures, what part of each class is the test set; None for a fifth.
 
     Raises:
         UsageError: If a value makes no sense; it is named as on the command line.
         DeviceUnavailableError: If the device is not here.
     """
+    share = {} if test_share is None else {"test_share": test_share}
     given = {name: value for name, value in changes.items() if value is not None}
     try:
         return Course(
@@ -51,6 +54,7 @@ def make_course(
             holdout=holdout,
             device=resolve_device(device),
             threads=default_threads() if threads is None else threads,
+            **share,
         )
     except ValidationError as error:
         first = error.errors()[0]

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import NonNegativeInt, PositiveInt, ValidationError
+from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError
 from torch import Tensor
 
 from toolkit.errors import CheckpointError
 from toolkit.files import write_bytes
 from toolkit.pickles import read_torch_file
-from toolkit.records import EpochRecord, ModelConfig, Record
+from toolkit.records import EpochRecord, ModelConfig, Record, Sha256
 from toolkit.training.recipes import Recipe
 
 
@@ -27,6 +27,8 @@ class Course(Record):
     device: str
     threads: PositiveInt
     epochs: tuple[EpochRecord, ...] = ()
+    dataset_sha256: Sha256 | None = Field(default=None, description="Of own pictures; null for Fashion-MNIST.")
+    test_share: float = Field(default=0.2, gt=0, lt=1, description="Of own pictures, held back of each class.")
 
 
 @dataclass(frozen=True)
