@@ -77,14 +77,14 @@ def test_places_are_looked_at_in_order(tiny: dict[str, bytes], tmp_path: Path, m
     monkeypatch.setattr(data, "SYSTEM_FOLDER", system)
     monkeypatch.delenv("FMNIST_TK_DATA", raising=False)
     write(system, tiny)
-    assert data._find(None) == {name: system / name for name in SHA256}
+    assert data.find_files(None) == {name: system / name for name in SHA256}
     write(cache, tiny)
-    assert data._find(None) == {name: cache / name for name in SHA256}
+    assert data.find_files(None) == {name: cache / name for name in SHA256}
     monkeypatch.setenv("FMNIST_TK_DATA", str(write(given, tiny)))
-    assert data._find(None) == {name: given / name for name in SHA256}
+    assert data.find_files(None) == {name: given / name for name in SHA256}
     monkeypatch.setenv("FMNIST_TK_DATA", str(tmp_path / "typo"))
     with pytest.raises(UsageError, match=r"\$FMNIST_TK_DATA.*typo"):
-        data._find(None)
+        data.find_files(None)
 
 
 def damage(name: str, change: Callable[[bytes], bytes]) -> Callable[[dict[str, bytes], Path], None]:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from toolkit import __version__
-from toolkit.cli import bench, compare, doctor, export, inspect, parity, report, run, train
+from toolkit.cli import bench, compare, data, doctor, export, inspect, parity, report, run, train
 from toolkit.cli.console import drop_stdout
 from toolkit.cli.options import debugging
 from toolkit.errors import ToolkitError, first_line
@@ -33,6 +33,7 @@ app = typer.Typer(
 )
 for module in (run, train, export, parity, bench, compare, inspect, report, doctor):
     app.command()(getattr(module, module.__name__.rpartition(".")[2]))
+app.add_typer(data.app, name="data")
 
 
 def _version(*, wanted: bool) -> None:

@@ -12,9 +12,9 @@ import typer
 from toolkit.errors import OutputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
     from toolkit.cli.screen import ShowRounds
     from toolkit.progress import Progress
@@ -34,6 +34,7 @@ def finish(
     quiet: bool,
     junit: Path | None = None,
     markdown: Path | None = None,
+    instead: "Iterable[RenderableType] | None" = None,
 ) -> NoReturn:
     """Write and show a report and exit: 0 when all is good, 1 when something failed.
 
@@ -46,6 +47,7 @@ def finish(
         quiet: Print nothing.
         junit: File to write it to as JUnit XML, or None.
         markdown: File to write it to as Markdown, or None.
+        instead: What to show in place of its tables, or None.
 
     Raises:
         OutputError: If a file or stdout cannot be written; the others were.
@@ -60,7 +62,7 @@ def finish(
             sys.stdout.write(to_json(report))
             sys.stdout.flush()
     elif not (as_json or quiet):
-        show(report)
+        show(report, instead)
     if failed:  # last: a result that cannot be written is at least shown
         raise failed
     raise typer.Exit(_INTERRUPTED if report.interrupted else 0 if report.passed else 1)
@@ -115,8 +117,12 @@ def _tell_github(report: "Report", *, quiet: bool) -> None:
             sys.stderr.write(f"warning: no summary of the job: {summary}: {error.strerror or error}\n")
 
 
-def show(report: "Report") -> None:
+def show(report: "Report", instead: "Iterable[RenderableType] | None" = None) -> None:
     """Print a report as tables on stdout, if there is one.
+
+    Args:
+        report: The report.
+        instead: What to print in place of its tables, or None.
 
     Raises:
         OutputError: If stdout cannot be written.
@@ -125,9 +131,9 @@ def show(report: "Report") -> None:
 
     if sys.stdout is None:
         return
-    console = _console(sys.stdout.isatty(), stderr=False)
+    console = stdout_console()
     with _writing_stdout():
-        for part in render_report(report):
+        for part in render_report(report) if instead is None else instead:
             console.print(part)
 
 
@@ -244,6 +250,11 @@ def _some_lines() -> "ShowRounds":
             _line("bench round", done, planned)
 
     return show
+
+
+def stdout_console() -> "Console":
+    """Return a console on stdout, which must be there; where it is no terminal, a wide one."""
+    return _console(sys.stdout.isatty(), stderr=False)
 
 
 def _console(terminal: bool, *, stderr: bool) -> "Console":
