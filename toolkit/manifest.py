@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from toolkit.sessions import Target
 
 MANIFEST, LEDGER, GOLDEN = "manifest.json", "verified.json", "golden.npz"
+#: What ``fmnist-tk run`` measured in the folder.
+REPORT = "report.json"
 # The oldest entries go: they are of artifacts that were replaced long ago.
 _MOST_ENTRIES = 200
 
@@ -69,6 +71,25 @@ def check_verified(target: "Target", weights_sha256: str, device: str, remedy: s
         elif same_bytes:
             reason = "parity judged it against another checkpoint than this one"
         raise UnverifiedArtifactError(target.path, reason, remedy)
+
+
+def verified_weights(target: "Target", device: str) -> str | None:
+    """Return the digest of the weights that the artifact, as it is, was proved to compute; None if parity has not.
+
+    For who has an artifact and no checkpoint: whatever weights parity compared it with, the latest first.
+
+    Raises:
+        FormatError: If the artifact names files that are not beside it.
+    """
+    digest = artifact_digest(target.info, target.path)
+    entries = [entry for entry in _ledger(target.path.parent).verified if entry.sha256 == digest]
+    for weights_sha256 in dict.fromkeys(entry.weights_sha256 for entry in reversed(entries)):
+        try:
+            check_verified(target, weights_sha256, device, "")
+            return weights_sha256
+        except UnverifiedArtifactError:
+            continue
+    return None
 
 
 def _ledger(folder: Path) -> Ledger:

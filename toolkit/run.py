@@ -10,13 +10,12 @@ from toolkit.checkpoint import Checkpoint
 from toolkit.errors import FormatError
 from toolkit.export import export_formats
 from toolkit.formats import FORMATS
+from toolkit.manifest import REPORT
 from toolkit.parity import check_parity
 from toolkit.progress import Progress, silent
 from toolkit.records import Report, SkipRecord, write_record
 from toolkit.sessions import Target, check_runs, skip_of
 
-#: The report's name inside the folder.
-REPORT = "report.json"
 #: Seconds for all rounds of bench: a first look; ``fmnist-tk bench`` takes longer and is surer.
 BUDGET_S: Final = 10.0
 

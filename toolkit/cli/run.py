@@ -66,7 +66,8 @@ def run(
     from toolkit.bench import Settings
     from toolkit.checkpoint import load_checkpoint
     from toolkit.devices import resolve_device
-    from toolkit.run import BUDGET_S, REPORT, run_pipeline
+    from toolkit.manifest import REPORT
+    from toolkit.run import BUDGET_S, run_pipeline
 
     device = resolve_device(device)
     training = None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toolkit.cli.console import finish, showing_progress, stdout_console
+from toolkit.cli.console import finish, showing_progress, stdout_console, stdout_to_stderr
 from toolkit.cli.options import (
     DEFAULT_FOLDER,
     DebugOption,
@@ -204,13 +204,15 @@ def _say_that_it_is_the_sample() -> None:
 def _find_wrong(
     pool: "Pool", artifact: str, folder: Path, device: str, *, count: int, label: int | None, quiet: bool
 ) -> "Gallery":
-    from toolkit.devices import resolve_device
     from toolkit.gallery import find_wrong
     from toolkit.predict.predictor import open_predictor
 
-    predictor = open_predictor(artifact, folder, device=resolve_device(device))
-    with showing_progress(quiet=quiet) as progress:
-        return find_wrong(pool, predictor, count=count, label=label, progress=progress)
+    with stdout_to_stderr():  # an artifact may print
+        predictor = open_predictor(artifact, folder, device=device)
+        if predictor.warning and not quiet:
+            sys.stderr.write(f"warning: {predictor.warning}\n")
+        with showing_progress(quiet=quiet) as progress:
+            return find_wrong(pool, predictor, count=count, label=label, progress=progress)
 
 
 def _finish(

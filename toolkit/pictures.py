@@ -1,0 +1,218 @@
+"""Pictures of people: any file that Pillow reads becomes what the model was trained on, 28 × 28, bright on black.
+
+A grey picture of 28 × 28 keeps its bytes, or is negated as a whole. Anything else goes the way of the dataset's own
+photos (`toolkit.photos`).
+"""
+
+import threading
+import warnings
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from toolkit.errors import PictureError, first_line
+from toolkit.photos import convert_photo, to_bytes, to_grey
+
+Invert = Literal["auto", "yes", "no"]
+UInt8Array = NDArray[np.uint8]
+FloatArray = NDArray[np.float32]
+
+#: What a folder is searched for.
+SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+_SIDE: Final = 28
+# Pillow warns above as many pixels (a quarter of a GiB in RGB) and refuses twice as many.
+_MOST_PIXELS: Final = 89_478_485
+# A larger picture is averaged down to edges not below this; a JPEG is decoded at a half, a quarter or an eighth.
+_ENOUGH: Final = 512
+_ORIENTATION: Final = 0x0112
+_TURNS: Final = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture as the model takes it.
+
+    Attributes:
+        pixels: ``(28, 28)`` uint8, the garment bright on black.
+        inverted: Whether dark on bright was turned into that.
+    """
+
+    pixels: UInt8Array
+    inverted: bool
+
+
+def read_picture(source: Path | bytes, *, name: str | None = None, invert: Invert = "auto") -> Picture:
+    """Read one picture of any size and mode; of several frames the first.
+
+    With ``auto`` a picture is inverted when its background is brighter than its middle: the median of the outermost
+    pixels against the mean of the middle half of each edge. Where most of the outermost pixels are transparent there is
+    no background to compare: then a garment that is rather dark gets a white background and is inverted, a bright one
+    gets a black one. With ``yes`` what is transparent becomes white, with ``no`` black.
+
+    Args:
+        source: A file, or the bytes of one.
+        name: How it is called in errors; None for the path.
+        invert: Whether the garment is dark on bright.
+
+    Returns:
+        The picture. One without any contrast is taken for bright on dark.
+
+    Raises:
+        PictureError: If there is no file, or it is no picture, broken, or larger than 89 million pixels.
+    """
+    called = name or (str(source) if isinstance(source, Path) else "of these bytes")
+    with _quiet:
+        colours, opacity = _decode(source, called)
+    inverted = _is_dark_on_bright(colours, opacity) if invert == "auto" else invert == "yes"
+    if opacity is not None:
+        ground = np.float32(255 if inverted else 0)
+        colours = ground + (colours - ground) * opacity[:, :, np.newaxis]
+    if colours.shape[:2] == (_SIDE, _SIDE) and not np.ptp(colours, axis=2).any():
+        grey = to_bytes(colours[:, :, 0])
+        return Picture(255 - grey if inverted else grey, inverted)
+    return Picture(convert_photo(colours, inverted=inverted), inverted)
+
+
+class _Quiet:
+    """Silences Pillow's warnings while any thread reads: a bomb is refused here, and the rest is not the user's.
+
+    `warnings.catch_warnings` alone would leave its filters behind when threads leave it in another order than they
+    entered.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._filters = warnings.catch_warnings()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._filters = warnings.catch_warnings()
+                self._filters.__enter__()
+                warnings.filterwarnings("ignore", module=r"PIL\.")
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._filters.__exit__(None, None, None)
+
+
+_quiet = _Quiet()
+
+
+def _decode(source: Path | bytes, name: str) -> tuple[FloatArray, FloatArray | None]:
+    """Return colours ``(H, W, 1 or 3)`` in 0 … 255 and opacity ``(H, W)`` in 0 … 1, None where all is opaque."""
+    try:
+        if isinstance(source, Path):
+            with source.open("rb") as file:
+                return _decode_file(file, name)
+        return _decode_file(BytesIO(source), name)
+    except PictureError:
+        raise
+    except UnidentifiedImageError as error:
+        raise PictureError(name, "is no picture that Pillow can read") from error
+    except Image.DecompressionBombError as error:
+        raise _too_large(name) from error
+    except FileNotFoundError as error:
+        raise PictureError(name, "there is no such file", "check the path") from error
+    except OSError as error:
+        if error.strerror:
+            raise PictureError(name, f"cannot be read ({error.strerror})", "check the path") from error
+        raise _damaged(name, error) from error
+    except Exception as error:  # Pillow's decoders raise whatever they meet in a damaged file
+        raise _damaged(name, error) from error
+
+
+def _damaged(name: str, error: Exception) -> PictureError:
+    return PictureError(name, f"is truncated or damaged ({first_line(error)})", "copy or save it again")
+
+
+def _too_large(name: str) -> PictureError:
+    return PictureError(name, f"has more than {_MOST_PIXELS:,} pixels", "pass a smaller one")
+
+
+def _decode_file(file: Any, name: str) -> tuple[FloatArray, FloatArray | None]:
+    if not file.read(1):
+        raise PictureError(name, "is empty")
+    file.seek(0)
+    with Image.open(file) as opened:
+        if opened.width * opened.height > _MOST_PIXELS:
+            raise _too_large(name)
+        opened.draft("", (_ENOUGH, _ENOUGH))
+        opened.load()
+        image = _upright(opened)
+        if image.mode.startswith(("I", "F")):
+            return np.asarray(_smaller(_of_wide_range(image, name)), np.float32)[:, :, np.newaxis], None
+        if image.has_transparency_data:
+            values = np.asarray(_smaller(image.convert("RGBA")), np.float32)
+            opacity = values[:, :, 3] / np.float32(255)
+            return values[:, :, :3], None if (opacity == 1).all() else opacity
+        if image.mode in {"1", "L"}:
+            return np.asarray(_smaller(image.convert("L")), np.float32)[:, :, np.newaxis], None
+        return np.asarray(_smaller(image.convert("RGB")), np.float32), None
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Turn a photo as its camera was held; where EXIF cannot be read, it stays as it is."""
+    try:
+        orientation = image.getexif().get(_ORIENTATION, 1)
+    except Exception:  # noqa: BLE001  the pixels are there, whatever else is broken
+        orientation = 1
+    turn = _TURNS.get(orientation)
+    return image.transpose(turn) if turn is not None else image
+
+
+def _smaller(image: Image.Image) -> Image.Image:
+    factor = max(image.size) // _ENOUGH
+    return image.reduce(factor) if factor > 1 else image
+
+
+def _of_wide_range(image: Image.Image, name: str) -> Image.Image:
+    """Scale integers of 16 bits by 257, so that white stays white.
+
+    Integers of 32 bits and floats have no range that all files keep to: the first of 0 … 1 (floats only), 0 … 255
+    (floats only) and 0 … 65,535 that holds all values is taken, else their own.
+    """
+    values = np.asarray(image).astype(np.float32)
+    if not np.isfinite(values).all():
+        raise PictureError(name, "has pixels that are not finite", "save it with 8 or 16 bits per pixel")
+    low, high = float(values.min()), float(values.max())
+    limits = (1.0, 255.0, 65535.0) if image.mode.startswith("F") else (65535.0,)
+    top = next((limit for limit in limits if low >= 0 and high <= limit), None)
+    bottom, top = (0.0, top) if top is not None else (low, high)
+    scaled = (values - bottom) * (255 / (top - bottom))
+    return Image.fromarray(np.rint(scaled).astype(np.float32))
+
+
+def _is_dark_on_bright(colours: FloatArray, opacity: FloatArray | None) -> bool:
+    """Apply the rule of `read_picture`."""
+    grey = to_grey(colours)
+    solid = np.ones_like(grey) if opacity is None else opacity
+    if np.median(_outermost(solid)) < 0.5:
+        total = float(solid.sum(dtype=np.float64))
+        return total > 0 and float((grey * solid).sum(dtype=np.float64)) / total < 127.5
+    height, width = grey.shape
+    middle = (slice(height // 4, height - height // 4), slice(width // 4, width - width // 4))
+    seen = solid[middle] >= 0.5
+    inside = float(grey[middle][seen].mean(dtype=np.float64)) if seen.any() else 0.0
+    return float(np.median(_outermost(grey)[_outermost(solid) >= 0.5])) > inside
+
+
+def _outermost(values: FloatArray) -> FloatArray:
+    return np.concatenate([values[0], values[-1], values[1:-1, 0], values[1:-1, -1]])

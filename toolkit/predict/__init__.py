@@ -1,0 +1,1 @@
+"""Predict: what a model says of pictures."""
