@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import groupby
 from math import ceil
 from typing import Final
 
@@ -55,13 +56,14 @@ def fit(count: int, width: int, height: int, *, title: tuple[int, int] = (11, 1)
         title: Columns and lines of the longest title.
         columns: Pictures in a row that are asked for; fewer if that many do not fit.
     """
-    wanted = min(columns or count, count)
     best: Layout | None = None
     for side in range(_SIDE, _LEAST_SIDE - 1, -2):
         cell = max(side, title[0])
-        layout = Layout(max(1, min(wanted, (width + _GAP) // (cell + _GAP))), side, cell)
-        if layout.width > width or (columns and layout.across < wanted):
+        if cell > width:
             continue
+        layout = Layout(_across(count, width, cell, columns), side, cell)
+        if columns and layout.across < min(columns, count):
+            continue  # smaller ones may do
         # The first that keeps the width is the one with the largest pictures; without a wish for columns, the last
         # has the fewest lines.
         best = layout if best is None or not columns else best
@@ -71,7 +73,13 @@ def fit(count: int, width: int, height: int, *, title: tuple[int, int] = (11, 1)
         return best
     side = max(2, min(_LEAST_SIDE, width // 2 * 2))
     cell = min(max(side, title[0]), width)
-    return Layout(max(1, min(wanted, (width + _GAP) // (cell + _GAP))), side, cell)
+    return Layout(_across(count, width, cell, columns), side, cell)
+
+
+def _across(count: int, width: int, cell: int, columns: int | None) -> int:
+    """Return how many pictures stand in a row: as many as fit, or as few as need no further row."""
+    across = max(1, min(columns or count, count, (width + _GAP) // (cell + _GAP)))
+    return across if columns else ceil(count / ceil(count / across))
 
 
 @dataclass(frozen=True)
@@ -120,14 +128,11 @@ def _centred(title: str, width: int) -> str:
 def _half_blocks(pixels: bytes, side: int) -> list[Text]:
     """Return ``side / 2`` lines of ``side`` half blocks: the letter is the upper half, its ground the lower."""
     grey = _resized(pixels, side, side)
+    pairs = (zip(grey[y * side :][:side], grey[(y + 1) * side :][:side], strict=True) for y in range(0, side, 2))
+    # Runs, because each change of style is twenty bytes to the terminal.
     return [
-        Text.assemble(
-            *(
-                (_UPPER_HALF, _shade(upper, lower))
-                for upper, lower in zip(grey[y * side : (y + 1) * side], grey[(y + 1) * side :], strict=False)
-            )
-        )
-        for y in range(0, side, 2)
+        Text.assemble(*((_UPPER_HALF * len(list(same)), _shade(*pair)) for pair, same in groupby(line)))
+        for line in pairs
     ]
 
 

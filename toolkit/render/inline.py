@@ -13,7 +13,7 @@ from itertools import groupby
 from typing import Final
 
 from rich.console import Console, ConsoleOptions, RenderResult
-from rich.segment import Segment
+from rich.segment import ControlType, Segment
 
 _ESCAPE, _END, _BELL = "\x1b", "\x1b\\", "\x07"
 _KITTY_CHUNK: Final = 4096  # the most that kitty takes at once
@@ -30,8 +30,8 @@ class Inline:
     sequence: str
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        # An empty list of control codes marks what must be neither measured, nor wrapped, nor cut.
-        yield Segment(self.sequence, None, [])
+        # What is called control is neither measured, nor wrapped, nor cut, and is left out where there is no terminal.
+        yield Segment(self.sequence, None, [(ControlType.CARRIAGE_RETURN,)])
         yield Segment.line()
 
 
