@@ -12,11 +12,12 @@ def _key(text: str) -> str:
     return re.sub(r"[^a-z0-9]", "", text.lower()).removesuffix("s")
 
 
-#: Each class by its key, and by a part of its name that no other class has.
+#: Each class by its key, by a part of its name that no other class has, and by a plural that is more than an s.
 _NUMBERS: Final = {_key(label): number for number, label in enumerate(LABELS)} | {
     _key("T-shirt"): 0,
     _key("top"): 0,
     _key("boot"): 9,
+    _key("dresses"): 3,
 }
 
 

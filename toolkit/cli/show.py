@@ -184,14 +184,16 @@ def _view(wanted: str, *, silent: bool) -> View:
     """Return how pictures are shown on stdout; none are where the report is all that it is for."""
     here = sys.stdout is not None
     console = stdout_console() if here else None
-    view = choose_view(
+    if silent:  # whatever it is, it must be one
+        choose_view(wanted, environment={}, is_terminal=True, shades=True, encoding="utf-8")
+        return "table"
+    return choose_view(
         wanted,
         environment=os.environ,
-        is_terminal=silent or (here and sys.stdout.isatty()),
+        is_terminal=here and sys.stdout.isatty(),
         shades=console is not None and not console.no_color and console.color_system in {"256", "truecolor"},
         encoding=sys.stdout.encoding if here else None,
     )
-    return "table" if silent else view
 
 
 def _say_that_it_is_the_sample() -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from itertools import groupby
 from math import ceil
 from typing import Final
@@ -136,7 +135,6 @@ def _half_blocks(pixels: bytes, side: int) -> list[Text]:
     ]
 
 
-@cache
 def _shade(upper: int, lower: int) -> Style:
     return Style(color=Color.from_rgb(upper, upper, upper), bgcolor=Color.from_rgb(lower, lower, lower))
 
