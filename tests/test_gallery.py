@@ -223,6 +223,7 @@ class TestCommand:
         assert report.predictor.format == "onnx"
         assert report.gallery.picture == "fashion-mnist-wrong.png"
         assert len(report.predictions) == 4
+        assert report.arguments == ("data", "show", "--wrong", "onnx", "--folder", str(exported), "-n", "4", "--json")
         assert all(each.label != each.actual for each in report.predictions)
         sure = [each.probability for each in report.predictions]
         assert sure == sorted(sure, reverse=True)
@@ -243,8 +244,9 @@ class TestCommand:
         return set(sample_indices()[predicted != sample.labels].tolist())
 
     def test_wrong_as_a_table(self, small_file: Path) -> None:
-        outcome = self.cli("data", "show", "--wrong", small_file, "--class", "0", "--no-png")
+        outcome = self.cli("data", "show", "--wrong", small_file, "--class", "0", "--no-png", "-o", "r.json")
         assert outcome.code == 0
+        assert self.cli("report", "r.json").out == outcome.out
         assert "taken for" in outcome.out
         assert "of 100 pictures of class T-shirt/top wrong" in " ".join(outcome.out.split())
         assert not list(self.here.glob("*.png"))

@@ -12,8 +12,8 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from toolkit import __version__
-from toolkit.cli import bench, compare, data, doctor, export, inspect, parity, report, run, train
-from toolkit.cli.console import drop_stdout
+from toolkit.cli import bench, compare, data, doctor, export, inspect, parity, predict, report, run, train
+from toolkit.cli.console import drop_stdout, note_typed
 from toolkit.cli.options import debugging
 from toolkit.errors import ToolkitError, first_line
 
@@ -31,7 +31,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
-for module in (run, train, export, parity, bench, compare, inspect, report, doctor):
+for module in (run, train, export, parity, bench, compare, predict, inspect, report, doctor):
     app.command()(getattr(module, module.__name__.rpartition(".")[2]))
 app.add_typer(data.app, name="data")
 
@@ -66,6 +66,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         arguments: As after ``fmnist-tk``; None for those of the process.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stop from outside saves as Ctrl-C does
+    note_typed(sys.argv[1:] if arguments is None else arguments)
     try:
         code = app(arguments, standalone_mode=False, prog_name="fmnist-tk")
         if sys.stdout:

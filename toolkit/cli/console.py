@@ -25,6 +25,18 @@ _STDOUT, _STDERR = 1, 2
 _WIDTH_OF_FILES = 140
 _INTERRUPTED = 130
 
+_typed: list[str] = []
+
+
+def note_typed(words: "Sequence[str]") -> None:
+    """Remember the words after ``fmnist-tk``, for the reports of this command."""
+    _typed[:] = words
+
+
+def typed() -> tuple[str, ...]:
+    """Return the words after ``fmnist-tk``; none before `main` has run."""
+    return tuple(_typed)
+
 
 def finish(
     report: "Report",
@@ -54,6 +66,9 @@ def finish(
     """
     from toolkit.records import to_json
 
+    command = tuple(report.command.split())
+    if typed()[: len(command)] == command:  # ``fmnist-tk report`` shows what another command has found
+        report = report.model_copy(update={"arguments": typed()})
     failed = _write_files(report, output, junit, markdown)  # first: a reader of stdout that leaves costs no file
     if _is_for_ci(report) and os.environ.get("GITHUB_ACTIONS") == "true":
         _tell_github(report, quiet=quiet)
@@ -129,12 +144,34 @@ def show(report: "Report", instead: "Iterable[RenderableType] | None" = None) ->
     """
     from toolkit.render.terminal import render_report
 
+    print_parts(render_report(report) if instead is None else instead)
+
+
+def print_parts(parts: "Iterable[RenderableType]") -> None:
+    """Print parts of a report on stdout as they come, if there is one.
+
+    Raises:
+        OutputError: If stdout cannot be written.
+    """
     if sys.stdout is None:
         return
     console = stdout_console()
     with _writing_stdout():
-        for part in render_report(report) if instead is None else instead:
+        for part in parts:
             console.print(part)
+
+
+def write(text: str, *, flush: bool = False) -> None:
+    """Write text on stdout as it is, if there is one; ``flush`` sends off what was written before, too.
+
+    Raises:
+        OutputError: If stdout cannot be written.
+    """
+    if sys.stdout is not None:
+        with _writing_stdout():
+            sys.stdout.write(text)
+            if flush:
+                sys.stdout.flush()
 
 
 def say(*lines: str) -> None:

@@ -18,6 +18,7 @@ from toolkit.render.dataset import dataset_tables
 from toolkit.render.gallery import gallery_parts
 from toolkit.render.latency import latency_tables
 from toolkit.render.parity import parity_tables
+from toolkit.render.prediction import prediction_parts
 from toolkit.render.tables import make_table, mark
 from toolkit.render.units import seconds, size
 
@@ -38,6 +39,8 @@ def render_report(report: Report) -> Iterator[RenderableType]:
     if report.parity:
         yield from parity_tables(report.parity)
     yield from latency_tables(report)
+    if not report.gallery:  # which has said what a model takes its pictures for
+        yield from prediction_parts(report)
     yield from _remarks(report)
 
 

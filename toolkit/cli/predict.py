@@ -1,0 +1,256 @@
+"""``fmnist-tk predict``."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from toolkit.cli.console import stdout_to_stderr, typed
+from toolkit.cli.options import (
+    DEFAULT_FOLDER,
+    DebugOption,
+    DeviceOption,
+    FolderOption,
+    JsonOption,
+    QuietOption,
+    ThreadsOption,
+)
+from toolkit.cli.parity_options import check_files_differ
+from toolkit.errors import UsageError
+from toolkit.files import check_writable
+
+if TYPE_CHECKING:
+    from toolkit.pictures import Invert
+    from toolkit.prediction import Predictor
+    from toolkit.prediction.sources import Found, Source
+
+__all__ = ["predict"]
+
+_MODEL, _RESULT = "Model", "Result"
+_LARGEST_BATCH = 65_536
+# No picture that is read has as many bytes: 89 million pixels of 3 bytes.
+_MOST_STDIN_BYTES = 1 << 28
+_MOST_DIGITS = 9
+
+
+def predict(
+    images: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="IMAGE",
+            help="Pictures (PNG, JPEG, WebP and others), folders of them, patterns such as 'shoes/**/*.png', "
+            "or - for one on stdin.",
+            show_default=False,
+        ),
+    ] = None,
+    test: Annotated[
+        str | None,
+        typer.Option(
+            "--test",
+            metavar="N[,N]...",
+            help="Images of the test set by their number, from 0. The bundled sample has 1,000 of the 10,000.",
+            show_default=False,
+        ),
+    ] = None,
+    invert: Annotated[
+        str,
+        typer.Option(
+            "--invert",
+            metavar="auto|yes|no",
+            help="Whether pictures are dark on bright: the model knows bright on black. Default: auto, by the border.",
+            show_default=False,
+        ),
+    ] = "auto",
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data",
+            metavar="DIR",
+            help="Folder of Fashion-MNIST, for --test. Default: the bundled sample, then the usual places.",
+            show_default=False,
+        ),
+    ] = None,
+    artifact: Annotated[
+        str | None,
+        typer.Option(
+            "--artifact",
+            metavar="TARGET",
+            help="A format, an artifact's or a checkpoint's file, eager or bundled. Default: the fastest verified "
+            "artifact in the folder, else the bundled checkpoint.",
+            show_default=False,
+            rich_help_panel=_MODEL,
+        ),
+    ] = None,
+    folder: FolderOption = DEFAULT_FOLDER,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            "--checkpoint",
+            metavar="FILE",
+            help="Weights to predict with in eager PyTorch; with --artifact what it must be verified against.",
+            show_default=False,
+            rich_help_panel=_MODEL,
+        ),
+    ] = None,
+    device: DeviceOption = "cpu",
+    threads: ThreadsOption = None,
+    batch: Annotated[
+        int,
+        typer.Option(
+            "--batch",
+            min=1,
+            max=_LARGEST_BATCH,
+            metavar="N",
+            help="Pictures per call of the model. Default: 64.",
+            show_default=False,
+            rich_help_panel=_MODEL,
+        ),
+    ] = 64,
+    as_json: JsonOption = False,
+    as_csv: Annotated[
+        bool,
+        typer.Option(
+            "--csv", help="Print a line per picture as CSV, and nothing else, on stdout.", rich_help_panel=_RESULT
+        ),
+    ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Also write the result to FILE: as CSV if it ends in .csv, else the report as JSON.",
+            rich_help_panel=_RESULT,
+        ),
+    ] = None,
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Say what is on pictures; exit 1 when one of them could not be read.
+
+    A grey picture of 28 x 28 pixels is taken as it is. Any other is trimmed, reduced to 28 x 28 and sharpened as the
+    photos of Fashion-MNIST were, with its background made black. What is broken is reported and the rest go on.
+
+    Examples:
+        fmnist-tk predict --test 0
+
+        fmnist-tk predict shoe.jpg
+
+        fmnist-tk predict photos --csv -o photos.json --artifact onnx
+    """
+    if as_json and as_csv:
+        raise UsageError("--json and --csv are two formats of stdout: leave one out, or write it with -o FILE")
+    places = _places(images or [], test, data)
+    if output:
+        check_writable(output)
+        check_files_differ(
+            {"--output": output},
+            {"IMAGE": [each for each in places if isinstance(each, Path)], "--checkpoint": [checkpoint]},
+        )
+    how = _how(invert)
+    total = _count(places)
+    model = _open(artifact, folder, checkpoint, device, threads, quiet=quiet)
+    from toolkit.cli.predictions import Stream, finish_stream
+    from toolkit.environment import new_report
+
+    report = new_report("predict").model_copy(
+        update={
+            "arguments": typed(),
+            "predictor": model.record,
+            "notes": (model.warning,) if model.warning else (),
+        }
+    )
+    stream = Stream(model, places, how, batch, total)
+    finish_stream(stream, report, as_json=as_json, as_csv=as_csv, output=output, quiet=quiet)
+
+
+def _places(words: list[str], test: str | None, data: Path | None) -> "list[Path | Found]":
+    """Return what the command line names, in its order, test images last.
+
+    Raises:
+        UsageError: If it names nothing, or what is named makes no sense.
+        DataError: If test images are needed and not here.
+    """
+    from toolkit.prediction.sources import STDIN, expand_words, sources_of_test_set
+
+    if data and test is None:
+        raise UsageError("--data is for --test: pictures need no data set; leave it out")
+    if not words and test is None:
+        raise UsageError("predict needs an IMAGE: pass files, folders, patterns, - for stdin, or --test 0")
+    if words.count(STDIN) > 1:
+        raise UsageError("- stands for the one picture on stdin: pass it once")
+    places: list[Path | Found] = []
+    for word in words:
+        places += [_stdin()] if word == STDIN else expand_words([word])
+    return places + (sources_of_test_set(_numbers(test), data) if test is not None else [])
+
+
+def _numbers(text: str) -> list[int]:
+    words = [part.strip() for part in text.split(",")]
+    wrong = next((word for word in words if not word.isdecimal() or len(word) > _MOST_DIGITS), None)
+    if wrong is not None:
+        raise UsageError(f"--test {text}: {wrong!r} is not a whole number from 0; write for example --test 0,25")
+    return list(map(int, words))
+
+
+def _stdin() -> "Source":
+    from toolkit.prediction.sources import STDIN, Source
+
+    if sys.stdin is None or sys.stdin.isatty():
+        raise UsageError("- reads a picture from stdin, and none is piped in: fmnist-tk predict - < shoe.png")
+    content = sys.stdin.buffer.read(_MOST_STDIN_BYTES + 1)
+    if len(content) > _MOST_STDIN_BYTES:
+        raise UsageError(f"- has more than {_MOST_STDIN_BYTES:,} bytes on stdin; pipe in one picture")
+    return Source(STDIN, content)
+
+
+def _how(invert: str) -> "Invert":
+    from typing import get_args
+
+    from toolkit.pictures import Invert
+
+    for known in get_args(Invert):
+        if invert == known:
+            how: Invert = known
+            return how
+    raise UsageError(f"--invert {invert}: no such way; choose one of {', '.join(get_args(Invert))}")
+
+
+def _count(places: "list[Path | Found]") -> int:
+    """Return how many pictures there are.
+
+    Raises:
+        UsageError: If there is none.
+    """
+    from toolkit.prediction.sources import walk
+    from toolkit.records import UnreadableRecord
+
+    total, problem = 0, None
+    for each in walk(places):
+        if isinstance(each, UnreadableRecord):
+            problem = problem or each
+        else:
+            total += 1
+    if not total and problem:
+        raise UsageError(f"Nothing to predict: {problem.source}: {problem.reason}; {problem.remedy}")
+    return total
+
+
+def _open(
+    artifact: str | None, folder: Path, checkpoint: Path | None, device: str, threads: int | None, *, quiet: bool
+) -> "Predictor":
+    """Open the model and say on stderr which one it is."""
+    from toolkit.environment import default_threads
+    from toolkit.prediction.predictor import open_predictor
+
+    with stdout_to_stderr():  # an artifact may print
+        model = open_predictor(
+            artifact, folder, checkpoint=checkpoint, device=device, threads=threads or default_threads()
+        )
+    if not quiet:
+        sys.stderr.write(f"Predicting with {model.reason}\n")
+    if model.warning:
+        sys.stderr.write(f"warning: {model.warning}\n")
+    sys.stderr.flush()
+    return model

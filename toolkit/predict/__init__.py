@@ -1,1 +1,0 @@
-"""Predict: what a model says of pictures."""

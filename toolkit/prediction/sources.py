@@ -1,0 +1,140 @@
+"""Where pictures come from: files, folders, patterns, stdin, the test set. Nothing is opened here but folders."""
+
+import glob
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.data import ImageSet, load_sample, load_test_set, sample_indices
+from toolkit.errors import DataNotFoundError, UsageError
+from toolkit.pictures import SUFFIXES
+from toolkit.records import LABELS, UnreadableRecord
+
+#: What stands for stdin among the pictures.
+STDIN = "-"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A picture that nobody has looked at yet.
+
+    Attributes:
+        name: As it appears in results.
+        content: A file, the bytes of one, or pixels ``(28, 28)`` uint8 that are taken as they are.
+        actual: Its label, where that is known.
+    """
+
+    name: str
+    content: Path | bytes | NDArray[np.uint8]
+    actual: str | None = None
+
+
+#: A picture, or a place that has none.
+Found = Source | UnreadableRecord
+
+
+def printable(path: str | os.PathLike[str]) -> str:
+    """Return a path as text that can be written everywhere: a byte that is not UTF-8 becomes a question mark."""
+    return os.fsencode(path).decode("utf-8", "replace")
+
+
+def expand_words(words: Iterable[str]) -> list[Path | UnreadableRecord]:
+    """Return the files and folders that the words of a command line mean, in order; a word may mean nothing.
+
+    A word that is no file or folder is a pattern when it has ``*``, ``?`` or ``[``; ``**`` is any depth of folders.
+    """
+    found: list[Path | UnreadableRecord] = []
+    for word in words:
+        if os.path.lexists(word):
+            found.append(Path(word))
+            continue
+        matches = sorted(glob.glob(word, recursive=True))  # noqa: PTH207  Path.glob takes no absolute pattern
+        found += map(Path, matches)
+        if not matches:
+            kind = "file matches this pattern" if glob.has_magic(word) else "such file or folder"
+            found.append(
+                UnreadableRecord(source=printable(word), reason=f"there is no {kind}", remedy="check the path")
+            )
+    return found
+
+
+def walk(places: Iterable[Path | Found]) -> Iterator[Found]:
+    """Yield the pictures of files and folders; what is no path is passed on.
+
+    A file is taken whatever it is called. Of a folder, and of the folders in it, files with the suffix of a picture are
+    taken, sorted by name; hidden ones are not, and a link to a folder is not followed. Only the names of the folders on
+    the way down are held in memory.
+    """
+    for place in places:
+        if not isinstance(place, Path):
+            yield place
+        elif place.is_dir():
+            empty = True
+            for each in _walk_folder(place):
+                empty = False
+                yield each
+            if empty:
+                reason = f"there is no picture in this folder ({', '.join(sorted(SUFFIXES))})"
+                yield UnreadableRecord(source=printable(place), reason=reason, remedy="pass another folder")
+        else:
+            yield Source(printable(place), place)
+
+
+def _walk_folder(folder: Path) -> Iterator[Found]:
+    try:
+        with os.scandir(folder) as entries:
+            visible = ((each.name, each.is_dir(follow_symlinks=False)) for each in entries if each.name[0] != ".")
+            kept = sorted(each for each in visible if each[1] or Path(each[0]).suffix.lower() in SUFFIXES)
+    except OSError as error:
+        reason = f"the folder cannot be read ({error.strerror or error})"
+        yield UnreadableRecord(source=printable(folder), reason=reason, remedy="check its permissions")
+        return
+    for name, is_folder in kept:
+        path = folder / name
+        if is_folder:
+            yield from _walk_folder(path)
+        elif not path.is_dir():  # nor a link to a folder that is called like a picture
+            yield Source(printable(path), path)
+
+
+def sources_of_test_set(numbers: Sequence[int], data: Path | None = None) -> list[Source]:
+    """Return images of the test set, with their labels.
+
+    They are taken from the bundled sample when it holds them all, else from the full set.
+
+    Args:
+        numbers: Places in the test set, from 0.
+        data: Folder of the full set, which is then read; None for the usual places.
+
+    Raises:
+        DataError, UsageError: If the full set is needed and not here, or broken.
+    """
+    bundled = {int(number): place for place, number in enumerate(sample_indices())}
+    places = [bundled.get(number) for number in numbers]
+    missing = [number for number, place in zip(numbers, places, strict=True) if place is None]
+    if data is None and not missing:
+        images, chosen = load_sample(), [place for place in places if place is not None]
+    else:
+        images, chosen = _full_set(data, missing, sorted(bundled)), list(numbers)
+    return [
+        Source(f"test image {number}", images.images[place], LABELS[images.labels[place]])
+        for number, place in zip(numbers, chosen, strict=True)
+    ]
+
+
+def _full_set(data: Path | None, missing: Sequence[int], bundled: Sequence[int]) -> ImageSet:
+    try:
+        images = load_test_set(data)
+    except DataNotFoundError as error:
+        some = ", ".join(map(str, bundled[:5]))
+        raise UsageError(
+            f"--test {missing[0]}: not among the {len(bundled):,} bundled test images ({some}, …), and {error}"
+        ) from error
+    beyond = [number for number in missing if number >= len(images)]
+    if beyond:
+        raise UsageError(f"--test {beyond[0]}: the test set has {len(images):,} images; pass 0 to {len(images) - 1}")
+    return images

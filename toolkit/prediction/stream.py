@@ -1,0 +1,107 @@
+"""Predict pictures one after another, however many: a few batches are in memory, never all of them."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.environment import usable_cpus
+from toolkit.errors import PictureError
+from toolkit.pictures import Invert, read_picture
+from toolkit.prediction.sources import Found, Source
+from toolkit.records import LABELS, PredictionRecord, ScoreRecord, UnreadableRecord
+
+#: Takes pixels ``(N, 28, 28)`` uint8, gives probabilities ``(N, 10)`` float64.
+Probabilities = Callable[[NDArray[np.uint8]], NDArray[np.float64]]
+
+# Pictures that a thread decodes at a time: handing over one by one costs as much as decoding a small one.
+_HANDFUL = 16
+_MOST_SCORES = 5
+
+
+@dataclass(frozen=True)
+class _Decoded:
+    source: Source
+    pixels: NDArray[np.uint8]
+    inverted: bool | None
+
+
+def predict_each(
+    probabilities: Probabilities,
+    sources: Iterable[Found],
+    *,
+    invert: Invert = "auto",
+    batch_size: int = 64,
+) -> Iterator[PredictionRecord | UnreadableRecord]:
+    """Yield what a model says of each picture, in the order of the sources.
+
+    Pictures are decoded by as many threads as there are CPUs, which are a batch ahead of the model and no more.
+
+    Args:
+        probabilities: The model, such as `Predictor.probabilities`.
+        sources: Taken one by one, when there is room for more.
+        invert: As in `read_picture`; pixels are taken as they are.
+        batch_size: Pictures per call of the model.
+
+    Raises:
+        CorruptArtifactError: If the model gives up.
+    """
+    waiting: list[_Decoded | UnreadableRecord] = []
+    for each in _decode_all(sources, invert, ahead=batch_size):
+        waiting.append(each)
+        if len(waiting) == batch_size:
+            yield from _predict(probabilities, waiting)
+            waiting = []
+    yield from _predict(probabilities, waiting)
+
+
+def _decode_all(sources: Iterable[Found], invert: Invert, *, ahead: int) -> Iterator[_Decoded | UnreadableRecord]:
+    rest, workers = iter(sources), usable_cpus()
+    pending: deque[Future[list[_Decoded | UnreadableRecord]]] = deque()
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
+    try:
+        while True:
+            while len(pending) < workers + -(-ahead // _HANDFUL) and (handful := list(islice(rest, _HANDFUL))):
+                pending.append(pool.submit(_decode_some, handful, invert))
+            if not pending:
+                return
+            yield from pending.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _decode_some(sources: list[Found], invert: Invert) -> list[_Decoded | UnreadableRecord]:
+    return [each if isinstance(each, UnreadableRecord) else _decode(each, invert) for each in sources]
+
+
+def _decode(source: Source, invert: Invert) -> _Decoded | UnreadableRecord:
+    if isinstance(source.content, np.ndarray):
+        return _Decoded(source, source.content, None)
+    try:
+        picture = read_picture(source.content, name=source.name, invert=invert)
+    except PictureError as error:
+        return UnreadableRecord(source=source.name, reason=error.reason, remedy=error.remedy)
+    return _Decoded(source, picture.pixels, picture.inverted)
+
+
+def _predict(
+    probabilities: Probabilities, items: list[_Decoded | UnreadableRecord]
+) -> Iterator[PredictionRecord | UnreadableRecord]:
+    pixels = [each.pixels for each in items if isinstance(each, _Decoded)]
+    rows = iter(probabilities(np.stack(pixels)) if pixels else ())
+    for each in items:
+        yield _record(each, next(rows)) if isinstance(each, _Decoded) else each
+
+
+def _record(decoded: _Decoded, row: NDArray[np.float64]) -> PredictionRecord:
+    best = np.argsort(-row, kind="stable")[:_MOST_SCORES]
+    return PredictionRecord(
+        source=decoded.source.name,
+        inverted=decoded.inverted,
+        scores=tuple(ScoreRecord(label=LABELS[number], probability=float(row[number])) for number in best),
+        actual=decoded.source.actual,
+    )
