@@ -3,7 +3,7 @@
 import re
 import sys
 from base64 import b64decode
-from io import BytesIO, StringIO
+from io import BytesIO, StringIO, TextIOWrapper
 from pathlib import Path
 
 import numpy as np
@@ -167,6 +167,14 @@ class TestBlocks:
         lines = drawn([Tile(("Ankle boot",), bytes(784))], shades=False, width=8).splitlines()
         assert lines[0] == "Ankle b…"
         assert max(map(len, lines)) <= 8
+
+    def test_where_there_is_only_ascii_it_is_kept(self) -> None:
+        written = BytesIO()
+        file = TextIOWrapper(written, encoding="ascii")
+        console = Console(file=file, force_terminal=True, width=12, legacy_windows=False, _environ={})
+        console.print(Blocks([Tile(("Shirt →", "Ankle boot 99 %"), gradient())], shades=False))
+        file.flush()
+        assert written.getvalue().decode("ascii").splitlines()[:2] == ["  Shirt ->", "Ankle boot ."]
 
 
 def pixels_of(sequence: str) -> NDArray[np.int64]:

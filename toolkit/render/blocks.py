@@ -96,14 +96,15 @@ class Blocks:
     columns: int | None = None
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        lines = max((len(tile.lines) for tile in self.tiles), default=0)
-        longest = max((cell_len(line) for tile in self.tiles for line in tile.lines), default=0)
+        titles = [tuple(_spelt(line, options) for line in tile.lines) for tile in self.tiles]
+        lines = max(map(len, titles), default=0)
+        longest = max((cell_len(line) for title in titles for line in title), default=0)
         layout = fit(len(self.tiles), options.max_width, console.height, title=(longest, lines), columns=self.columns)
         for start in range(0, len(self.tiles), layout.across):
             row = self.tiles[start : start + layout.across]
             for number in range(lines):
-                titles = (tile.lines[number] if number < len(tile.lines) else "" for tile in row)
-                yield _line([Text(_centred(title, layout.cell)) for title in titles])
+                words = (title[number] if number < len(title) else "" for title in titles[start:][: layout.across])
+                yield _line([Text(_centred(word, layout.cell, options)) for word in words])
             pictures = [(_half_blocks if self.shades else _ramp)(tile.pixels, layout.side) for tile in row]
             left = (layout.cell - layout.side) // 2
             right = layout.cell - layout.side - left
@@ -118,9 +119,13 @@ def _line(parts: list[Text]) -> Text:
     return line
 
 
-def _centred(title: str, width: int) -> str:
+def _spelt(title: str, options: ConsoleOptions) -> str:
+    return title.replace("→", "->") if options.ascii_only else title
+
+
+def _centred(title: str, width: int, options: ConsoleOptions) -> str:
     if cell_len(title) > width:
-        return set_cell_size(title, width - 1) + "…"
+        return set_cell_size(title, width - 1) + ("." if options.ascii_only else "…")
     return set_cell_size(" " * ((width - cell_len(title)) // 2) + title, width)
 
 
