@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 from torchvision.datasets import FashionMNIST
 from torchvision.transforms import ToTensor
 
-from toolkit.data import SHA256, ImageSet, _find, _verified, load_data, load_sample
+from toolkit.data import SHA256, ImageSet, find_files, load_data, load_sample, read_verified
 from toolkit.environment import default_threads
 from toolkit.model import Mlp
 from toolkit.records import ModelConfig
@@ -23,13 +23,13 @@ from toolkit.training.loop import _one_epoch, _start, training_epochs
 @pytest.fixture(scope="module")
 def torchvision_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Fashion-MNIST unpacked as torchvision wants it."""
-    paths = _find(None)
+    paths = find_files(None)
     if paths is None:
         pytest.skip("no Fashion-MNIST here")
     raw = tmp_path_factory.mktemp("data") / "FashionMNIST" / "raw"
     raw.mkdir(parents=True)
     for name in SHA256:
-        (raw / name).write_bytes(_verified(paths[name], name))
+        (raw / name).write_bytes(read_verified(paths[name], name))
     return raw.parent.parent
 
 

@@ -1,6 +1,7 @@
 import gzip
 import hashlib
 import shutil
+import sys
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
@@ -12,9 +13,12 @@ import torch
 import torchvision
 from PIL import Image
 
-from toolkit import data
-from toolkit.data import SHA256, SYSTEM_FOLDER, load_data, load_sample
-from toolkit.errors import DataError, DataNotFoundError, UsageError
+from support import Cli
+from toolkit import data, stock
+from toolkit.data import SHA256, SYSTEM_FOLDER, load_data, load_sample, sample_indices
+from toolkit.errors import DataError, DataNotFoundError, OutputError, UsageError
+
+T10K = "t10k-labels-idx1-ubyte"
 
 
 @pytest.fixture
@@ -26,7 +30,9 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
         + random.integers(0, 10, (2 if "train" in name else 1) * (784 if "images" in name else 1), np.uint8).tobytes()
         for name in SHA256
     }
-    monkeypatch.setattr(data, "SHA256", {name: hashlib.sha256(each).hexdigest() for name, each in content.items()})
+    digests = {name: hashlib.sha256(each).hexdigest() for name, each in content.items()}
+    monkeypatch.setattr(data, "SHA256", digests)
+    monkeypatch.setattr(stock, "SHA256", digests)
     return content
 
 
@@ -77,14 +83,14 @@ def test_places_are_looked_at_in_order(tiny: dict[str, bytes], tmp_path: Path, m
     monkeypatch.setattr(data, "SYSTEM_FOLDER", system)
     monkeypatch.delenv("FMNIST_TK_DATA", raising=False)
     write(system, tiny)
-    assert data._find(None) == {name: system / name for name in SHA256}
+    assert data.find_files(None) == {name: system / name for name in SHA256}
     write(cache, tiny)
-    assert data._find(None) == {name: cache / name for name in SHA256}
+    assert data.find_files(None) == {name: cache / name for name in SHA256}
     monkeypatch.setenv("FMNIST_TK_DATA", str(write(given, tiny)))
-    assert data._find(None) == {name: given / name for name in SHA256}
+    assert data.find_files(None) == {name: given / name for name in SHA256}
     monkeypatch.setenv("FMNIST_TK_DATA", str(tmp_path / "typo"))
     with pytest.raises(UsageError, match=r"\$FMNIST_TK_DATA.*typo"):
-        data._find(None)
+        data.find_files(None)
 
 
 def damage(name: str, change: Callable[[bytes], bytes]) -> Callable[[dict[str, bytes], Path], None]:
@@ -158,6 +164,19 @@ class TestDownload:
         monkeypatch.delenv("FMNIST_TK_DATA", raising=False)
         self.monkeypatch = monkeypatch
 
+    def test_it_can_keep_torchvisions_bars_out_of_a_log(
+        self, tiny: dict[str, bytes], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        def noisy(root: Path) -> None:
+            sys.stderr.write("100%\n")
+            write(root, tiny)
+
+        self.server(noisy)
+        data.download_files(bars=False)
+        assert capsys.readouterr().err == ""
+        data.download_files()
+        assert capsys.readouterr().err == "100%\n"
+
     def server(self, answer: Callable[[Path], object]) -> None:
         fake = SimpleNamespace(FashionMNIST=lambda root, download: answer(Path(root)))
         self.monkeypatch.setattr(torchvision, "datasets", fake)
@@ -189,12 +208,136 @@ class TestDownload:
         assert list(self.cache.iterdir()) == []
 
 
+class TestStock:
+    """What `data info` says and `data fetch` does."""
+
+    @pytest.fixture(autouse=True)
+    def places(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: Cli) -> None:
+        self.cache, self.system, self.cli = tmp_path / "cache", tmp_path / "system", cli
+        for module in (data, stock):
+            monkeypatch.setattr(module, "cache_folder", lambda: self.cache)
+        monkeypatch.setattr(data, "SYSTEM_FOLDER", self.system)
+        monkeypatch.delenv("FMNIST_TK_DATA", raising=False)
+        self.monkeypatch = monkeypatch
+
+    def offline(self) -> None:
+        def fail(root: str, download: bool) -> None:
+            raise RuntimeError("no network")
+
+        self.monkeypatch.setitem(sys.modules, "torchvision.datasets", SimpleNamespace(FashionMNIST=fail))
+
+    def test_info_tells_places_counts_and_digests(self, tiny: dict[str, bytes]) -> None:
+        write(self.system, tiny, packed=True)
+        report = self.cli("data", "info", "--json").report
+        assert [(each.place, each.complete) for each in report.places] == [
+            (str(self.cache), False),
+            (str(self.system), True),
+        ]
+        training, test, sample = report.datasets
+        labels = list(tiny["train-labels-idx1-ubyte"][8:])
+        assert training.class_counts == tuple(labels.count(number) for number in range(10))
+        assert (training.images, test.images, sample.images) == (2, 1, 1000)
+        assert {Path(each.path).name: each.sha256 for part in (training, test) for each in part.files} == {
+            f"{name}.gz": hashlib.sha256(content).hexdigest() for name, content in tiny.items()
+        }
+        assert all(each.as_published for each in (*training.files, *test.files))
+        assert [Path(each.path).name[:5] for each in training.files] == ["train", "train"]
+
+    def test_info_is_a_table_that_a_saved_report_shows_again(self, tiny: dict[str, bytes], tmp_path: Path) -> None:
+        write(self.system, tiny)
+        shown = self.cli("data", "info", "-o", tmp_path / "info.json")
+        for words in ("Files in", "training set", "T-shirt/top", "1,000", hashlib.sha256(tiny[T10K]).hexdigest()):
+            assert words in shown.out
+        assert self.cli("report", tmp_path / "info.json").out == shown.out
+
+    def test_info_without_the_data_shows_the_sample_and_what_to_do(self) -> None:
+        outcome = self.cli("data", "info")
+        assert outcome.code == 0
+        assert "fmnist-tk data fetch" in " ".join(outcome.out.split())
+        assert "sample" in outcome.out
+        assert "training set" not in outcome.out
+
+    def test_info_of_a_folder_that_is_named_must_find_it_there(self, tmp_path: Path, tiny: dict[str, bytes]) -> None:
+        write(self.system, tiny)
+        (tmp_path / "empty").mkdir()
+        outcome = self.cli("data", "info", "--data", tmp_path / "empty")
+        assert (outcome.code, outcome.out) == (2, "")
+        assert "fmnist-tk data fetch" in outcome.err
+        report = self.cli("data", "info", "--data", self.system, "--json").report
+        assert [each.place for each in report.places] == [str(self.system)]
+
+    @pytest.mark.parametrize("packed", [True, False])
+    def test_fetch_copies_what_is_elsewhere_on_the_machine(self, packed: bool, tiny: dict[str, bytes]) -> None:
+        self.offline()
+        write(self.system, tiny, packed=packed)
+        fetched = self.cli("data", "fetch", "--json").report.fetched
+        assert fetched is not None
+        assert (fetched.how, fetched.place, fetched.source) == ("copied", str(self.cache), str(self.system))
+        assert {path.name: path.read_bytes() for path in self.cache.iterdir()} == tiny
+        before = {path: path.stat().st_mtime_ns for path in self.cache.iterdir()}
+        again = self.cli("data", "fetch")
+        assert "already there, nothing was changed" in again.out
+        assert {path: path.stat().st_mtime_ns for path in self.cache.iterdir()} == before
+
+    def test_fetch_downloads_what_is_nowhere(self, tiny: dict[str, bytes], tmp_path: Path) -> None:
+        def answer(root: str, download: bool) -> None:
+            write(Path(root) / "FashionMNIST/raw", tiny)
+
+        self.monkeypatch.setitem(sys.modules, "torchvision.datasets", SimpleNamespace(FashionMNIST=answer))
+        out = tmp_path / "new" / "folder"
+        outcome = self.cli("data", "fetch", "--out", out)
+        assert "downloaded" in outcome.out
+        assert "Downloading" in outcome.err
+        assert {path.name: path.read_bytes() for path in out.iterdir()} == tiny
+
+    @pytest.mark.parametrize("harm", ["truncated", "missing"])
+    def test_fetch_mends_a_broken_copy(self, harm: str, tiny: dict[str, bytes]) -> None:
+        write(self.system, tiny)
+        write(self.cache, tiny)
+        if harm == "missing":
+            (self.cache / T10K).unlink()
+        else:
+            (self.cache / T10K).write_bytes(tiny[T10K][:-1])
+        assert self.cli("data", "info").code == 2
+        assert self.cli("data", "fetch").code == 0
+        assert {path.name: path.read_bytes() for path in self.cache.iterdir()} == tiny
+
+    def test_fetch_takes_nothing_from_a_broken_source(self, tiny: dict[str, bytes]) -> None:
+        self.offline()
+        write(self.system, {**tiny, T10K: b"half of it"})
+        outcome = self.cli("data", "fetch")
+        assert outcome.code == 2
+        assert outcome.err.splitlines()[-1].startswith("error: Fashion-MNIST is not here (the download failed: no net")
+        assert "data fetch" not in outcome.err  # that has just been tried
+        assert list(self.cache.iterdir()) == []
+
+    def test_what_stands_in_the_way_of_fetch_is_one_line(self, tiny: dict[str, bytes], tmp_path: Path) -> None:
+        write(self.system, tiny)
+        (tmp_path / "file").write_bytes(b"mine")
+        outcome = self.cli("data", "fetch", "--out", tmp_path / "file", "--quiet")
+        assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+        assert "is a file, not a folder" in outcome.err
+        outcome = self.cli("data", "fetch", "--out", "/proc/nowhere", "--quiet")
+        assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+        assert "Cannot write /proc/nowhere" in outcome.err
+
+    def test_a_full_disk_is_one_line_and_leaves_what_was_there(self, tiny: dict[str, bytes]) -> None:
+        def full(path: Path, name: str) -> bytes:
+            if name.startswith("t10k"):
+                raise OSError(28, "No space left on device")
+            return tiny[name]
+
+        self.monkeypatch.setattr(data, "read_verified", full)
+        old = write(self.cache, {T10K: b"old"})
+        with pytest.raises(OutputError, match=r"cache: No space left on device; .*make room"):
+            data.copy_files(data.files_in(write(self.system, tiny)), self.cache)
+        assert {path.name: path.read_bytes() for path in old.iterdir()} == {T10K: b"old"}
+
+
 @pytest.mark.data
 def test_the_sample_is_a_part_of_the_test_set() -> None:
     _, test = load_data()
-    sample = load_sample()
-    with np.load(files("toolkit.assets") / "sample.npz") as stored:
-        indices = stored["indices"]
+    sample, indices = load_sample(), sample_indices()
     assert len(set(indices.tolist())) == 1000
     assert np.array_equal(test.images[indices], sample.images)
     assert np.array_equal(test.labels[indices], sample.labels)

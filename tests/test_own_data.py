@@ -16,8 +16,8 @@ from PIL import Image
 
 from toolkit.data import load_sample
 from toolkit.errors import OwnDataError
+from toolkit.labels import find_label
 from toolkit.own_data import decoding, own_pictures
-from toolkit.own_data.labels import parse_label
 from toolkit.own_data.listing import list_pictures
 from toolkit.records import LABELS
 
@@ -68,7 +68,7 @@ def problems_of(folder: Path, labels: Path | None = None, **options: object) -> 
     ],
 )
 def test_a_label_is_a_number_or_a_name(text: str, number: int | None) -> None:
-    assert parse_label(text) == number
+    assert find_label(text) == number
 
 
 @st.composite

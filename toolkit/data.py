@@ -5,10 +5,12 @@ import hashlib
 import os
 import tempfile
 import zlib
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext, redirect_stderr
 from dataclasses import dataclass
 from importlib.resources import files
-from io import BytesIO
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
-from toolkit.errors import DataError, DataNotFoundError, UsageError
+from toolkit.errors import DataError, DataNotFoundError, OutputError, UsageError
 from toolkit.files import make_folder
 from toolkit.records import PIXELS, DataRecord
 
@@ -87,11 +89,11 @@ def load_data(folder: Path | None = None, *, workers: int = 2, download: bool = 
         DataNotFoundError: If the files are nowhere and cannot be fetched.
         UsageError: If ``folder`` is no folder.
     """
-    paths = _find(folder) or (_fetch() if download and folder is None else None)
+    paths = find_files(folder) or (download_files() if download and folder is None else None)
     if paths is None:
         raise _nowhere(folder)
     with ThreadPoolExecutor(max_workers=workers) as pool:
-        unpacked = dict(zip(paths, pool.map(_verified, paths.values(), paths.keys()), strict=True))
+        unpacked = dict(zip(paths, pool.map(read_verified, paths.values(), paths.keys()), strict=True))
     return _image_set(unpacked, "train"), _image_set(unpacked, "t10k")
 
 
@@ -104,10 +106,12 @@ def load_test_set(folder: Path | None = None) -> ImageSet:
     Raises:
         DataError, DataNotFoundError, UsageError: As `load_data`.
     """
-    paths = _find(folder)
+    paths = find_files(folder)
     if paths is None:
         raise _nowhere(folder)
-    return _image_set({name: _verified(path, name) for name, path in paths.items() if name.startswith("t10k")}, "t10k")
+    return _image_set(
+        {name: read_verified(path, name) for name, path in paths.items() if name.startswith("t10k")}, "t10k"
+    )
 
 
 def _nowhere(folder: Path | None) -> DataNotFoundError:
@@ -125,24 +129,33 @@ def cache_folder() -> Path:
     return user_cache_path("fmnist-tk")
 
 
-def describe_data() -> tuple[DataRecord, ...]:
-    """Return for each of `places` whether the four files are there; their bytes are not read."""
+def describe_data(folder: Path | None = None) -> tuple[DataRecord, ...]:
+    """Return for ``folder``, or each of `places`, whether the four files are there; their bytes are not read."""
     records = []
-    for place in places():
-        paths = _files_in(place)
+    for place in [folder] if folder else places():
+        paths = files_in(place)
         detail = "all four files" if len(paths) == len(SHA256) else f"{len(paths)} of {len(SHA256)} files"
         records.append(DataRecord(place=str(place), complete=len(paths) == len(SHA256), detail=detail))
     return tuple(records)
 
 
-def _find(folder: Path | None) -> dict[str, Path] | None:
+def find_files(folder: Path | None) -> dict[str, Path] | None:
+    """Return the four files by name, or None when they are nowhere; their bytes are not read.
+
+    Args:
+        folder: As in `load_data`.
+
+    Raises:
+        DataError: If a place holds some of the files, but not all.
+        UsageError: If ``folder``, or the one that the environment names, is no folder.
+    """
     if folder is not None and not folder.is_dir():
         raise UsageError(f"--data {folder}: no such folder; pass the folder that holds the four IDX files")
     given = os.environ.get(ENVIRONMENT_VARIABLE)
     if folder is None and given and not Path(given).is_dir():
         raise UsageError(f"${ENVIRONMENT_VARIABLE} {given}: no such folder; correct the variable or unset it")
     for place in [folder] if folder else places():
-        paths = _files_in(place)
+        paths = files_in(place)
         if len(paths) == len(SHA256):
             return paths
         if paths:  # a part is a sign of a broken copy, which another place must not hide
@@ -151,7 +164,7 @@ def _find(folder: Path | None) -> dict[str, Path] | None:
     return None
 
 
-def _files_in(place: Path) -> dict[str, Path]:
+def files_in(place: Path) -> dict[str, Path]:
     """Return the files of Fashion-MNIST in ``place`` by name, unpacked ones before gzipped ones."""
     for layout in _LAYOUTS:
         found = {
@@ -165,8 +178,12 @@ def _files_in(place: Path) -> dict[str, Path]:
     return {}
 
 
-def _verified(path: Path, name: str) -> bytes:
-    """Return the unpacked bytes of a file after their digest was compared."""
+def read_verified(path: Path, name: str) -> bytes:
+    """Return the unpacked bytes of a file after their digest was compared.
+
+    Raises:
+        DataError: If they are not the published ones of ``name``.
+    """
     try:
         data = path.read_bytes()
         if path.suffix == ".gz":
@@ -190,24 +207,57 @@ def _image_set(unpacked: dict[str, bytes], part: str) -> ImageSet:
     return ImageSet(images.reshape(-1, 28, PIXELS // 28).copy(), labels.astype(np.int64))
 
 
-def _fetch() -> dict[str, Path]:
-    """Let torchvision download into the cache; a broken download stays where nobody looks for it.
+def download_files(target: Path | None = None, *, bars: bool = True) -> dict[str, Path]:
+    """Let torchvision download the four files into ``target``, by default the cache, and return where they are.
+
+    Args:
+        target: The folder; None for the cache.
+        bars: Whether torchvision may draw bars on stderr.
 
     Raises:
+        DataError: If what came is not Fashion-MNIST.
         DataNotFoundError: If the download fails, as it does offline.
+        OutputError: If ``target`` cannot be written.
     """
-    cache = cache_folder()
-    make_folder(cache)
-    with tempfile.TemporaryDirectory(dir=cache, prefix=".download-") as temporary:
+
+    def fill(folder: Path) -> None:
         try:
             from torchvision.datasets import FashionMNIST  # it does not import beside another build's torch
 
-            FashionMNIST(temporary, download=True)
+            with nullcontext() if bars else redirect_stderr(StringIO()):
+                FashionMNIST(str(folder), download=True)
         except (RuntimeError, OSError, ImportError) as error:
-            raise DataNotFoundError(f"the download failed: {str(error).splitlines()[-1]}", URL) from error
-        found = _files_in(Path(temporary))
-        for name, path in found.items():
-            _verified(path, name)
-        for path in found.values():
-            path.replace(cache / path.name)
-    return _files_in(cache)
+            raise DataNotFoundError(f"the download failed: {str(error).splitlines()[-1]}", URL, tried=True) from error
+        for name, path in files_in(folder).items():
+            read_verified(path, name)
+
+    return _put(target or cache_folder(), fill)
+
+
+def copy_files(source: dict[str, Path], target: Path) -> dict[str, Path]:
+    """Verify the four files of ``source``, write them unpacked into ``target`` and return where they are.
+
+    Raises:
+        DataError: If one of them is not the published one.
+        OutputError: If ``target`` cannot be written.
+    """
+
+    def fill(folder: Path) -> None:
+        for name, path in source.items():
+            unpacked = read_verified(path, name)
+            (folder / name).write_bytes(unpacked)
+
+    return _put(target, fill)
+
+
+def _put(target: Path, fill: Callable[[Path], None]) -> dict[str, Path]:
+    """Move what ``fill`` leaves in a hidden folder into ``target`` when it has ended well, and not before."""
+    make_folder(target)
+    try:
+        with tempfile.TemporaryDirectory(dir=target, prefix=".download-") as temporary:
+            fill(Path(temporary))
+            for path in files_in(Path(temporary)).values():
+                path.replace(target / path.name)
+    except OSError as error:
+        raise OutputError(target, error.strerror or str(error)) from error
+    return files_in(target)

@@ -112,11 +112,12 @@ class DataError(ToolkitError):
 class DataNotFoundError(DataError):
     """Fashion-MNIST is nowhere and cannot be downloaded."""
 
-    def __init__(self, reason: str, url: str) -> None:
+    def __init__(self, reason: str, url: str, *, tried: bool = False) -> None:
         self.reason, self.url = reason, url
+        fetch = "" if tried else "run fmnist-tk data fetch, "
         ToolkitError.__init__(
             self,
-            f"Fashion-MNIST is not here ({reason}); install the Debian package dataset-fashion-mnist, "
+            f"Fashion-MNIST is not here ({reason}); {fetch}install the Debian package dataset-fashion-mnist, "
             f"pass --data DIR, or put the four files of {url} into a folder named by $FMNIST_TK_DATA",
         )
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from toolkit import __version__
-from toolkit.cli import bench, compare, doctor, export, inspect, parity, predict, report, run, train
+from toolkit.cli import bench, compare, data, doctor, export, inspect, parity, predict, report, run, train
 from toolkit.cli.console import drop_stdout, note_typed
 from toolkit.cli.options import debugging
 from toolkit.cli.page import PageCommand, PageGroup
@@ -48,6 +48,7 @@ app = typer.Typer(
 )
 for module in (run, train, export, parity, bench, compare, predict, inspect, report, doctor):
     app.command(cls=PageCommand)(getattr(module, module.__name__.rpartition(".")[2]))
+app.add_typer(data.app, name="data")
 
 
 def _version(*, wanted: bool) -> None:

@@ -46,6 +46,7 @@ def finish(
     quiet: bool,
     junit: Path | None = None,
     markdown: Path | None = None,
+    instead: "Iterable[RenderableType] | None" = None,
 ) -> NoReturn:
     """Write and show a report and exit: 0 when all is good, 1 when something failed.
 
@@ -58,13 +59,15 @@ def finish(
         quiet: Print nothing.
         junit: File to write it to as JUnit XML, or None.
         markdown: File to write it to as Markdown, or None.
+        instead: What to show in place of its tables, or None.
 
     Raises:
         OutputError: If a file or stdout cannot be written; the others were.
     """
     from toolkit.records import to_json
 
-    if typed()[:1] == (report.command,):  # ``fmnist-tk report`` shows what another command has found
+    command = tuple(report.command.split())
+    if typed()[: len(command)] == command:  # ``fmnist-tk report`` shows what another command has found
         report = report.model_copy(update={"arguments": typed()})
     failed = _write_files(report, output, junit, markdown)  # first: a reader of stdout that leaves costs no file
     if _is_for_ci(report) and os.environ.get("GITHUB_ACTIONS") == "true":
@@ -74,7 +77,7 @@ def finish(
             sys.stdout.write(to_json(report))
             sys.stdout.flush()
     elif not (as_json or quiet):
-        show(report)
+        show(report, instead)
     if failed:  # last: a result that cannot be written is at least shown
         raise failed
     raise typer.Exit(_INTERRUPTED if report.interrupted else 0 if report.passed else 1)
@@ -129,15 +132,19 @@ def _tell_github(report: "Report", *, quiet: bool) -> None:
             sys.stderr.write(f"warning: no summary of the job: {summary}: {error.strerror or error}\n")
 
 
-def show(report: "Report") -> None:
+def show(report: "Report", instead: "Iterable[RenderableType] | None" = None) -> None:
     """Print a report as tables on stdout, if there is one.
+
+    Args:
+        report: The report.
+        instead: What to print in place of its tables, or None.
 
     Raises:
         OutputError: If stdout cannot be written.
     """
     from toolkit.render.terminal import render_report
 
-    print_parts(render_report(report))
+    print_parts(render_report(report) if instead is None else instead)
 
 
 def print_parts(parts: "Iterable[RenderableType]") -> None:
@@ -148,7 +155,7 @@ def print_parts(parts: "Iterable[RenderableType]") -> None:
     """
     if sys.stdout is None:
         return
-    console = _console(sys.stdout.isatty(), stderr=False)
+    console = stdout_console()
     with _writing_stdout():
         for part in parts:
             console.print(part)
@@ -280,6 +287,11 @@ def _some_lines() -> "ShowRounds":
             _line("bench round", done, planned)
 
     return show
+
+
+def stdout_console() -> "Console":
+    """Return a console on stdout, which must be there; where it is no terminal, a wide one."""
+    return _console(sys.stdout.isatty(), stderr=False)
 
 
 def _console(terminal: bool, *, stderr: bool) -> "Console":

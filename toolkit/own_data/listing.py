@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from toolkit.errors import OwnDataError
+from toolkit.labels import find_label, unknown_label
 from toolkit.own_data.csv_file import Row, read_rows
-from toolkit.own_data.labels import parse_label, unknown_label
 from toolkit.pictures import SUFFIXES
 
 # Of many names, a sentence shows so many.
@@ -93,7 +93,7 @@ def _from_csv(folder: Path, labels: Path) -> Listing:
         if reason is None and name in first:
             reason = f"{row.file!r} was named before, in line {first[name]}"
         first.setdefault(name, row.line)
-        label = parse_label(row.label)
+        label = find_label(row.label)
         if reason is None and label is None:
             reason = unknown_label(row.label)
         if reason is None and label is not None:
@@ -114,7 +114,7 @@ def readable(name: str) -> str:
 def _is_header(row: Row, folder: Path) -> bool:
     """Say whether the first line names the columns: no picture stands in it, and no class."""
     named = _is_picture(row.file) or (folder / row.file).is_file()
-    return parse_label(row.label) is None and not named and parse_label(row.file) is None
+    return find_label(row.label) is None and not named and find_label(row.file) is None
 
 
 def _file_of(row: Row, folder: Path, folded: dict[str, str]) -> tuple[str, str | None]:
@@ -129,7 +129,7 @@ def _file_of(row: Row, folder: Path, folded: dict[str, str]) -> tuple[str, str |
     name = path.as_posix()
     if not row.file:
         return name, "the file is missing"
-    if parse_label(row.file) is not None and _is_picture(row.label):
+    if find_label(row.file) is not None and _is_picture(row.label):
         return name, f"the columns are file,label in this order, not {row.file},{row.label}"
     if path.is_absolute() or ".." in path.parts or Path(row.file.replace("\\", "/")).is_absolute():
         return name, f"{row.file!r} is outside the folder; write paths below {folder}"
@@ -145,7 +145,7 @@ def _from_folders(folder: Path) -> Listing:
     inside = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     folders = [path for path in inside if path.is_dir()]
     loose = [path.name for path in inside if path.is_file() and _is_picture(path.name)]
-    classes = {path: label for path in folders if (label := parse_label(path.name)) is not None}
+    classes = {path: label for path in folders if (label := find_label(path.name)) is not None}
     if not classes:
         raise OwnDataError(folder, [_why_no_classes(inside, folders, loose)], _how_to_label(folder, inside))
     for number, path in enumerate(folders):

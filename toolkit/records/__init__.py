@@ -27,7 +27,14 @@ from toolkit.records.bench import (
     Verdict,
 )
 from toolkit.records.clock import ClockCheck, SelfCheckRecord
-from toolkit.records.dataset import DatasetFileRecord, DatasetRecord
+from toolkit.records.dataset import (
+    DataRecord,
+    DatasetFileRecord,
+    DatasetRecord,
+    FetchRecord,
+    GalleryRecord,
+    ShownRecord,
+)
 from toolkit.records.machine import (
     BandwidthRecord,
     Bound,
@@ -66,7 +73,6 @@ from toolkit.records.parity import (
 from toolkit.records.prediction import PredictionRecord, PredictorRecord, ScoreRecord, UnreadableRecord
 from toolkit.records.report import (
     AcceleratorRecord,
-    DataRecord,
     DeviceRecord,
     DoctorRecord,
     FormatRecord,
@@ -108,9 +114,11 @@ __all__ = [
     "Estimate",
     "FailureRecord",
     "FastestRecord",
+    "FetchRecord",
     "Finding",
     "FitnessRecord",
     "FormatRecord",
+    "GalleryRecord",
     "ImageSource",
     "InspectRecord",
     "LatencyRecord",
@@ -136,6 +144,7 @@ __all__ = [
     "ScoreRecord",
     "SelfCheckRecord",
     "Sha256",
+    "ShownRecord",
     "Signature",
     "SkipRecord",
     "TensorSpec",

@@ -1,6 +1,8 @@
 """Records of pictures with labels: Fashion-MNIST, or the user's own."""
 
-from pydantic import Field, NonNegativeInt, computed_field, model_validator
+from typing import Literal
+
+from pydantic import Field, NonNegativeInt, PositiveInt, computed_field, model_validator
 
 from toolkit.records.base import Record, Sha256
 from toolkit.records.model import LABELS
@@ -47,3 +49,47 @@ class DatasetRecord(Record):
     def words(self) -> list[str]:
         """Return the options that name own pictures on the command line."""
         return ["--images", self.place, *(word for file in self.files for word in ("--labels", file.path))]
+
+
+class DataRecord(Record):
+    """Where Fashion-MNIST was looked for, and what was found."""
+
+    place: str
+    complete: bool
+    detail: str
+
+
+class FetchRecord(Record):
+    """How the four files of Fashion-MNIST came to where they are."""
+
+    place: str
+    how: Literal["already there", "copied", "downloaded"]
+    source: str | None = Field(default=None, description="The folder they were copied from.")
+
+
+class ShownRecord(Record):
+    """One picture of a gallery."""
+
+    source: str = Field(description="``test image 0`` or ``training image 0``.")
+    index: NonNegativeInt = Field(description="In the published order of its part.")
+    label: str
+
+
+class GalleryRecord(Record):
+    """Pictures that were chosen to be shown."""
+
+    part: Literal["train", "test"]
+    label: str | None = Field(default=None, description="The only class that was to be shown; null for all.")
+    seed: NonNegativeInt | None = Field(description="Of the choice; null where the most confident errors come first.")
+    candidates: NonNegativeInt = Field(description="Pictures that these were chosen from.")
+    examined: PositiveInt | None = Field(
+        default=None, description="Pictures that a model judged; the candidates are those that it got wrong."
+    )
+    picture: str | None = Field(default=None, description="The PNG file that was written.")
+    shown: tuple[ShownRecord, ...]
+
+    @computed_field
+    @property
+    def accuracy(self) -> float | None:
+        """Of the model on what it judged; null where no model did."""
+        return None if self.examined is None else 1 - self.candidates / self.examined

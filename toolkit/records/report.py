@@ -16,7 +16,7 @@ from toolkit.records.bench import (
     LatencyRecord,
 )
 from toolkit.records.clock import SelfCheckRecord
-from toolkit.records.dataset import DatasetRecord
+from toolkit.records.dataset import DataRecord, DatasetRecord, FetchRecord, GalleryRecord
 from toolkit.records.machine import FitnessRecord, LimitsRecord
 from toolkit.records.model import CheckpointRecord, TrainRecord
 from toolkit.records.parity import ParityRecord
@@ -70,14 +70,6 @@ class FormatRecord(Record):
     detail: str = Field(description="Versions, or the reason and the remedy.")
 
 
-class DataRecord(Record):
-    """Where Fashion-MNIST was looked for, and what was found."""
-
-    place: str
-    complete: bool
-    detail: str
-
-
 class DoctorRecord(Record):
     """What works on this machine."""
 
@@ -121,6 +113,9 @@ class Report(Record):
     skips: tuple[SkipRecord, ...] = ()
     inspected: tuple[InspectRecord, ...] = ()
     datasets: tuple[DatasetRecord, ...] = Field(default=(), description="The labelled pictures that were used.")
+    places: tuple[DataRecord, ...] = Field(default=(), description="Where Fashion-MNIST was looked for.")
+    fetched: FetchRecord | None = None
+    gallery: GalleryRecord | None = Field(default=None, description="Pictures that were chosen to be shown.")
     predictor: PredictorRecord | None = None
     predictions: tuple[PredictionRecord, ...] = ()
     unreadable: tuple[UnreadableRecord, ...] = Field(default=(), description="Pictures that could not be predicted.")

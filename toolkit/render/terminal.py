@@ -14,6 +14,8 @@ from toolkit.records import (
     TrainRecord,
 )
 from toolkit.records.model import LABELS
+from toolkit.render.dataset import dataset_tables
+from toolkit.render.gallery import gallery_parts
 from toolkit.render.latency import latency_tables
 from toolkit.render.parity import parity_tables
 from toolkit.render.pictures import own_pictures_lines
@@ -29,6 +31,8 @@ def render_report(report: Report) -> Iterator[RenderableType]:
         yield from _training(report.training)
     if report.doctor:
         yield from _doctor(report.doctor)
+    yield from dataset_tables(report)
+    yield from gallery_parts(report)
     for inspected in report.inspected:
         yield from _inspected(inspected)
     if report.artifacts:
@@ -36,7 +40,8 @@ def render_report(report: Report) -> Iterator[RenderableType]:
     if report.parity:
         yield from parity_tables(report.parity)
     yield from latency_tables(report)
-    yield from prediction_parts(report)
+    if not report.gallery:  # which has said what a model takes its pictures for
+        yield from prediction_parts(report)
     yield from _remarks(report)
 
 

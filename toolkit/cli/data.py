@@ -1,0 +1,94 @@
+"""``fmnist-tk data``: look at Fashion-MNIST, fetch it, and see what a model gets wrong."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from toolkit.cli.console import finish
+from toolkit.cli.options import DebugOption, JsonOption, OutputOption, QuietOption
+from toolkit.cli.page import PageCommand, PageGroup
+from toolkit.cli.show import LocalDataOption, show
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    cls=PageGroup,
+    help="Look at Fashion-MNIST, fetch it, and see what a model gets wrong.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+app.command(cls=PageCommand)(show)
+
+
+@app.callback(invoke_without_command=True)
+def _root(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@app.command(cls=PageCommand)
+def info(
+    data: LocalDataOption = None,
+    as_json: JsonOption = False,
+    output: OutputOption = None,
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Say where Fashion-MNIST is, how many pictures it has of each class, and whether its bytes are the published ones.
+
+    Nothing is downloaded. Where the full set is nowhere, the bundled sample is
+    described, with how to get the rest, and the exit code is 0. A copy that is
+    incomplete or damaged, or a --data DIR without the files, is exit code 2.
+
+    Examples:
+        fmnist-tk data info
+
+        fmnist-tk data info --data /usr/share/datasets/fashion-mnist --json
+    """
+    from toolkit.stock import take_stock
+
+    finish(take_stock(data), as_json=as_json, output=output, quiet=quiet)
+
+
+@app.command(cls=PageCommand)
+def fetch(
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="DIR",
+            help="Folder for the four files. Default: the cache, where every command finds them.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+    output: OutputOption = None,
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Put Fashion-MNIST into the cache: copied from elsewhere on this machine if it is there, else downloaded.
+
+    The four files are verified before any of them is put in place; a copy that
+    is broken is replaced. What is there already is not fetched again.
+    What --out DIR/FashionMNIST/raw fetches, torchvision finds as FashionMNIST("DIR").
+
+    Examples:
+        fmnist-tk data fetch
+
+        fmnist-tk data fetch --out data/FashionMNIST/raw
+    """
+    from toolkit.progress import silent
+    from toolkit.stock import fetch_data
+
+    bars = not quiet and sys.stderr.isatty()
+    report = fetch_data(out, progress=silent if quiet else _step, bars=bars)
+    finish(report, as_json=as_json, output=output, quiet=quiet)
+
+
+def _step(task: str, done: int, total: int, detail: str = "") -> None:
+    """Print a line of progress; a bar of ours would stand in the way of the downloader's."""
+    if detail:
+        sys.stderr.write(f"{detail}\n")
+        sys.stderr.flush()
