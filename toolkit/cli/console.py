@@ -34,6 +34,7 @@ def finish(
     quiet: bool,
     junit: Path | None = None,
     markdown: Path | None = None,
+    whole: bool = False,
 ) -> NoReturn:
     """Write and show a report and exit: 0 when all is good, 1 when something failed.
 
@@ -46,6 +47,7 @@ def finish(
         quiet: Print nothing.
         junit: File to write it to as JUnit XML, or None.
         markdown: File to write it to as Markdown, or None.
+        whole: Show long lists to their end.
 
     Raises:
         OutputError: If a file or stdout cannot be written; the others were.
@@ -60,7 +62,7 @@ def finish(
             sys.stdout.write(to_json(report))
             sys.stdout.flush()
     elif not (as_json or quiet):
-        show(report)
+        show(report, whole=whole)
     if failed:  # last: a result that cannot be written is at least shown
         raise failed
     raise typer.Exit(_INTERRUPTED if report.interrupted else 0 if report.passed else 1)
@@ -115,8 +117,8 @@ def _tell_github(report: "Report", *, quiet: bool) -> None:
             sys.stderr.write(f"warning: no summary of the job: {summary}: {error.strerror or error}\n")
 
 
-def show(report: "Report") -> None:
-    """Print a report as tables on stdout, if there is one.
+def show(report: "Report", *, whole: bool = False) -> None:
+    """Print a report as tables on stdout, if there is one; with ``whole`` long lists to their end.
 
     Raises:
         OutputError: If stdout cannot be written.
@@ -127,7 +129,7 @@ def show(report: "Report") -> None:
         return
     console = _console(sys.stdout.isatty(), stderr=False)
     with _writing_stdout():
-        for part in render_report(report):
+        for part in render_report(report, whole=whole):
             console.print(part)
 
 
