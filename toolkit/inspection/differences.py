@@ -78,7 +78,8 @@ def _signatures(a: Signature | None, b: Signature | None, *, same_format: bool) 
             if left is None or right is None or _contradict(left, right):
                 yield from _unequal(name, _spec(left), _spec(right))
             else:  # formats have conventions for names, and some do not tell dtypes and shapes
-                detail = "name only" if left.shape and right.shape else "the same, as far as both tell"
+                gaps = [(each.dtype is None, each.shape is None) for each in (left, right)]
+                detail = "names only" if gaps[0] == gaps[1] else "the same, as far as both tell"
                 yield from _unequal(name, _spec(left), _spec(right), detail, counts=same_format)
 
 
@@ -97,10 +98,11 @@ def _tensors(what: str, pairs: list[TensorPairRecord], *, counts: bool) -> Itera
     reasons = []
     changed = [pair for pair in pairs if pair.different]
     if changed:
-        size = max((pair.largest_difference for pair in changed if pair.largest_difference is not None), default=None)
+        sizes = [pair.largest_difference for pair in changed if pair.largest_difference is not None]
         values = sum(pair.different or 0 for pair in changed)
-        by = "" if size is None else f" by up to {size:.3g}"
-        reasons.append(f"{values:,} value{'' if values == 1 else 's'} in {_tensors_told(changed)} differ{by}")
+        by = f" by up to {max(sizes):.3g}" if sizes else ""
+        verb = "value differs" if values == 1 else "values differ"
+        reasons.append(f"{values:,} {verb}{by} in {_tensors_told(changed)}")
     reshaped = [pair for pair in pairs if pair.a and pair.b and pair.different is None]
     retyped = [pair for pair in pairs if pair.a and pair.b and pair.a_dtype != pair.b_dtype]
     alone = [[pair for pair in pairs if getattr(pair, side) is None] for side in ("b", "a")]

@@ -122,8 +122,8 @@ def compare_values(a: NDArray[Any], b: NDArray[Any]) -> tuple[int | None, float 
         b: Values of any dtype.
 
     Returns:
-        The count, None if the shapes differ; and the largest ``|a - b|`` in float64 where both are finite, None if
-        there is no such place.
+        The count, None if the shapes differ; and the largest ``|a - b|`` in float64 over the finite ones among them: 0
+        if none differs, None if none that differs is finite.
     """
     if a.shape != b.shape:
         return None, None
@@ -133,14 +133,17 @@ def compare_values(a: NDArray[Any], b: NDArray[Any]) -> tuple[int | None, float 
         a, b = a.astype(np.complex128), b.astype(np.complex128)
         return int(np.count_nonzero((a != b) & ~(np.isnan(a) & np.isnan(b)))), None
     if a.dtype.kind in "iub" and b.dtype.kind in "iub":
-        return int(np.count_nonzero(a != b)), _largest(a.astype(np.float64), b.astype(np.float64))
+        other = a != b
+        return int(np.count_nonzero(other)), _largest(a[other].astype(np.float64), b[other].astype(np.float64))
     left, right = a.astype(np.float64), b.astype(np.float64)
     other = (left != right) | (np.signbit(left) != np.signbit(right))
     other &= ~(np.isnan(left) & np.isnan(right))
-    return int(np.count_nonzero(other)), _largest(left, right)
+    return int(np.count_nonzero(other)), _largest(left[other], right[other])
 
 
 def _largest(a: NDArray[np.float64], b: NDArray[np.float64]) -> float | None:
+    if not a.size:
+        return 0.0
     with np.errstate(all="ignore"):
         distances = np.abs(a - b)
     finite = distances[np.isfinite(distances)]

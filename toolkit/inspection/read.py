@@ -203,7 +203,7 @@ def _warnings(tensors: Sequence[TensorRecord], recorded: str | None, digest: str
     if broken:
         count = sum(each.statistics.non_finite for each in broken if each.statistics)
         places = _some([each.name for each in broken])
-        notes.append(f"{count:,} of its values {'is' if count == 1 else 'are'} not finite, in {places}")
+        notes.append(f"values that are not finite: {count:,}, in {places}; no result of it can be right")
     if recorded and digest and recorded != digest:
         notes.append("its weights do not have the SHA-256 that it records: they were changed after it was written")
     return notes

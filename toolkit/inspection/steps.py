@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from difflib import SequenceMatcher
 
-from toolkit.records import DifferenceRecord, GraphRecord, InspectRecord, NodeRecord, TensorPairRecord, TensorSpec
+from toolkit.records import DifferenceRecord, InspectRecord, NodeRecord, TensorPairRecord, TensorSpec
 
 _MOST_TOLD = 8
 
@@ -31,11 +31,13 @@ def compare_graphs(
     if found:
         return tuple(found)
     if _wiring(a, pairs, first=True) != _wiring(b, pairs, first=False):
-        reason = "the same operators read other values than in the first file"
+        reason = "the same operators, but some read or give back other values"
         return (DifferenceRecord(what="graph, wiring", a=_count(left), b=_count(right), detail=reason),)
-    if _names(a.graph) != _names(b.graph):
+    renamed = next((pair for pair in zip(left, right, strict=True) if _names(pair[0]) != _names(pair[1])), None)
+    if renamed:
         reason = "the same operators in the same order, under other names"
-        return (DifferenceRecord(what="graph, names", a=_first(left), b=_first(right), detail=reason, counts=False),)
+        told = [_names(each) for each in renamed]
+        return (DifferenceRecord(what="graph, names", a=told[0], b=told[1], detail=reason, counts=False),)
     return ()
 
 
@@ -60,11 +62,11 @@ def _changed(left: Sequence[NodeRecord], right: Sequence[NodeRecord]) -> list[Di
                     detail=f"{a.operator} changed: {', '.join(names)}",
                 )
             )
-        elif [_rank(each) for each in a.outputs] != [_rank(each) for each in b.outputs]:
-            shapes = [" ".join(str(each.shape) for each in node.outputs) for node in (a, b)]
+        elif _contradict(a, b):
+            given = [", ".join(f"{each.dtype} {each.shape}" for each in node.outputs) for node in (a, b)]
             found.append(
                 DifferenceRecord(
-                    what=f"graph, {a.name}", a=shapes[0], b=shapes[1], detail=f"{a.operator} gives another shape"
+                    what=f"graph, {a.name}", a=given[0], b=given[1], detail=f"{a.operator} gives another dtype or shape"
                 )
             )
     return found
@@ -87,26 +89,37 @@ def _wiring(record: InspectRecord, pairs: Sequence[TensorPairRecord], *, first: 
         for place, pair in enumerate(pairs)
         if (pair.a if first else pair.b) is not None
     }
-    if record.signature:
-        meanings |= {each.name: f"input {place}" for place, each in enumerate(record.signature.inputs)}
+    assert record.graph
+    meanings |= {name: f"input {place}" for place, name in enumerate(record.graph.inputs)}
     wiring, outside = [], dict[str, str]()
-    for place, node in enumerate(record.graph.nodes if record.graph else ()):
-        for each in node.inputs:  # an input that the signature calls otherwise, or a value of an inner graph
+    for place, node in enumerate(record.graph.nodes):
+        for each in node.inputs:  # what an inner graph gets from its node
             if each and each not in meanings:
                 outside.setdefault(each, f"value {len(outside)}")
         wiring.append([meanings.get(each) or outside.get(each, "") for each in node.inputs])
         meanings |= {each.name: f"node {place}.{number}" for number, each in enumerate(node.outputs)}
-    return wiring
+    return [*wiring, [meanings.get(each, "") for each in record.graph.outputs]]
 
 
-def _names(graph: GraphRecord) -> list[tuple[str, tuple[str, ...], tuple[str | None, ...]]]:
-    return [(node.name, node.inputs, tuple(each.name for each in node.outputs)) for node in graph.nodes]
+def _names(node: NodeRecord) -> str:
+    return f"{node.name}: {', '.join(node.inputs)} → {', '.join(each.name or '' for each in node.outputs)}"
 
 
-def _rank(spec: TensorSpec) -> tuple[object, ...]:
-    """Return what is fixed of an output: the names of free sizes are not."""
-    sizes = None if spec.shape is None else tuple(size if isinstance(size, int) else None for size in spec.shape)
-    return spec.dtype, sizes
+def _contradict(a: NodeRecord, b: NodeRecord) -> bool:
+    """Say whether two nodes of one operator give what cannot be the same: a size that one leaves open is no reason."""
+    return len(a.outputs) != len(b.outputs) or any(map(_exclude, a.outputs, b.outputs))
+
+
+def _exclude(a: TensorSpec, b: TensorSpec) -> bool:
+    """Say whether dtypes or shapes exclude each other; what one of them leaves open, or only names, does not."""
+    if a.dtype is not None and b.dtype is not None and a.dtype != b.dtype:
+        return True
+    if a.shape is None or b.shape is None:
+        return False
+    return len(a.shape) != len(b.shape) or any(
+        isinstance(left, int) and isinstance(right, int) and left != right
+        for left, right in zip(a.shape, b.shape, strict=True)
+    )
 
 
 def _arguments(node: NodeRecord, names: list[str]) -> str:
@@ -122,7 +135,3 @@ def _operators(nodes: Sequence[NodeRecord]) -> str:
 
 def _count(nodes: Sequence[NodeRecord]) -> str:
     return f"{len(nodes):,} nodes"
-
-
-def _first(nodes: Sequence[NodeRecord]) -> str:
-    return nodes[0].name if nodes else "—"

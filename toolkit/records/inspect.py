@@ -66,9 +66,11 @@ class NodeRecord(Record):
 
 
 class GraphRecord(Record):
-    """The graph of an artifact, in order of execution."""
+    """The graph of an artifact, in order of execution. What an inner graph gives back is a node of its own."""
 
     nodes: tuple[NodeRecord, ...]
+    inputs: tuple[str, ...] = Field(description="What the nodes call the inputs of the signature, in order.")
+    outputs: tuple[str, ...] = Field(description="What they call the values that are given back, in order.")
     opsets: dict[str, int] = Field(description="Domain to version; empty where the format has no opsets.")
     format_version: str | None = Field(description="Of the serialisation, such as ``IR version 8``.")
     producer: str | None = Field(description="The tool that wrote it, where the file says.")
@@ -145,7 +147,7 @@ class TensorPairRecord(Record):
         default=None, description="Values that differ, the sign of zero too; null where they cannot be compared."
     )
     largest_difference: NonNegativeFloat | None = Field(
-        default=None, description="Largest |a - b|; null where nothing is finite in both, or values are no numbers."
+        default=None, description="Largest |a - b|; null where none that differ are finite, or values are no numbers."
     )
 
     @computed_field

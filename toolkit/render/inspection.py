@@ -178,7 +178,7 @@ def _node_sheet(title: str, rows: Sequence[tuple[int, NodeRecord]], width: int) 
         Column("gives", tuple("\n".join(_gives(each, most, wide) for each in node.outputs) for _, node in rows)),
         Column("attributes", tuple(_packed(_attributes(node, line), line) for _, node in rows), spare=1),
     ]
-    if any(node.name not in {each.name for each in node.outputs} for _, node in rows):
+    if any(node.outputs and node.name not in {each.name for each in node.outputs} for _, node in rows):
         columns.insert(1, Column("node", tuple(shortened(node.name, most) for _, node in rows), spare=2))
     if any(node.within for _, node in rows):
         columns.append(Column("inside", tuple(shortened(node.within or NONE, most) for _, node in rows)))
@@ -283,4 +283,6 @@ def number_in_words(value: float | None, digits: int = 4) -> str:
 
 
 def _share(value: float | None) -> str:
-    return NONE if value is None else "0" if value == 0 else percent(value)
+    if value is None:
+        return NONE
+    return "0" if value == 0 else "< 0.01 %" if value < 0.0001 else percent(value)

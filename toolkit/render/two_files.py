@@ -94,4 +94,4 @@ def _pair_sheet(rows: Sequence[TensorPairRecord], different: int, count: int, wi
 
 
 def _both(a: str | None, b: str | None) -> str:
-    return a or NONE if a == b else f"{a or NONE} → {b or NONE}"
+    return f"{a} → {b}" if a and b and a != b else a or b or NONE

@@ -1,6 +1,6 @@
 """The graph of an ONNX model, read from its protocol buffer: no runtime is asked, so none can refuse."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -38,18 +38,21 @@ def describe(path: Path) -> Contents:
         raise CorruptArtifactError(path, "onnx", "it has no graph")
     stored = {each.name: each for each in graph.initializer}
     sparse = {each.values.name: each for each in graph.sparse_initializer}
+    # A graph of an old IR version lists its weights among its inputs, too.
+    inputs = [each for each in graph.input if each.name not in stored.keys() | sparse.keys()]
     shapes = _shapes(proto, path)
     return Contents(
         graph=GraphRecord(
             nodes=(*_nodes(graph, shapes, None), *_function_nodes(proto)),
+            inputs=tuple(each.name for each in inputs),
+            outputs=tuple(each.name for each in graph.output),
             opsets={each.domain or "ai.onnx": each.version for each in proto.opset_import},
             format_version=f"IR version {proto.ir_version}",
             producer=" ".join(filter(None, (proto.producer_name, proto.producer_version))) or None,
             properties={each.key: each.value for each in proto.metadata_props if each.key != METADATA_KEY},
         ),
         signature=Signature(
-            # A graph of an old IR version lists its weights among its inputs, too.
-            inputs=tuple(_spec(each) for each in graph.input if each.name not in stored.keys() | sparse.keys()),
+            inputs=tuple(map(_spec, inputs)),
             outputs=tuple(_spec(each) for each in graph.output),
         ),
         tensors=tuple(_tensors(proto, path)),
@@ -63,8 +66,9 @@ def _nodes(graph: onnx.GraphProto, shapes: dict[str, TensorSpec], within: str | 
         yield _node(node, name, shapes, within)
         for attribute in node.attribute:
             for inner in _graphs(attribute):
-                outer = name if within is None else f"{within}/{name}"
-                yield from _nodes(inner, shapes, f"{outer}.{attribute.name}")
+                place_of_it = f"{name if within is None else f'{within}/{name}'}.{attribute.name}"
+                yield from _nodes(inner, shapes, place_of_it)
+                yield _return([each.name for each in inner.output], place_of_it)
 
 
 def _function_nodes(proto: onnx.ModelProto) -> Iterator[NodeRecord]:
@@ -73,6 +77,7 @@ def _function_nodes(proto: onnx.ModelProto) -> Iterator[NodeRecord]:
         within = f"function {_operator(function.domain, function.name)}"
         for place, node in enumerate(function.node):
             yield _node(node, node.name or f"node {place}", {}, within)
+        yield _return(function.output, within)
 
 
 def _node(node: onnx.NodeProto, name: str, shapes: dict[str, TensorSpec], within: str | None) -> NodeRecord:
@@ -84,6 +89,11 @@ def _node(node: onnx.NodeProto, name: str, shapes: dict[str, TensorSpec], within
         attributes={each.name: _attribute(each) for each in sorted(node.attribute, key=lambda each: each.name)},
         within=within,
     )
+
+
+def _return(names: Iterable[str], within: str) -> NodeRecord:
+    """Return what an inner graph gives back as a node, which ONNX itself does not have."""
+    return NodeRecord(name="return", operator="(return)", inputs=tuple(names), outputs=(), attributes={}, within=within)
 
 
 def _operator(domain: str, name: str) -> str:
@@ -154,7 +164,7 @@ def _constants(node: onnx.NodeProto, path: Path, turned: set[str]) -> Iterator[S
             yield _dense(node.output[0], attribute.t, "constant", path, turned)
         for inner in _graphs(attribute):
             for tensor in inner.initializer:
-                yield _dense(f"{inner.name}/{tensor.name}", tensor, "initializer", path, turned)
+                yield _dense(tensor.name, tensor, "initializer", path, turned)
             for each in inner.node:
                 yield from _constants(each, path, turned)
 

@@ -14,6 +14,8 @@ from toolkit.formats.graphs.libtorch import extra_files, read_member, stored_ten
 from toolkit.formats.torch_export import METADATA_FILE, describe_signature, open_program
 from toolkit.records import GraphRecord, NodeRecord, TensorSpec
 
+_COMPUTING = {"call_function", "call_module", "call_method"}
+
 
 def describe(path: Path) -> Contents:
     """Read the program in an archive.
@@ -29,6 +31,8 @@ def describe(path: Path) -> Contents:
     return Contents(
         graph=GraphRecord(
             nodes=tuple(_nodes(program.graph_module, names, None)),
+            inputs=tuple(str(each) for each in program.graph_signature.user_inputs),
+            outputs=tuple(str(each) for each in program.graph_signature.user_outputs),
             opsets={str(name): number for name, number in _dict(header.get("opset_version")).items() if _whole(number)},
             format_version=f"schema version {version}" if version else None,
             producer=f"torch {torch_version}" if isinstance(torch_version, str) else None,
@@ -81,7 +85,7 @@ def _tensors(program: ExportedProgram) -> Iterator[StoredTensor]:
 def _nodes(module: fx.GraphModule, names: "_Names", within: str | None) -> Iterator[NodeRecord]:
     """Yield the nodes that compute; those of a branch of control flow, which is a graph of its own, after its node."""
     for node in module.graph.nodes:
-        if node.op not in {"call_function", "call_module", "call_method"}:
+        if node.op not in _COMPUTING and not (node.op == "output" and within is not None):
             continue
         attributes: dict[str, str] = {}
         inputs: list[str] = []
@@ -102,7 +106,7 @@ def _nodes(module: fx.GraphModule, names: "_Names", within: str | None) -> Itera
             name=node.name,
             operator=str(node.target),
             inputs=tuple(inputs),
-            outputs=tuple(_outputs(node, names.batch)),
+            outputs=tuple(_outputs(node, names.batch)) if node.op in _COMPUTING else (),
             attributes=attributes,
             within=within,
         )

@@ -29,6 +29,8 @@ def describe(path: Path) -> Contents:
     return Contents(
         graph=GraphRecord(
             nodes=nodes,
+            inputs=tuple(f"%{each.debugName()}" for each in list(module.inlined_graph.inputs())[1:]),
+            outputs=tuple(reader.meaning(each) for each in module.inlined_graph.outputs()),
             opsets={},
             format_version=f"archive version {version.decode(errors='replace').strip()}" if version else None,
             producer=None,  # an archive of TorchScript does not tell which torch wrote it
@@ -56,12 +58,16 @@ class _Reader:
             if self._is_fetched(node):
                 continue
             names = [each.debugName() for each in node.outputs()]
-            self._meanings.update({name: f"%{name}" for name in names})
-            label = "%" + (names[0] if names else node.kind())
+            label = f"%{names[0]}" if names else node.kind()
             yield self._record(node, label, within)
-            for block in node.blocks():
-                self._meanings.update({each.debugName(): f"%{each.debugName()}" for each in block.inputs()})
-                yield from self.nodes(block, label)
+            for number, block in enumerate(node.blocks(), 1):
+                inside = f"{label} block {number}"
+                yield from self.nodes(block, inside)
+                yield self._record(block.returnNode(), "return", inside)
+
+    def meaning(self, value: Any) -> str:
+        """Return what a value is called: a weight by its own name, a number as it is, all else with a ``%``."""
+        return self._meanings.get(value.debugName(), f"%{value.debugName()}")
 
     def tensors(self) -> Iterator[StoredTensor]:
         """Yield the tensors, those that the graph uses first and in their order."""
@@ -75,7 +81,7 @@ class _Reader:
     def _record(self, node: Any, label: str, within: str | None) -> NodeRecord:
         inputs, attributes = [], {name: _attribute(node, name) for name in node.attributeNames()}
         for place, value in enumerate(node.inputs()):
-            meaning = self._meanings.get(value.debugName(), f"%{value.debugName()}")
+            meaning = self.meaning(value)
             if value.node().kind() in {_CONSTANT, _LIST} and meaning not in self._constants and meaning[:1] != "%":
                 attributes[_argument_name(node, place)] = meaning
             else:
