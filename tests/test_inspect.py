@@ -33,7 +33,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*legacy.*:DeprecationWarning"),
 ]
 ALL = pytest.mark.parametrize("info", FORMATS.values(), ids=FORMATS)
-SIZES = (784, 16, 10)
 floats = st.one_of(st.floats(width=32), st.sampled_from([0.0, -0.0, math.nan, math.inf]))
 
 

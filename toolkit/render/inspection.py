@@ -1,9 +1,10 @@
 """What stands inside a file, as tables: facts, layers, graph, tensors."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
+from rich.align import VerticalAlignMethod
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.text import Text
 
@@ -47,6 +48,17 @@ def shortened(text: str, most: int) -> str:
     return f"{text[: most - 1 - tail]}…{text[len(text) - tail :]}"
 
 
+def plain(text: str) -> str:
+    """Return a text of a file without what would steer the terminal that shows it."""
+    return "".join(each if each.isprintable() or each == "\n" else "�" for each in text)
+
+
+def fitted(sheet: Sheet, vertical: VerticalAlignMethod = "bottom") -> RenderableType:
+    """Return a sheet of words that a file brought along."""
+    columns = tuple(replace(each, cells=tuple(map(plain, each.cells))) for each in sheet.columns)
+    return Fitted(replace(sheet, columns=columns), vertical)
+
+
 @dataclass(frozen=True)
 class Sized:
     """A table that is made for the width there is."""
@@ -60,7 +72,7 @@ class Sized:
 def _facts(record: InspectRecord) -> RenderableType:
     table = make_table(f"{record.path}: {record.kind}, {record.format}", "fact", "value")
     for fact, value in (*_file_facts(record), *_graph_facts(record), *_model_facts(record)):
-        table.add_row(fact, value)
+        table.add_row(fact, plain(value) if isinstance(value, str) else value)
     return table
 
 
@@ -137,7 +149,7 @@ def _layers(record: InspectRecord) -> Iterator[RenderableType]:
         return
     rows = record.layers
     total = sum(each.parameters for each in rows)
-    yield Fitted(
+    yield fitted(
         Sheet(
             f"Layers: {total:,} parameters",
             (
@@ -163,7 +175,7 @@ def _graph(record: InspectRecord, *, whole: bool) -> Iterator[RenderableType]:
     nodes = record.graph.nodes
     title = f"Graph: {len(nodes):,} node{'' if len(nodes) == 1 else 's'}"
     shown = both_ends(list(enumerate(nodes, 1)), whole)
-    yield Sized(lambda width: Fitted(_node_sheet(title, shown, width), vertical="top"))
+    yield Sized(lambda width: fitted(_node_sheet(title, shown, width), vertical="top"))
     yield from hidden_rows(len(nodes), "nodes", whole)
 
 
@@ -210,11 +222,11 @@ def _tensors(record: InspectRecord, *, whole: bool) -> Iterator[RenderableType]:
         return
     rows = both_ends(record.tensors, whole)
     finite = all(each.statistics and not each.statistics.non_finite for each in record.tensors)
-    yield Sized(lambda width: Fitted(_tensor_sheet(rows, width, finite=finite)))
+    yield Sized(lambda width: fitted(_tensor_sheet(rows, width, finite=finite)))
     yield from hidden_rows(len(record.tensors), "tensors", whole)
     for each in rows:
         if each.unread:
-            yield Text(f"{each.name}: no statistics, {each.unread}", style="dim")
+            yield Text(plain(f"{each.name}: no statistics, {each.unread}"), style="dim")
 
 
 def _tensor_sheet(rows: Sequence[TensorRecord], width: int, *, finite: bool) -> Sheet:
@@ -253,7 +265,7 @@ def _broken(tensor: TensorRecord) -> str:
 def notes(record: InspectRecord) -> Iterator[RenderableType]:
     """Yield what a person must know of a file."""
     for note in record.notes:
-        yield Text(f"! {record.path}: {note}", style="yellow")
+        yield Text(plain(f"! {record.path}: {note}"), style="yellow")
 
 
 def both_ends(rows: Sequence[T], whole: bool) -> Sequence[T]:

@@ -11,14 +11,16 @@ from toolkit.render.inspection import (
     WIDE,
     Sized,
     both_ends,
+    fitted,
     hidden_rows,
     notes,
     number_in_words,
+    plain,
     shape_in_words,
     shortened,
 )
 from toolkit.render.sheet import NONE, Sheet, column
-from toolkit.render.tables import BAD, GOOD, Fitted, make_table
+from toolkit.render.tables import BAD, GOOD, make_table
 from toolkit.render.units import size
 
 
@@ -29,7 +31,7 @@ def comparison_tables(report: Report, *, whole: bool) -> Iterator[RenderableType
     for name, each in zip("AB", report.inspected, strict=True):
         table.add_row(name, each.path, f"{each.kind}, {each.format}", size(each.size_bytes), each.sha256[:16] + "…")
     yield table
-    yield from _differences(report)
+    yield from _differences(report, whole=whole)
     if any(not pair.same for pair in report.tensor_pairs):
         yield from _pairs(report.tensor_pairs, whole=whole)
     for record in (a, b) if a != b else (a,):
@@ -51,23 +53,25 @@ def _verdict(report: Report, a: InspectRecord, b: InspectRecord) -> str:
     return f"{GOOD[0]} The same content in other bytes"
 
 
-def _differences(report: Report) -> Iterator[RenderableType]:
+def _differences(report: Report, *, whole: bool) -> Iterator[RenderableType]:
     if not report.differences:
         return
-    table = make_table("Differences", "what", "A", "B", "")
-    for each in sorted(report.differences, key=lambda each: not each.counts):
+    table = make_table("Differences", "what", "A", "B", "detail")
+    rows = sorted(report.differences, key=lambda each: not each.counts)
+    for each in both_ends(rows, whole):
         style = "" if each.counts else "dim"
         detail = each.detail if each.counts else "; ".join(filter(None, (each.detail, "does not count")))
         table.add_row(
-            each.what, shortened(each.a, LONGEST_VALUE), shortened(each.b, LONGEST_VALUE), detail, style=style
+            *(plain(shortened(word, LONGEST_VALUE)) for word in (each.what, each.a, each.b, detail)), style=style
         )
     yield table
+    yield from hidden_rows(len(rows), "differences", whole)
 
 
 def _pairs(pairs: Sequence[TensorPairRecord], *, whole: bool) -> Iterator[RenderableType]:
     different = [pair for pair in pairs if not pair.same]
     rows = both_ends(different, whole)
-    yield Sized(lambda width: Fitted(_pair_sheet(rows, len(different), len(pairs), width)))
+    yield Sized(lambda width: fitted(_pair_sheet(rows, len(different), len(pairs), width)))
     yield from hidden_rows(len(different), "tensors", whole)
 
 

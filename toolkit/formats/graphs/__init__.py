@@ -6,6 +6,7 @@ A format is described by the module here that has the name of its own in the reg
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,6 +16,10 @@ from toolkit.records import GraphRecord, Signature
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+# What is meant to be read is shorter.
+_LONGEST_TEXT = 10_000
+_SHOWN = 100
 
 Role = Literal["parameter", "buffer", "initializer", "constant"]
 
@@ -67,3 +72,11 @@ def describe_artifact(info: FormatInfo, path: Path) -> Contents:
     module: Any = import_module(f"{__name__}.{info.module}")
     contents: Contents = module.describe(path)
     return contents
+
+
+def bounded(text: str) -> str:
+    """Return a text as it is, or of a long one its beginning, length and SHA-256, which tells two apart."""
+    if len(text) <= _LONGEST_TEXT:
+        return text
+    digest = sha256(text.encode(errors="surrogatepass")).hexdigest()
+    return f"{text[:_SHOWN]}… ({len(text):,} characters, SHA-256 {digest})"

@@ -9,11 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from toolkit.formats.graphs import Role, StoredTensor
+from toolkit.formats.graphs import Role, StoredTensor, bounded
 
 _EXTRA = "/extra/"
-# A longer property is told by its size and digest: what is meant to be read is shorter.
-_LONGEST_TEXT_BYTES = 10_000
 
 
 def stored_tensor(name: str, role: Role, tensor: Tensor) -> StoredTensor:
@@ -59,9 +57,7 @@ def read_member(path: Path, *endings: str) -> bytes | None:
 
 
 def _as_text(data: bytes) -> str:
-    if len(data) <= _LONGEST_TEXT_BYTES:
-        try:
-            return data.decode()
-        except UnicodeDecodeError:
-            pass
-    return f"{len(data):,} bytes, SHA-256 {hashlib.sha256(data).hexdigest()}"
+    try:
+        return bounded(data.decode())
+    except UnicodeDecodeError:
+        return f"{len(data):,} bytes, SHA-256 {hashlib.sha256(data).hexdigest()}"

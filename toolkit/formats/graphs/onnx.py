@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from onnx import external_data_helper, helper, numpy_helper
 
 from toolkit.errors import CorruptArtifactError
-from toolkit.formats.graphs import Contents, Role, StoredTensor
+from toolkit.formats.graphs import Contents, Role, StoredTensor, bounded
 from toolkit.formats.onnx import METADATA_KEY, read_proto
 from toolkit.records import GraphRecord, NodeRecord, Signature, TensorSpec
 
@@ -43,13 +43,13 @@ def describe(path: Path) -> Contents:
     shapes = _shapes(proto, path)
     return Contents(
         graph=GraphRecord(
-            nodes=(*_nodes(graph, shapes, None), *_function_nodes(proto)),
+            nodes=(*_nodes(graph.node, shapes, None), *_function_nodes(proto)),
             inputs=tuple(each.name for each in inputs),
             outputs=tuple(each.name for each in graph.output),
             opsets={each.domain or "ai.onnx": each.version for each in proto.opset_import},
             format_version=f"IR version {proto.ir_version}",
             producer=" ".join(filter(None, (proto.producer_name, proto.producer_version))) or None,
-            properties={each.key: each.value for each in proto.metadata_props if each.key != METADATA_KEY},
+            properties={each.key: bounded(each.value) for each in proto.metadata_props if each.key != METADATA_KEY},
         ),
         signature=Signature(
             inputs=tuple(map(_spec, inputs)),
@@ -59,15 +59,15 @@ def describe(path: Path) -> Contents:
     )
 
 
-def _nodes(graph: onnx.GraphProto, shapes: dict[str, TensorSpec], within: str | None) -> Iterator[NodeRecord]:
-    """Yield the nodes of a graph, and after each those of the graphs inside it."""
-    for place, node in enumerate(graph.node):
+def _nodes(nodes: Iterable[onnx.NodeProto], shapes: dict[str, TensorSpec], within: str | None) -> Iterator[NodeRecord]:
+    """Yield nodes, and after each those of the graphs inside it."""
+    for place, node in enumerate(nodes):
         name = node.name or next((each for each in node.output if each), f"node {place}")
         yield _node(node, name, shapes, within)
         for attribute in node.attribute:
             for inner in _graphs(attribute):
                 place_of_it = f"{name if within is None else f'{within}/{name}'}.{attribute.name}"
-                yield from _nodes(inner, shapes, place_of_it)
+                yield from _nodes(inner.node, shapes, place_of_it)
                 yield _return([each.name for each in inner.output], place_of_it)
 
 
@@ -75,8 +75,7 @@ def _function_nodes(proto: onnx.ModelProto) -> Iterator[NodeRecord]:
     """Yield the nodes of the functions that a model brings along."""
     for function in proto.functions:
         within = f"function {_operator(function.domain, function.name)}"
-        for place, node in enumerate(function.node):
-            yield _node(node, node.name or f"node {place}", {}, within)
+        yield from _nodes(function.node, {}, within)
         yield _return(function.output, within)
 
 
@@ -120,7 +119,7 @@ def _attribute(attribute: onnx.AttributeProto) -> str:
         return "?"
     if attribute.type in {_ATTRIBUTE.SPARSE_TENSOR, _ATTRIBUTE.TENSORS, _ATTRIBUTE.TYPE_PROTO}:
         return f"({_ATTRIBUTE.AttributeType.Name(attribute.type).lower()})"
-    return _scalar(value) if isinstance(value, int | float | bytes) else f"[{', '.join(map(_scalar, value))}]"
+    return bounded(_scalar(value) if isinstance(value, int | float | bytes) else f"[{', '.join(map(_scalar, value))}]")
 
 
 def _scalar(value: object) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, fx
 from torch.export import ExportedProgram
 
-from toolkit.formats.graphs import Contents, Role, StoredTensor
+from toolkit.formats.graphs import Contents, Role, StoredTensor, bounded
 from toolkit.formats.graphs.libtorch import extra_files, read_member, stored_tensor
 from toolkit.formats.torch_export import METADATA_FILE, describe_signature, open_program
 from toolkit.records import GraphRecord, NodeRecord, TensorSpec
@@ -101,7 +101,7 @@ def _nodes(module: fx.GraphModule, names: "_Names", within: str | None) -> Itera
             if found:
                 inputs += found
             if not isinstance(value, fx.Node) and (not found or _has_more(value)):
-                attributes[name] = str(value)
+                attributes[name] = bounded(str(value))
         yield NodeRecord(
             name=node.name,
             operator=str(node.target),

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from toolkit.formats.graphs import Contents, StoredTensor
+from toolkit.formats.graphs import Contents, StoredTensor, bounded
 from toolkit.formats.graphs.libtorch import extra_files, read_member, stored_tensor
 from toolkit.formats.torchscript import METADATA_FILE, open_module
 from toolkit.records import GraphRecord, NodeRecord, TensorSpec
@@ -139,9 +139,9 @@ def _attribute(node: Any, name: str) -> str:
     """Return an attribute as text; of a kind that torch shows nobody, its kind."""
     kind = node.kindOf(name)
     if kind in {"i", "f", "s", "is", "fs", "ss", "t"}:
-        return str(getattr(node, kind)(name))
+        return bounded(str(getattr(node, kind)(name)))
     if kind == "ival":
-        return str(node.ival(name))
+        return bounded(str(node.ival(name)))
     return f"({kind})"
 
 
