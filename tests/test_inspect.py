@@ -25,7 +25,7 @@ from toolkit.inspection.names import compute_weights_sha256
 from toolkit.inspection.pairs import compare_values, pair_tensors
 from toolkit.inspection.statistics import compute_statistics
 from toolkit.records import ArtifactMetadata, InspectRecord, ModelConfig, Report, TensorRecord
-from toolkit.render.inspection import shortened
+from toolkit.render.contents import plain, shortened
 from toolkit.render.terminal import render_report
 
 pytestmark = [
@@ -328,6 +328,51 @@ class TestForeignFiles:
         assert what(report) == {"weights": "6 tensors of another dtype"}
         assert all(pair.different == 0 and not pair.same for pair in report.tensor_pairs)
 
+    def test_names_that_would_steer_the_terminal_do_not(
+        self, model: onnx.ModelProto, folder: Path, tmp_path: Path, cli: Cli
+    ) -> None:
+        model.graph.node[0].name = "red\x1b[31m"
+        entry = model.metadata_props.add()
+        entry.key, entry.value = "title\x1b]0;x\x07", "long " * 10_000
+        path = save_model(model, tmp_path / "odd.onnx")
+        for outcome in (cli("inspect", path), cli("inspect", path, folder / "model.onnx")):
+            assert "\x1b" not in outcome.out
+            assert "\x07" not in outcome.out
+            assert "(50,000 characters, SHA-256 " in " ".join(outcome.out.split())
+
+    def test_tensors_of_every_kind_are_listed_and_what_cannot_be_read_says_why(
+        self, model: onnx.ModelProto, folder: Path, tmp_path: Path, cli: Cli
+    ) -> None:
+        kinds = {"INT4": "int4", "FLOAT8E4M3FN": "float8_e4m3fn", "BFLOAT16": "bfloat16", "FLOAT16": "float16"}
+        for kind in kinds:
+            model.graph.initializer.append(helper.make_tensor(kind, getattr(onnx.TensorProto, kind), [4], [1, 2, 3, 0]))
+        model.graph.initializer.append(helper.make_tensor("text", onnx.TensorProto.STRING, [2], [b"a", b"b"]))
+        readable = save_model(model, tmp_path / "readable.onnx")
+        short = model.graph.initializer[0]
+        short.raw_data = short.raw_data[:40]
+        model.graph.initializer.add(name="unknown", data_type=99, dims=[3])
+        path = save_model(model, tmp_path / "m.onnx")
+        found = {each.name: each for each in inspected(path).tensors}
+        for kind, dtype in kinds.items():
+            statistics = found[kind].statistics
+            assert statistics
+            assert (found[kind].dtype, statistics.mean, statistics.zeros) == (dtype, 1.5, 1)
+        reasons = {each.name: each.unread for each in found.values() if each.unread}
+        assert reasons.keys() == {"text", "unknown", short.name}
+        assert reasons["unknown"] == "onnx has no element type 99"
+        assert cli("inspect", path).code == 0
+        assert cli("inspect", path, path).code == 0  # the same bytes need no reading
+        assert_one_line(cli("inspect", path, folder / "model.onnx"), "cannot be read")
+        text = next(pair for pair in compare_files(readable, folder / "model.onnx").tensor_pairs if pair.a == "text")
+        assert (text.b, text.weight) == (None, False)
+
+    def test_a_description_that_cannot_be_read_is_told(self, model: onnx.ModelProto, tmp_path: Path, cli: Cli) -> None:
+        (entry,) = (each for each in model.metadata_props if each.key == "fmnist_tk")
+        entry.value = "{not JSON"
+        outcome = cli("inspect", save_model(model, tmp_path / "m.onnx"))
+        assert outcome.code == 0
+        assert "its description is not JSON" in outcome.out
+
     def test_long_lists_are_shown_whole_only_when_asked_for(self, tmp_path: Path, cli: Cli) -> None:
         nodes = [helper.make_node("Relu", [f"v{i}"], [f"v{i + 1}"]) for i in range(100)]
         path = save_model(make_model(nodes, "v0", "v100", {}), tmp_path / "long.onnx")
@@ -593,6 +638,11 @@ class TestNumbers:
             tail = (most - 1) * 2 // 3
             assert short == f"{text[: most - 1 - tail]}…{text[-tail:]}"
             assert len(short) == most
+
+    @given(st.text(max_size=60))
+    def test_no_text_of_a_file_steers_the_terminal(self, text: str) -> None:
+        assert len(plain(text)) == len(text)
+        assert not set(plain(text)) & set(map(chr, [*range(10), *range(11, 32), *range(127, 160)]))
 
     def test_a_tensor_has_statistics_or_a_reason(self) -> None:
         with pytest.raises(ValueError, match="statistics or the reason"):

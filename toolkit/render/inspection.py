@@ -1,11 +1,8 @@
 """What stands inside a file, as tables: facts, layers, graph, tensors."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Final, TypeVar
 
-from rich.align import VerticalAlignMethod
-from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.console import RenderableType
 from rich.text import Text
 
 from toolkit.records import (
@@ -17,17 +14,21 @@ from toolkit.records import (
     TensorSpec,
     TrainingSummary,
 )
+from toolkit.render.contents import (
+    LONGEST_VALUE,
+    WIDE,
+    Sized,
+    both_ends,
+    fitted,
+    hidden_rows,
+    number_in_words,
+    plain,
+    shape_in_words,
+    shortened,
+)
 from toolkit.render.sheet import CROSS, NONE, Column, Sheet, column
-from toolkit.render.tables import BAD, GOOD, Fitted, make_table
+from toolkit.render.tables import BAD, GOOD, make_table
 from toolkit.render.units import percent, size
-
-T = TypeVar("T")
-
-# Of a longer list the middle is left out: how a graph begins and how it ends tells most.
-_HEAD, _TAIL = 40, 20
-# A table of a terminal this wide or wider has room for whole names.
-WIDE: Final = 120
-LONGEST_VALUE: Final = 200
 
 
 def inspection_tables(report: Report, *, whole: bool) -> Iterator[RenderableType]:
@@ -40,39 +41,10 @@ def inspection_tables(report: Report, *, whole: bool) -> Iterator[RenderableType
         yield from notes(record)
 
 
-def shortened(text: str, most: int) -> str:
-    """Return ``text`` in at most ``most`` characters: a long one loses its middle, since names differ at the ends."""
-    if len(text) <= most:
-        return text
-    tail = (most - 1) * 2 // 3
-    return f"{text[: most - 1 - tail]}…{text[len(text) - tail :]}"
-
-
-def plain(text: str) -> str:
-    """Return a text of a file without what would steer the terminal that shows it."""
-    return "".join(each if each.isprintable() or each == "\n" else "�" for each in text)
-
-
-def fitted(sheet: Sheet, vertical: VerticalAlignMethod = "bottom") -> RenderableType:
-    """Return a sheet of words that a file brought along."""
-    columns = tuple(replace(each, cells=tuple(map(plain, each.cells))) for each in sheet.columns)
-    return Fitted(replace(sheet, columns=columns), vertical)
-
-
-@dataclass(frozen=True)
-class Sized:
-    """A table that is made for the width there is."""
-
-    make: Callable[[int], RenderableType]
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        yield self.make(options.max_width)
-
-
 def _facts(record: InspectRecord) -> RenderableType:
     table = make_table(f"{record.path}: {record.kind}, {record.format}", "fact", "value")
     for fact, value in (*_file_facts(record), *_graph_facts(record), *_model_facts(record)):
-        table.add_row(fact, plain(value) if isinstance(value, str) else value)
+        table.add_row(plain(fact), plain(value) if isinstance(value, str) else value)
     return table
 
 
@@ -81,7 +53,7 @@ def _file_facts(record: InspectRecord) -> Iterator[tuple[str, str | Text]]:
     held = sum(each.statistics.count for each in record.tensors if each.statistics)
     if record.tensors:
         unread = sum(each.statistics is None for each in record.tensors)
-        rest = f", and {unread:,} that cannot be read" if unread else ""
+        rest = f", and {unread:,} without statistics" if unread else ""
         yield "tensors", f"{len(record.tensors):,} with {held:,} values{rest}"
         yield "dtypes", ", ".join(dict.fromkeys(each.dtype for each in record.tensors))
     for file in record.files:
@@ -124,7 +96,7 @@ def _model_facts(record: InspectRecord) -> Iterator[tuple[str, str]]:
         yield "layers", "-".join(map(str, record.config.layer_sizes))
         yield "final ReLU", "yes" if record.config.final_relu else "no"
     if facts is None:
-        yield "description", "none: fmnist-tk did not write this file"
+        yield "description", "none by fmnist-tk that can be read"
         return
     yield "labels", ", ".join(facts.labels)
     contract = facts.preprocessing
@@ -268,30 +240,9 @@ def notes(record: InspectRecord) -> Iterator[RenderableType]:
         yield Text(plain(f"! {record.path}: {note}"), style="yellow")
 
 
-def both_ends(rows: Sequence[T], whole: bool) -> Sequence[T]:
-    """Return the rows to show: all, or of a long list both its ends."""
-    return rows if whole or len(rows) <= _HEAD + _TAIL else [*rows[:_HEAD], *rows[-_TAIL:]]
-
-
-def hidden_rows(count: int, what: str, whole: bool) -> Iterator[RenderableType]:
-    """Say how many rows `both_ends` has left out, if any."""
-    if not whole and count > _HEAD + _TAIL:
-        yield Text(f"{count - _HEAD - _TAIL:,} {what} in the middle are hidden; show them with --all", style="dim")
-
-
-def shape_in_words(sizes: Iterable[int | str | None]) -> str:
-    """Return sizes in brackets; one that is free and has no name is ``?``."""
-    return f"({', '.join('?' if each is None else str(each) for each in sizes)})"
-
-
 def _spec(spec: TensorSpec) -> str:
     shape = None if spec.shape is None else shape_in_words(spec.shape)
     return " ".join(filter(None, (spec.name, spec.dtype, shape)))
-
-
-def number_in_words(value: float | None, digits: int = 4) -> str:
-    """Return a number with so many digits."""
-    return NONE if value is None else f"{value:.{digits}g}"
 
 
 def _share(value: float | None) -> str:

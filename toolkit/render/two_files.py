@@ -6,19 +6,19 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from toolkit.records import InspectRecord, Report, TensorPairRecord
-from toolkit.render.inspection import (
+from toolkit.render.contents import (
     LONGEST_VALUE,
     WIDE,
     Sized,
     both_ends,
     fitted,
     hidden_rows,
-    notes,
     number_in_words,
     plain,
     shape_in_words,
     shortened,
 )
+from toolkit.render.inspection import notes
 from toolkit.render.sheet import NONE, Sheet, column
 from toolkit.render.tables import BAD, GOOD, make_table
 from toolkit.render.units import size

@@ -195,6 +195,8 @@ def _values(tensor: onnx.TensorProto, path: Path) -> NDArray[Any]:
     Raises:
         ValueError, OSError: If they are not there or not as many as declared; onnx refuses a file outside the folder.
     """
+    if tensor.data_type not in onnx.TensorProto.DataType.values():
+        raise ValueError(f"onnx has no element type {tensor.data_type}")
     if tensor.data_location == onnx.TensorProto.EXTERNAL:
         copy = onnx.TensorProto()
         copy.CopyFrom(tensor)  # so that the values are let go of after their use
