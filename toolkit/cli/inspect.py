@@ -16,7 +16,11 @@ FileArgument = Annotated[
 ]
 OtherArgument = Annotated[
     Path | None,
-    typer.Argument(metavar="OTHER", help="Another one: then it is shown in what they differ.", show_default=False),
+    typer.Argument(
+        metavar="OTHER",
+        help="Another one: then what differs is shown; exit 0 if only format or storage do.",
+        show_default=False,
+    ),
 ]
 AllOption = Annotated[bool, typer.Option("--all", help="Show every node and tensor of a long list.")]
 
@@ -30,10 +34,7 @@ def inspect(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Show what stands inside a checkpoint or an artifact: layers, graph, weights, where they come from.
-
-    Nothing of the file is run. With two files, show in what they differ, even if one is a checkpoint and the other an
-    artifact; exit 0 when they have the same content, 1 when they differ.
+    """Show what stands inside a checkpoint or an artifact, or in what two of them differ (exit 1 when they do).
 
     Examples:
         fmnist-tk inspect exported/model.onnx
