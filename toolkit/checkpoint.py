@@ -36,6 +36,28 @@ _TRIAL_IMAGES, _IMAGE_SHAPE = 16, (1, 28, 28)
 _PICKLE_PROTOCOLS = (b"\2", b"\3", b"\4", b"\5")
 
 
+Form = Literal["bundled", "safetensors", "state-dict", "pickled-module", "training-state", "module"]
+
+
+@dataclass(frozen=True)
+class StoredWeights:
+    """What a file holds, before anything of it was checked but that it can be read.
+
+    Attributes:
+        form: In which they come.
+        found: Mostly tensors, by name.
+        config: The shape that the file declares, or the one of ``NAME.config.json`` beside it.
+        final_relu: Whether a ReLU ends the model; None where the file cannot tell.
+        metadata: What a file of this tool says of itself.
+    """
+
+    form: Form
+    found: dict[str, object]
+    config: ModelConfig | None = None
+    final_relu: bool | None = None
+    metadata: CheckpointMetadata | None = None
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """Weights that were checked, and what is known of them."""
@@ -137,7 +159,12 @@ def _in_one_order(data: bytes) -> bytes:
     return len(text).to_bytes(8, "little") + text + data[8 + size :]
 
 
-def _read(path: Path, name: str) -> Checkpoint:
+def read_stored(path: Path) -> StoredWeights:
+    """Read what is in a file, whatever it is of: nothing of a pickle is run, nothing of the weights is checked.
+
+    Raises:
+        CheckpointError: If the file is missing, damaged or unsafe.
+    """
     try:
         with path.open("rb") as file:
             head = file.read(16)
@@ -148,27 +175,34 @@ def _read(path: Path, name: str) -> Checkpoint:
         raise CheckpointError(path, "is empty")
     # safetensors first: the length of its header can begin with the very byte that begins a pickle.
     if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < _LONGEST_HEADER_BYTES:
-        return _read_safetensors(path, name)
+        return _read_safetensors(path)
     if head.startswith(b"PK") or (head[:1] == b"\x80" and head[1:2] in _PICKLE_PROTOCOLS):
-        return _read_torch(path, name)
+        return _read_torch(path)
     raise CheckpointError(path, f"is neither a torch.save file nor safetensors (it starts with {head[:12]!r})")
 
 
-def _read_torch(path: Path, name: str) -> Checkpoint:
+def _read(path: Path, name: str) -> Checkpoint:
+    stored = read_stored(path)
+    config, state = checked_weights(stored.found, path, stored.config)
+    if stored.final_relu is not None:
+        config = config.model_copy(update={"final_relu": stored.final_relu})
+    if stored.metadata and weights_sha256(state) != stored.metadata.weights_sha256:
+        raise CheckpointError(path, "is damaged: its weights do not have the SHA-256 they were saved with")
+    return _checkpoint(name, "bundled" if name == BUNDLED else stored.form, config, state, stored.metadata)
+
+
+def _read_torch(path: Path) -> StoredWeights:
     found, final_relu, rest = find_weights(read_torch_file(path), path)
     config = _config_beside(path)
-    form: Literal["state-dict", "pickled-module", "training-state"] = "state-dict"
+    form: Form = "state-dict"
     if final_relu is not None:
         form = "pickled-module"
     elif isinstance(rest.get("course"), str) and isinstance(rest.get("fmnist_tk"), str):
         form, config = "training-state", parse_record(str(rest["fmnist_tk"]), ModelConfig, path)
-    inferred, state = checked_weights(found, path, config)
-    if final_relu is not None:
-        inferred = inferred.model_copy(update={"final_relu": final_relu})
-    return _checkpoint(name, form, inferred, state, None)
+    return StoredWeights(form, found, config, final_relu)
 
 
-def _read_safetensors(path: Path, name: str) -> Checkpoint:
+def _read_safetensors(path: Path) -> StoredWeights:
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
@@ -176,11 +210,7 @@ def _read_safetensors(path: Path, name: str) -> Checkpoint:
     except (safetensors.SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(path, f"is truncated or damaged ({error})") from error
     metadata = _own_metadata(header, path)
-    config, state = checked_weights(found, path, metadata.config if metadata else _config_beside(path))
-    if metadata and weights_sha256(state) != metadata.weights_sha256:
-        raise CheckpointError(path, "is damaged: its weights do not have the SHA-256 they were saved with")
-    form: Literal["bundled", "safetensors"] = "bundled" if name == BUNDLED else "safetensors"
-    return _checkpoint(name, form, config, state, metadata)
+    return StoredWeights("safetensors", found, metadata.config if metadata else _config_beside(path), None, metadata)
 
 
 def _own_metadata(header: dict[str, str], path: Path) -> CheckpointMetadata | None:
@@ -208,7 +238,7 @@ def _config_beside(path: Path) -> ModelConfig | None:
 
 def _checkpoint(
     name: str,
-    form: Literal["bundled", "safetensors", "state-dict", "pickled-module", "training-state", "module"],
+    form: Form,
     config: ModelConfig,
     state: dict[str, Tensor],
     metadata: CheckpointMetadata | None,

@@ -12,7 +12,8 @@ from toolkit.errors import CheckpointError
 from toolkit.records import ModelConfig
 
 _PREFIXES = ("module.", "_orig_mod.")  # of DataParallel and of torch.compile
-_KEY = re.compile(r"^linear_relu_stack\.(\d+)\.(weight|bias)$")
+#: Name of a weight in the quickstart's state dict.
+KEY = re.compile(r"^linear_relu_stack\.(\d+)\.(weight|bias)$")
 _MOST_KEYS_NAMED = 8
 
 
@@ -30,7 +31,7 @@ def weights_sha256(state: dict[str, Tensor]) -> str:
 
 
 def checked_weights(
-    found: dict[str, object], path: Path, config: ModelConfig | None
+    found: dict[str, object], path: Path, config: ModelConfig | None, *, finite: bool = True
 ) -> tuple[ModelConfig, dict[str, Tensor]]:
     """Return the model's shape and its weights as float32, after every key and shape was looked at.
 
@@ -38,14 +39,15 @@ def checked_weights(
         found: What the file holds under each name.
         path: The file, for errors.
         config: The shape that the file declares, or None to infer it from the tensors.
+        finite: Whether to refuse NaN and infinities.
 
     Raises:
         CheckpointError: Naming all missing, extra and misshapen keys at once, or what else is wrong.
     """
-    named = {_stripped(str(name)): value for name, value in found.items()}
+    named = {without_prefix(str(name)): value for name, value in found.items()}
     if len(named) < len(found):
         raise CheckpointError(path, "holds some keys twice, with and without a prefix", "save one model only")
-    layers = sorted({int(match[1]) for name in named if (match := _KEY.match(name))})
+    layers = sorted({int(match[1]) for name in named if (match := KEY.match(name))})
     if not layers:
         raise CheckpointError(
             path,
@@ -65,7 +67,7 @@ def checked_weights(
         )
     state = {name: _float32(value) for name, value in named.items()}
     broken = [name for name, tensor in state.items() if not bool(torch.isfinite(tensor).all())]
-    if broken:
+    if broken and finite:
         raise CheckpointError(path, f"has weights that are not finite in {_some(broken)}", "train the model again")
     return inferred, state
 
@@ -106,7 +108,8 @@ def _infer(named: dict[str, object], layers: list[int], path: Path, final_relu: 
         raise CheckpointError(path, f"wrong layer sizes: {reason}") from error
 
 
-def _stripped(name: str) -> str:
+def without_prefix(name: str) -> str:
+    """Return a weight's name without what DataParallel and torch.compile put before it."""
     while prefix := next((each for each in _PREFIXES if name.startswith(each)), None):
         name = name.removeprefix(prefix)
     return name

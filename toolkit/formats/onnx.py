@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from toolkit.model import Mlp
 
 _NAME = "onnx"
-_METADATA_KEY = "fmnist_tk"
+#: The property of a model that holds our own description.
+METADATA_KEY = "fmnist_tk"
 # Opset 18 is what torch's exporter writes without converting, and every runtime since 2023 reads it. IR
 # version 8 is the one that came with it: later ones only add what this graph does not use.
 _OPSET, _IR_VERSION = 18, 8
@@ -59,7 +60,7 @@ def export(model: "Mlp", path: Path, metadata: ArtifactMetadata) -> None:
     proto = program.model_proto
     _tidy(proto)
     entry = proto.metadata_props.add()
-    entry.key, entry.value = _METADATA_KEY, metadata.model_dump_json()
+    entry.key, entry.value = METADATA_KEY, metadata.model_dump_json()
     onnx.checker.check_model(proto, full_check=True)
     path.write_bytes(proto.SerializeToString(deterministic=True))
 
@@ -99,7 +100,7 @@ def load(path: Path, device: str, threads: int | None = None) -> Session:
 def read_metadata(path: Path) -> str | None:
     """Return the JSON among the model's properties that `export` wrote, or None."""
     proto = read_proto(path)
-    return next((entry.value for entry in proto.metadata_props if entry.key == _METADATA_KEY), None)
+    return next((entry.value for entry in proto.metadata_props if entry.key == METADATA_KEY), None)
 
 
 class OnnxRuntimeSession:

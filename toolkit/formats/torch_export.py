@@ -21,7 +21,8 @@ from toolkit.model import Mlp
 from toolkit.records import ArtifactMetadata, Signature, TensorSpec
 
 _NAME = "torch-export"
-_METADATA_FILE = "fmnist_tk.json"
+#: The extra file of an archive that holds our own description.
+METADATA_FILE = "fmnist_tk.json"
 
 
 def export(model: Mlp, path: Path, metadata: ArtifactMetadata) -> None:
@@ -31,7 +32,7 @@ def export(model: Mlp, path: Path, metadata: ArtifactMetadata) -> None:
         # Paths and lines of the Python sources: other bytes on another machine, and nobody's business.
         node.meta.pop("stack_trace", None)
     buffer = io.BytesIO()
-    torch.export.save(program, buffer, extra_files={_METADATA_FILE: metadata.model_dump_json()})
+    torch.export.save(program, buffer, extra_files={METADATA_FILE: metadata.model_dump_json()})
     path.write_bytes(buffer.getvalue())
 
 
@@ -63,8 +64,8 @@ def open_module(path: Path, device: str) -> tuple[GraphModule, set[torch.dtype],
         CorruptArtifactError, UnsafeArtifactError: If it does not open.
         UnsupportedDeviceError: If some of its weights stay on another device.
     """
-    program = _open(path, {})
-    signature = _signature(program)
+    program = open_program(path)
+    signature = describe_signature(program)
     if device != "cpu":
         program = move_to_device_pass(program, device)
     module = program.module()
@@ -72,11 +73,20 @@ def open_module(path: Path, device: str) -> tuple[GraphModule, set[torch.dtype],
     return module, _dtypes(program), signature
 
 
+def open_program(path: Path) -> ExportedProgram:
+    """Return the program in an archive, on the device that it was exported on.
+
+    Raises:
+        CorruptArtifactError, UnsafeArtifactError: If it does not open.
+    """
+    return _open(path, {})
+
+
 def read_metadata(path: Path) -> str | None:
     """Return the JSON of the extra file that `export` wrote, or None."""
-    extra = {_METADATA_FILE: ""}
+    extra = {METADATA_FILE: ""}
     _open(path, extra)
-    return extra[_METADATA_FILE] or None
+    return extra[METADATA_FILE] or None
 
 
 def _open(path: Path, extra: dict[str, Any]) -> ExportedProgram:
@@ -127,7 +137,8 @@ def _asks_for_pickle(config: bytes) -> bool:
         return True
 
 
-def _signature(program: ExportedProgram) -> Signature:
+def describe_signature(program: ExportedProgram) -> Signature:
+    """Return inputs and outputs as a program declares them."""
     placeholders: dict[str, Any] = {node.name: node.meta.get("val") for node in program.graph.nodes}
     return Signature(
         inputs=tuple(

@@ -17,7 +17,8 @@ from toolkit.model import Mlp
 from toolkit.records import ArtifactMetadata, Signature, TensorSpec
 
 _NAME = "torchscript"
-_METADATA_FILE = "fmnist_tk.json"
+#: The extra file of an archive that holds our own description.
+METADATA_FILE = "fmnist_tk.json"
 _CONSTANTS = re.compile(rb"(?:^  \w+ : Final\[.*\n){2,}", re.MULTILINE)
 
 
@@ -30,7 +31,7 @@ def export(model: Mlp, path: Path, metadata: ArtifactMetadata) -> None:
     buffer = io.BytesIO()
     with _deprecation_expected():
         scripted = torch.jit.script(model)
-        torch.jit.save(scripted, buffer, _extra_files={_METADATA_FILE: metadata.model_dump_json()})
+        torch.jit.save(scripted, buffer, _extra_files={METADATA_FILE: metadata.model_dump_json()})
     path.write_bytes(_reproducible(buffer.getvalue()))
 
 
@@ -63,9 +64,9 @@ def open_module(path: Path, device: str) -> tuple[torch.jit.ScriptModule, set[to
 
 def read_metadata(path: Path) -> str | None:
     """Return the JSON of the extra file that `export` wrote, or None."""
-    extra: dict[str, Any] = {_METADATA_FILE: ""}
+    extra: dict[str, Any] = {METADATA_FILE: ""}
     _open(path, "cpu", extra)
-    text = extra[_METADATA_FILE]
+    text = extra[METADATA_FILE]
     # Bytes that are no UTF-8 become text that is no JSON; who parses it says so.
     return text.decode(errors="replace") if isinstance(text, bytes) else text or None
 

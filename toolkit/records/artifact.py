@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field, NonNegativeInt
 
 from toolkit.records.base import Device, Precision, Record, Sha256
-from toolkit.records.model import LABELS, CheckpointMetadata, ModelConfig, Preprocessing, TrainingSummary
+from toolkit.records.model import LABELS, ModelConfig, Preprocessing, TrainingSummary
 
 
 class ArtifactMetadata(Record):
@@ -81,18 +81,3 @@ class Ledger(Record):
     schema_name: Literal["fmnist-tk/verified"] = "fmnist-tk/verified"
     schema_version: Literal[1] = 1
     verified: tuple[VerificationRecord, ...] = ()
-
-
-class InspectRecord(Record):
-    """What stands inside a checkpoint or an artifact."""
-
-    path: str
-    kind: Literal["checkpoint", "artifact"]
-    format: str
-    size_bytes: NonNegativeInt
-    sha256: Sha256
-    metadata: ArtifactMetadata | CheckpointMetadata | None = Field(
-        description="Null for a file that this tool did not write."
-    )
-    signature: Signature | None = None
-    weights_sha256: Sha256 | None = None

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt, computed_field, model_validator
 
-from toolkit.records.artifact import ArtifactRecord, InspectRecord
+from toolkit.records.artifact import ArtifactRecord
 from toolkit.records.base import Device, Record, SkipRecord
 from toolkit.records.bench import (
     BenchRecord,
@@ -17,6 +17,7 @@ from toolkit.records.bench import (
 )
 from toolkit.records.clock import SelfCheckRecord
 from toolkit.records.dataset import DataRecord, DatasetRecord, FetchRecord, GalleryRecord
+from toolkit.records.inspect import DifferenceRecord, InspectRecord, TensorPairRecord
 from toolkit.records.machine import FitnessRecord, LimitsRecord
 from toolkit.records.model import CheckpointRecord, TrainRecord
 from toolkit.records.parity import ParityRecord
@@ -112,6 +113,8 @@ class Report(Record):
     failures: tuple[FailureRecord, ...] = ()
     skips: tuple[SkipRecord, ...] = ()
     inspected: tuple[InspectRecord, ...] = ()
+    tensor_pairs: tuple[TensorPairRecord, ...] = Field(default=(), description="Of the two that were inspected.")
+    differences: tuple[DifferenceRecord, ...] = Field(default=(), description="Between the two that were inspected.")
     datasets: tuple[DatasetRecord, ...] = Field(default=(), description="The labelled pictures that were used.")
     places: tuple[DataRecord, ...] = Field(default=(), description="Where Fashion-MNIST was looked for.")
     fetched: FetchRecord | None = None
@@ -133,6 +136,7 @@ class Report(Record):
             and all(record.passed for record in self.parity)
             and all(record.passed for record in self.self_checks)
             and not any(record.too_slow for record in self.comparisons)
+            and not any(record.counts for record in self.differences)
         )
 
     @computed_field

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from rich import box
+from rich.align import VerticalAlignMethod
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.measure import Measurement
 from rich.table import Table
@@ -39,32 +40,38 @@ def full_width(table: Table, console: Console, options: ConsoleOptions) -> int:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A sheet that moves its columns together where the width is short, and then leaves out spare ones and says so."""
+    """A sheet that moves its columns together where the width is short, and then leaves out spare ones and says so.
+
+    Attributes:
+        sheet: What to draw.
+        vertical: Where a cell of fewer lines than its row stands.
+    """
 
     sheet: Sheet
+    vertical: VerticalAlignMethod = "bottom"
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         sheet, left_out = self.sheet, []
         yield Text(sheet.title, style="bold")
-        table = _drawn(sheet)
+        table = _drawn(sheet, self.vertical)
         while full_width(table, console, options) > options.max_width:
-            table = _drawn(sheet, padding=(0, 1, 0, 0))
+            table = _drawn(sheet, self.vertical, padding=(0, 1, 0, 0))
             column = max(sheet.columns, key=lambda each: each.spare)
             if full_width(table, console, options) <= options.max_width or not column.spare:
                 break
             left_out.append(column.title)
             sheet = sheet.without(column)
-            table = _drawn(sheet)
+            table = _drawn(sheet, self.vertical)
         yield table
         if left_out:
             yield Text(f"left out, for want of width: {', '.join(reversed(left_out))}", style="dim")
 
 
-def _drawn(sheet: Sheet, padding: tuple[int, int, int, int] = (0, 1, 0, 1)) -> Table:
+def _drawn(sheet: Sheet, vertical: VerticalAlignMethod, padding: tuple[int, int, int, int] = (0, 1, 0, 1)) -> Table:
     table = make_table(None)
     table.padding = padding
     for column in sheet.columns:
-        table.add_column(column.name, justify="right" if column.right else "left", overflow="fold", vertical="bottom")
+        table.add_column(column.name, justify="right" if column.right else "left", overflow="fold", vertical=vertical)
     for number, words in enumerate(sheet.rows()):
         table.add_row(*map(_text, words), end_section=number in sheet.breaks)
     return table

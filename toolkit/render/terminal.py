@@ -9,23 +9,24 @@ from rich.text import Text
 from toolkit.records import (
     CheckpointRecord,
     DoctorRecord,
-    InspectRecord,
     Report,
     TrainRecord,
 )
 from toolkit.records.model import LABELS
 from toolkit.render.dataset import dataset_tables
 from toolkit.render.gallery import gallery_parts
+from toolkit.render.inspection import inspection_tables
 from toolkit.render.latency import latency_tables
 from toolkit.render.parity import parity_tables
 from toolkit.render.pictures import own_pictures_lines
 from toolkit.render.prediction import prediction_parts
 from toolkit.render.tables import make_table, mark
+from toolkit.render.two_files import comparison_tables
 from toolkit.render.units import seconds, size
 
 
-def render_report(report: Report) -> Iterator[RenderableType]:
-    """Yield what a person sees of a report, part by part."""
+def render_report(report: Report, *, whole: bool = False) -> Iterator[RenderableType]:
+    """Yield what a person sees of a report, part by part; with ``whole`` long lists to their end."""
     yield from _heading(report)
     if report.training:
         yield from _training(report.training)
@@ -33,8 +34,10 @@ def render_report(report: Report) -> Iterator[RenderableType]:
         yield from _doctor(report.doctor)
     yield from dataset_tables(report)
     yield from gallery_parts(report)
-    for inspected in report.inspected:
-        yield from _inspected(inspected)
+    if len(report.inspected) == 2:
+        yield from comparison_tables(report, whole=whole)
+    else:
+        yield from inspection_tables(report, whole=whole)
     if report.artifacts:
         yield _artifacts(report)
     if report.parity:
@@ -103,41 +106,6 @@ def _doctor(record: DoctorRecord) -> Iterator[RenderableType]:
     for place in record.data:
         data.add_row(place.place, mark(place.complete), place.detail)
     yield data
-
-
-def _inspected(record: InspectRecord) -> Iterator[RenderableType]:
-    table = make_table(f"{record.path}: {record.kind}, {record.format}", "fact", "value")
-    table.add_row("size", f"{size(record.size_bytes)} ({record.size_bytes:,} bytes)")
-    table.add_row("SHA-256", record.sha256)
-    table.add_row("weights SHA-256", record.weights_sha256 or "—")
-    if record.signature:
-        for kind, specs in (("input", record.signature.inputs), ("output", record.signature.outputs)):
-            for spec in specs:
-                shape = "" if spec.shape is None else f"({', '.join(map(str, spec.shape))})"
-                table.add_row(kind, " ".join(filter(None, (spec.name, spec.dtype, shape))) or "one tensor")
-    if record.metadata is None:
-        table.add_row("metadata", "none: fmnist-tk did not write this file")
-    else:
-        facts = record.metadata
-        table.add_row("layers", "-".join(map(str, facts.config.layer_sizes)))
-        table.add_row("final ReLU", "yes" if facts.config.final_relu else "no")
-        table.add_row("labels", ", ".join(facts.labels))
-        contract = facts.preprocessing
-        table.add_row(
-            "preprocessing",
-            f"{contract.dtype} {contract.layout} {contract.shape} in [{contract.low:g}, {contract.high:g}]: "
-            f"{contract.source}",
-        )
-        if facts.training:
-            trained = facts.training
-            table.add_row(
-                "training",
-                f"{trained.recipe}, seed {trained.seed}, {trained.epochs} epochs, {trained.precision}: "
-                f"{trained.test_accuracy:.2%} on {trained.test_set}",
-            )
-        if facts.schema_name == "fmnist-tk/artifact":
-            table.add_row("written by", ", ".join(f"{name} {text}" for name, text in facts.versions.items()))
-    yield table
 
 
 def _artifacts(report: Report) -> Table:
