@@ -13,7 +13,7 @@ import typer
 
 from toolkit import __version__
 from toolkit.cli import bench, compare, doctor, export, inspect, parity, report, run, train
-from toolkit.cli.console import drop_stdout
+from toolkit.cli.console import drop_stdout, note_typed
 from toolkit.cli.options import debugging
 from toolkit.errors import ToolkitError, first_line
 
@@ -65,6 +65,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         arguments: As after ``fmnist-tk``; None for those of the process.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stop from outside saves as Ctrl-C does
+    note_typed(sys.argv[1:] if arguments is None else arguments)
     try:
         code = app(arguments, standalone_mode=False, prog_name="fmnist-tk")
         if sys.stdout:

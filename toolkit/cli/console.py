@@ -25,6 +25,18 @@ _STDOUT, _STDERR = 1, 2
 _WIDTH_OF_FILES = 140
 _INTERRUPTED = 130
 
+_typed: list[str] = []
+
+
+def note_typed(words: "Sequence[str]") -> None:
+    """Remember the words after ``fmnist-tk``, for the reports of this command."""
+    _typed[:] = words
+
+
+def typed() -> tuple[str, ...]:
+    """Return the words after ``fmnist-tk``; none before `main` has run."""
+    return tuple(_typed)
+
 
 def finish(
     report: "Report",
@@ -52,6 +64,8 @@ def finish(
     """
     from toolkit.records import to_json
 
+    if typed()[:1] == (report.command,):  # ``fmnist-tk report`` shows what another command has found
+        report = report.model_copy(update={"arguments": typed()})
     failed = _write_files(report, output, junit, markdown)  # first: a reader of stdout that leaves costs no file
     if _is_for_ci(report) and os.environ.get("GITHUB_ACTIONS") == "true":
         _tell_github(report, quiet=quiet)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from toolkit.data import ImageSet
-from toolkit.parity.probes import SEED, Probe, default_probes, picture_probe, sample_probe
+from toolkit.parity.probes import SEED, Probe, default_probes, sample_probe
 from toolkit.parity.quality import Gates
 from toolkit.parity.reference import Expectations, ReferenceModel
 from toolkit.records import ImageSource, Precision
@@ -54,11 +54,12 @@ def make_plan(reference: ReferenceModel, *, seed: int = SEED, full: ImageSet | N
     """
     sample = sample_probe()
     probes = default_probes(sample, reference.model, seed, full)
+    labelled = probes[0] if full else sample  # `default_probes` puts the test set first; its logits are computed once
     return Plan(
         Expectations(reference),
         sample,
         probes,
-        labelled=picture_probe("test set", full) if full else sample,
+        labelled=labelled,
         source="test set" if full else "sample",
         seed=seed,
     )

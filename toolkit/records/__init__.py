@@ -28,6 +28,7 @@ from toolkit.records.bench import (
 )
 from toolkit.records.clock import ClockCheck, SelfCheckRecord
 from toolkit.records.dataset import DatasetFileRecord, DatasetRecord
+from toolkit.records.evaluation import MOST_WRONG, EvaluationRecord, ImageSource, WrongImageRecord
 from toolkit.records.machine import (
     BandwidthRecord,
     Bound,
@@ -57,7 +58,6 @@ from toolkit.records.parity import (
     CheckName,
     CheckRecord,
     DivergenceRecord,
-    ImageSource,
     ParityRecord,
     QualityRecord,
     ReproductionRecord,
@@ -77,6 +77,7 @@ from toolkit.records.storage import parse_record, read_record, to_json, write_re
 
 __all__ = [
     "LABELS",
+    "MOST_WRONG",
     "PIXELS",
     "AcceleratorRecord",
     "ArtifactMetadata",
@@ -106,6 +107,7 @@ __all__ = [
     "EnergyRecord",
     "EpochRecord",
     "Estimate",
+    "EvaluationRecord",
     "FailureRecord",
     "FastestRecord",
     "Finding",
@@ -145,6 +147,7 @@ __all__ = [
     "UnreadableRecord",
     "Verdict",
     "VerificationRecord",
+    "WrongImageRecord",
     "check_order",
     "parse_record",
     "quantile",
