@@ -2,12 +2,16 @@
 
 from collections.abc import Iterator
 from itertools import groupby
+from typing import Final
 
 from toolkit.records import FastestRecord, Report
-from toolkit.render.explanation import explain
+from toolkit.render.explanation import explain, target_names
 from toolkit.render.sheet import NONE, listed, shared
 from toolkit.render.speeds import EAGER, equals_of, is_noisy, ordered, ratio_of
 from toolkit.render.units import fraction, seconds
+
+
+_OWN: Final = ("the ", "at ", "all ", "it ")
 
 
 def answer(report: Report) -> str:
@@ -22,8 +26,8 @@ def answer(report: Report) -> str:
     if report.interrupted:
         told.append("it was interrupted, so only what was finished before is here")
     sentence = "; ".join(told)
-    begins_with_a_name = sentence.startswith(("fmnist-tk", *(each.target for each in report.failures)))
-    return f"{sentence if begins_with_a_name else sentence[0].upper() + sentence[1:]}."
+    # A name, of a file or of this tool, is written as it is.
+    return f"{sentence[0].upper() if sentence.startswith(_OWN) else sentence[0]}{sentence[1:]}."
 
 
 def _fastest(report: Report) -> Iterator[str]:
@@ -57,7 +61,12 @@ def _parity(report: Report) -> Iterator[str]:
         do = "does" if len(failed) == 1 else "do"
         yield f"{len(failed)} of {count} artifacts {do} not match the reference: {named}"
     elif count:
-        yield f"{'the artifact computes' if count == 1 else f'all {count} artifacts compute'} the reference's function"
+        lower = list(dict.fromkeys(each.declared for each in report.parity if each.declared != "float32"))
+        who, plural = (target_names(report.parity)[0], "s") if count == 1 else (f"all {count} artifacts", "")
+        if lower:
+            yield f"{who} keep{plural} the reference's accuracy in {listed(lower)}"
+        else:
+            yield f"{who} compute{plural} the reference's function"
 
 
 def _machine(report: Report) -> Iterator[str]:

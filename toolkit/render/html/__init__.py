@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from toolkit.records import Report
 from toolkit.render.answer import answer
-from toolkit.render.html.blocks import Block, Section
+from toolkit.render.html.blocks import Block, Lines, Missing, Section
 from toolkit.render.html.facts import again_section, gaps_section, machine_section, other_sections, training_section
 from toolkit.render.html.judging import judging_sections
 from toolkit.render.html.series import Styles
@@ -88,12 +88,17 @@ def _view(saved: SavedReport, file: str, name: str, styles: Styles) -> _View:
 
 
 def _sections(report: Report, styles: Styles) -> Iterator[Section]:
+    """Yield what the report has, then in a line each what it has not."""
     yield machine_section(report)
     training = training_section(report)
     if training:
         yield training
     yield from other_sections(report)
-    yield from timing_sections(report, styles)
-    yield from judging_sections(report)
+    parts = [*timing_sections(report, styles), *judging_sections(report)]
+    yield from (part for part in parts if not part.is_missing)
     yield gaps_section(report)
+    missing = [(part.title, block) for part in parts for block in part.blocks if part.is_missing]
+    if missing:
+        lines = Lines(tuple((title, block) for title, block in missing if isinstance(block, Missing)))
+        yield Section("missing", "Not in this report", (lines,))
     yield again_section(report)

@@ -73,12 +73,27 @@ class Charts:
 
 @dataclass(frozen=True)
 class Text:
-    """A paragraph, and a command that stands at its end."""
+    """A paragraph."""
 
     text: str
-    command: str = ""
-    after: str = ""
     kind: Literal["text"] = "text"
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Why a part is not there, and the command that gives it."""
+
+    text: str
+    command: str
+    kind: Literal["missing"] = "missing"
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Parts that are not there, by their titles."""
+
+    lines: tuple[tuple[str, Missing], ...]
+    kind: Literal["lines"] = "lines"
 
 
 @dataclass(frozen=True)
@@ -143,7 +158,7 @@ class Pictures:
     kind: Literal["pictures"] = "pictures"
 
 
-Block = Table | Charts | Text | Remarks | Facts | Commands | Failures | Pictures
+Block = Table | Charts | Text | Missing | Lines | Remarks | Facts | Commands | Failures | Pictures
 
 
 @dataclass(frozen=True)
@@ -153,6 +168,11 @@ class Section:
     id: str
     title: str
     blocks: tuple[Block, ...]
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether it only tells which command would give it."""
+        return len(self.blocks) == 1 and isinstance(self.blocks[0], Missing)
 
 
 def section(id: str, title: str, blocks: Iterable[Block]) -> Section:

@@ -7,7 +7,7 @@ from typing import Final
 from markupsafe import Markup
 
 from toolkit.records import LatencyRecord, Report, quantile
-from toolkit.render.html.accuracy import Rated, rated_rows
+from toolkit.render.accuracy import Rated, rated_rows
 from toolkit.render.html.blocks import Chart, Charts
 from toolkit.render.html.scales import Axis, linear_axis, log_axis, stepped_axis
 from toolkit.render.html.series import Styles, grouped, series_names
@@ -82,8 +82,8 @@ def spread_charts(report: Report, styles: Styles) -> Charts | None:
     if not charts:
         return None
     note = (
-        "The hill is the histogram of all calls that count, from 100 calls on; the bar holds the middle half, the upright"
-        " line is the median of all, the marks are the medians of the rounds: if these lie apart, the machine drifted."
+        "The hill is the histogram of all calls that count, from 100 calls on; the bar holds the middle half, the "
+        "upright line is the median of all, the marks are the medians of the rounds: apart where the machine drifted."
     )
     return Charts(tuple(charts), (), note)
 

@@ -13,6 +13,7 @@ from toolkit.render.html.blocks import (
     Failure,
     Failures,
     Head,
+    Missing,
     Picture,
     Pictures,
     Section,
@@ -39,7 +40,7 @@ def judging_sections(report: Report) -> Iterator[Section]:
 
 def _parity(report: Report) -> Iterator[Block]:
     if not report.parity:
-        yield Text("This report has checked no artifact. This checks what was exported:", _PARITY)
+        yield Missing("This report has checked no artifact. This checks what was exported:", _PARITY)
         return
     explained = list(explain(report.parity))
     if explained:
@@ -65,7 +66,7 @@ def _evaluations(report: Report) -> list[tuple[str, EvaluationRecord]]:
 def _confusion(report: Report) -> Iterator[Block]:
     found = _evaluations(report)
     if not found:
-        yield Text("Nothing was evaluated on labelled images. This does, on the bundled 1,000:", _PARITY)
+        yield Missing("Nothing was evaluated on labelled images. This does, on the bundled 1,000:", _PARITY)
         return
     yield plain_table(
         f"Accuracy on {found[0][1].images:,} images of the {found[0][1].source}"
@@ -109,7 +110,7 @@ def heat(count: int, total: int) -> int:
 def _wrong(report: Report) -> Iterator[Block]:
     found = _evaluations(report)
     if not found:
-        yield Text("No image was evaluated. This keeps the most confident errors:", _PARITY)
+        yield Missing("No image was evaluated. This keeps the most confident errors:", _PARITY)
         return
     for name, evaluation in found:
         of_artifact = evaluation is not report.evaluation

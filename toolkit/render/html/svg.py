@@ -21,7 +21,7 @@ ROW: Final = 26
 TALL_ROW: Final = 54
 _SIZE: Final = 4.5
 # Between the marks of two series at the same place.
-_ASIDE: Final = 5
+_ASIDE: Final = 3
 # Width of a character of the page's font at the size of a hint, 12 units; a guess that is rather too wide.
 _CHARACTER, _LINE = 6.7, 16
 

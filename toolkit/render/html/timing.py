@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from functools import partial
 
 from toolkit.records import LatencyRecord, Report, quantile
+from toolkit.render.accuracy import frontier, rated_rows
 from toolkit.render.beside import beside_sheet, cost_sheet
 from toolkit.render.clocks import clock_sheet
 from toolkit.render.comparisons import comparison_legend, comparison_sheet, slowdown_in_words
 from toolkit.render.conditions import Remark, controls, gaps, missing_energy
-from toolkit.render.html.accuracy import frontier, rated_rows
-from toolkit.render.html.blocks import Block, Remarks, Section, Text, plain_table, section, sheet_table
+from toolkit.render.html.blocks import Block, Missing, Remarks, Section, Text, plain_table, section, sheet_table
 from toolkit.render.html.charts import frontier_charts, limit_charts, speed_charts, spread_charts
 from toolkit.render.html.series import Styles, series_names
 from toolkit.render.sheet import NONE, Sheet, column
@@ -36,7 +36,7 @@ def _speed(report: Report, styles: Styles) -> Iterator[Block]:
             yield sheet_table(sheet)
         yield Remarks((*controls(report), *gaps(report)))
     else:
-        yield Text("This report has timed nothing. This times what parity has passed:", _BENCH)
+        yield Missing("This report has timed nothing. This times what parity has passed:", _BENCH)
     compared = comparison_sheet(report)
     if compared:
         yield sheet_table(compared, comparison_legend(report))
@@ -57,7 +57,7 @@ def _speed(report: Report, styles: Styles) -> Iterator[Block]:
 def _spread(report: Report, styles: Styles) -> Iterator[Block]:
     charts = spread_charts(report, styles)
     if not charts:
-        yield Text("No call was timed. This times them and keeps each time:", _BENCH)
+        yield Missing("No call was timed. This times them and keeps each time:", _BENCH)
         return
     yield charts
     names, rows = series_names(report), ordered(report)
@@ -98,7 +98,7 @@ def _limit(report: Report, styles: Styles) -> Iterator[Block]:
     charts = limit_charts(report, styles)
     if not charts:
         reason = "No row has a limit to be held against" if ordered(report) else "This report has timed nothing"
-        yield Text(f"{reason}. This measures the machine’s limits beside the rows:", f"{_BENCH} --limits")
+        yield Missing(f"{reason}. This measures the machine’s limits beside the rows:", f"{_BENCH} --limits")
         return
     yield Text(
         "The least time of a call is that of its arithmetic at the machine’s fastest measured product, or that of "
@@ -160,9 +160,9 @@ def _frontier(report: Report, styles: Styles) -> Iterator[Block]:
     charts = frontier_charts(report, styles)
     if not charts:
         if ordered(report):
-            yield Text("Rows were timed, but not evaluated on labelled images. This does both:", _RUN)
+            yield Missing("Rows were timed, but not evaluated on labelled images. This does both:", _RUN)
         else:
-            yield Text("This needs rows that were timed and evaluated on labelled images. This does both:", _RUN)
+            yield Missing("This needs rows that were timed and evaluated on labelled images. This does both:", _RUN)
         return
     rated, names = rated_rows(report), series_names(report)
     best = {id(each) for each in frontier(rated)}

@@ -7,9 +7,9 @@ from typing import Final
 from markupsafe import Markup
 
 from toolkit.records import LatencyRecord, Report
+from toolkit.render.accuracy import evaluation_of
 from toolkit.render.conditions import Remark
-from toolkit.render.html.accuracy import evaluation_of
-from toolkit.render.html.blocks import Block, Cell, Chart, Charts, Head, Remarks, Table, Text, plain_table
+from toolkit.render.html.blocks import Block, Cell, Chart, Charts, Head, Missing, Remarks, Table, Text, plain_table
 from toolkit.render.html.charts import legend, tick_seconds
 from toolkit.render.html.scales import Axis, log_axis
 from toolkit.render.html.series import Styles, numbered
@@ -49,7 +49,7 @@ def together(saved: Sequence[SavedReport]) -> Iterator[Block]:
     found = [{_key(row): row for row in ordered(each.report)} for each in saved]
     keys = sorted({key for rows_of in found for key in rows_of})
     if not keys:
-        yield Text("None of these reports has timed anything. This does:", "fmnist-tk bench -o bench.json")
+        yield Missing("None of these reports has timed anything. This does:", "fmnist-tk bench -o bench.json")
         return
     common = [key for key in keys if sum(key in rows_of for rows_of in found) > 1]
     if common:
@@ -128,7 +128,11 @@ def _charts(keys: Sequence[Key], found: Sequence[dict[Key, LatencyRecord]], name
         ]
         title = f"Median time of a call at batch {size:,} by format, a mark for each report"
         charts.append(Chart(f"Batch {size:,}", rows(title, lines, axis, height=_HEIGHT)))
-    return Charts(tuple(charts), legend(list(names), styles), "Bars span the 95 % interval of the median.")
+    return Charts(
+        tuple(charts),
+        legend([name for name, by_key in zip(names, found, strict=True) if by_key.keys() & set(keys)], styles),
+        "Bars span the 95 % interval of the median.",
+    )
 
 
 def _line(name: str, of_reports: Sequence[tuple[str, LatencyRecord]], axis: Axis, styles: Styles) -> Line:
