@@ -37,7 +37,15 @@ def imports_of(path: Path, *, module_level: bool) -> set[str]:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["--version"], ["bench", "--help"], ["compare", "--help"], ["train", "--help"], ["nosuch"]],
+    [
+        ["--help"],
+        ["--version"],
+        ["bench", "--help"],
+        ["compare", "--help"],
+        ["train", "--help"],
+        ["report", "--help"],
+        ["nosuch"],
+    ],
 )
 def test_the_command_line_starts_without_a_runtime(arguments: list[str]) -> None:
     code = f"""
@@ -57,6 +65,7 @@ def test_records_errors_and_rendering_import_no_runtime() -> None:
     code = f"""
 import sys
 import toolkit.devices, toolkit.environment, toolkit.formats, toolkit.records, toolkit.render.terminal
+import toolkit.render.html, toolkit.render.tidy
 print("LOADED", *[name for name in {RUNTIMES!r} if name in sys.modules])
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

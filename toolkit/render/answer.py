@@ -10,7 +10,6 @@ from toolkit.render.sheet import NONE, listed, shared
 from toolkit.render.speeds import EAGER, equals_of, is_noisy, ordered, ratio_of
 from toolkit.render.units import fraction, seconds
 
-
 _OWN: Final = ("the ", "at ", "all ", "it ")
 
 

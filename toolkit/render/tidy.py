@@ -98,4 +98,7 @@ def _is_baseline(row: LatencyRecord) -> bool:
 
 
 def _cell(value: Value) -> Value:
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+    if not isinstance(value, str):
+        return value
+    text = value.replace("\r", "\n")  # csv quotes the one, not the other
+    return f"'{text}" if value.startswith(_FORMULA) else text

@@ -65,7 +65,7 @@ class Hint:
     left: float
     top: float
     text: str
-    reach: tuple[float, float] = (11, 11)
+    reach: tuple[float, float] = (7, 7)
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ def words(left: float, top: float, text: str) -> Markup:
     return Markup('<text class="value" x="{}" y="{}">{}</text>').format(f"{left:.1f}", f"{top:.1f}", text)
 
 
-def _hint(left: float, top: float, text: str, height: float, reach: tuple[float, float] = (11, 11)) -> Markup:
+def _hint(left: float, top: float, text: str, height: float, reach: tuple[float, float] = (7, 7)) -> Markup:
     """Return an invisible place that shows a text while a pointer is over it.
 
     Args:
