@@ -1,14 +1,17 @@
 """Benches that never ran: rows, controls and comparisons with chosen numbers, for tests of what is made of them."""
 
+import base64
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from test_records import latency, round_of
+from test_render_parity import bad, good
 
 from toolkit.bench.fitness import judge
 from toolkit.environment import new_report
 from toolkit.records import (
+    BandwidthRecord,
     BenchRecord,
     Bound,
     ClockCheck,
@@ -19,13 +22,19 @@ from toolkit.records import (
     Counters,
     EnergyRecord,
     Estimate,
+    EvaluationRecord,
+    FailureRecord,
     FitnessRecord,
     LatencyRecord,
+    LimitsRecord,
+    PeakRecord,
     RatioRecord,
     Report,
     Scenario,
     SelfCheckRecord,
+    SkipRecord,
     Verdict,
+    WrongImageRecord,
 )
 
 COUNTERS = Counters(
@@ -169,6 +178,46 @@ def cpu_bench(**changes: Any) -> Report:
         for name, fixed in (("onnx", 1.6e-5), ("eager", 4.9e-5))
     )
     return bench(*rows, **{"fitness": fitness(controls=controls), "costs": costs, **changes})
+
+
+def wrong_image(index: int = 7, actual: int = 0, predicted: int = 6, probability: float = 0.9) -> WrongImageRecord:
+    """A grey image, lighter to the right."""
+    pixels = base64.b64encode(bytes(column * 9 for _ in range(28) for column in range(28))).decode()
+    return WrongImageRecord(index=index, actual=actual, predicted=predicted, probability=probability, pixels=pixels)
+
+
+def evaluation(right: int = 91, *wrong: WrongImageRecord) -> EvaluationRecord:
+    """So many of 100 images of each class right, the others taken for the next class."""
+    confusion = [[0] * 10 for _ in range(10)]
+    for number in range(10):
+        confusion[number][number], confusion[number][(number + 1) % 10] = right, 100 - right
+    return EvaluationRecord(source="sample", confusion=tuple(map(tuple, confusion)), wrong=wrong)
+
+
+def everything(**changes: Any) -> Report:
+    """A report with every part that a page can show: speeds, limits, parity with a failure, errors, skips, notes."""
+    limits = LimitsRecord(
+        threads=2,
+        peaks=(PeakRecord(runtime="onnxruntime", precision="float32", flop_per_s=5e11, shape=(256, 512, 512)),),
+        bandwidths=(BandwidthRecord(working_set_bytes=2_690_192, bytes_per_s=2.4e11, kernel="sum"),),
+    )
+    records = tuple(
+        (bad if name == "torch-export" else good)(
+            f"exported/model.{name}", format=name, evaluation=evaluation(60 if name == "torch-export" else 91)
+        )
+        for name in ("onnx", "torchscript", "torch-export")
+    )
+    values = {
+        "command": "run",
+        "arguments": ("run", "--batch", "1,64,1024"),
+        "limits": (limits,),
+        "evaluation": evaluation(91, wrong_image(), wrong_image(9, 3, 2, 0.8)),
+        "parity": records,
+        "failures": (FailureRecord(target="model.x", format="x", device="cpu", reason="out of memory"),),
+        "skips": (SkipRecord(what="torch-export", reason="a package is missing", remedy="install it"),),
+        "notes": ("Seven of ten rounds fitted into the budget",),
+    }
+    return cpu_bench(**{**values, **changes})
 
 
 def cuda_bench(**changes: Any) -> Report:

@@ -44,6 +44,7 @@ def imports_of(path: Path, *, module_level: bool) -> set[str]:
         ["compare", "--help"],
         ["train", "--help"],
         ["data", "show", "--help"],
+        ["report", "--help"],
         ["nosuch"],
     ],
 )
@@ -65,6 +66,7 @@ def test_records_errors_and_rendering_import_no_runtime() -> None:
     code = f"""
 import sys
 import toolkit.devices, toolkit.environment, toolkit.formats, toolkit.records, toolkit.render.terminal
+import toolkit.render.html, toolkit.render.tidy
 print("LOADED", *[name for name in {RUNTIMES!r} if name in sys.modules])
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

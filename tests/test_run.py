@@ -71,6 +71,9 @@ def test_one_command_goes_from_checkpoint_to_the_fastest_artifact(
     assert {(each.format, each.batch_size) for each in report.latency} == {
         (name, size) for name in ("eager", *FORMATS) for size in (1, 32)
     }
+    assert report.arguments == ("run", "--batch", "1,32", "--budget", "2")
+    assert report.evaluation
+    assert all(each.evaluation for each in report.parity)
     assert report.fitness
     assert {each.batch_size for each in report.fitness.controls} == {1, 32}
     for words in ("Parity on cpu, float32", "Fastest verified", "Wrote exported/report.json. Next:"):

@@ -13,12 +13,13 @@ from toolkit.files import check_writable, folder_lock, make_folder, sha256_of
 from toolkit.formats import FORMATS, FormatInfo, artifact_name, check_packages, find_format, import_format
 from toolkit.golden import write_golden
 from toolkit.manifest import GOLDEN, LEDGER, MANIFEST, note_verified, read_manifest
-from toolkit.parity import Reference, check_artifact, make_plan
+from toolkit.parity import Reference, check_artifact, evaluate_reference, make_plan
 from toolkit.parity.reference import make_golden
 from toolkit.progress import Progress, silent
 from toolkit.records import (
     ArtifactMetadata,
     ArtifactRecord,
+    EvaluationRecord,
     FailureRecord,
     Manifest,
     ParityRecord,
@@ -78,6 +79,7 @@ def export_formats(
             "checkpoint": checkpoint.record,
             "artifacts": tuple(artifacts),
             "parity": tuple(made.checked),
+            "evaluation": made.evaluation,
             "failures": tuple(made.failures),
             "skips": tuple(skips),
             "notes": tuple(notes),
@@ -92,6 +94,7 @@ class _Made:
     good: list[tuple[FormatInfo, Path]] = field(default_factory=list)
     failures: list[FailureRecord] = field(default_factory=list)
     checked: list[ParityRecord] = field(default_factory=list)
+    evaluation: EvaluationRecord | None = None
 
 
 def _choose(names: Sequence[str]) -> tuple[list[FormatInfo], list[SkipRecord]]:
@@ -144,6 +147,8 @@ def _make(
             made.good.append((info, path))
         else:
             made.failures.append(FailureRecord(target=path.name, format=info.name, device="cpu", reason=reason))
+    if verify:
+        made.evaluation = evaluate_reference(plan)
     progress("export", len(infos), len(infos))
     return made
 

@@ -28,6 +28,7 @@ def run_pipeline(
     device: str = "cpu",
     settings: Settings | None = None,
     training: Report | None = None,
+    arguments: Sequence[str] = (),
     progress: Progress = silent,
     watch: Watch = lambda *_: None,
 ) -> Report:
@@ -43,6 +44,7 @@ def run_pipeline(
         device: Where parity and bench run.
         settings: How to time; its first number of threads is also that of parity's sessions. None for the defaults.
         training: The report of the training that made the checkpoint; it becomes part of this one.
+        arguments: The words of the command line, for the report; empty for a call from Python.
         progress: Told after each step.
         watch: Told after each round of bench.
 
@@ -70,9 +72,11 @@ def run_pipeline(
     report = timed.model_copy(
         update={
             "command": "run",
+            "arguments": tuple(arguments),
             "training": training.training if training else None,
             "artifacts": exported.artifacts,
             "parity": parity,
+            "evaluation": exported.evaluation,
             "failures": (*exported.failures, *timed.failures),
             "skips": (*exported.skips, *timed.skips),
             "notes": (*exported.notes, *timed.notes),

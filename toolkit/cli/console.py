@@ -196,6 +196,13 @@ def _writing_stdout() -> Iterator[None]:
         raise OutputError(Path("/dev/stdout"), error.strerror or str(error)) from error
 
 
+def progress_line(text: str) -> None:
+    """Print a line of plain text on stderr, if there is one."""
+    if sys.stderr:
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
+
+
 def drop_stdout() -> None:
     """Send to nowhere what is still in the buffer of stdout: Python would try, and fail, to write it at its end."""
     if sys.stdout is not None:

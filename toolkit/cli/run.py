@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from toolkit.cli.console import finish, say, showing_progress, showing_rounds
+from toolkit.cli.console import finish, say, showing_progress, showing_rounds, typed
 from toolkit.cli.options import (
     DEFAULT_BATCH,
     DEFAULT_FOLDER,
@@ -101,6 +101,7 @@ def run(
                 restarts=0,
             ),
             training=training,
+            arguments=typed(),
             progress=progress,
             watch=watch,
         )

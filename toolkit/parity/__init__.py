@@ -15,6 +15,7 @@ from toolkit.errors import OutputError, ToolkitError, first_line
 from toolkit.manifest import note_verified
 from toolkit.own_data import OwnPictures
 from toolkit.parity.artifact import check_artifact
+from toolkit.parity.evaluation import evaluate_reference
 from toolkit.parity.plan import Plan, make_plan
 from toolkit.parity.probes import SEED
 from toolkit.parity.quality import Gates
@@ -24,7 +25,7 @@ from toolkit.progress import Progress, silent
 from toolkit.records import FailureRecord, ParityRecord, Precision, Report, SkipRecord
 from toolkit.sessions import Target, open_session
 
-__all__ = ["Gates", "Plan", "Reference", "check_artifact", "check_parity", "make_plan", "rejudge"]
+__all__ = ["Gates", "Plan", "Reference", "check_artifact", "check_parity", "evaluate_reference", "make_plan", "rejudge"]
 
 
 def check_parity(
@@ -108,6 +109,7 @@ def check_parity(
         update={
             "checkpoint": reference.record if isinstance(reference, Checkpoint) else None,
             "parity": tuple(records),
+            "evaluation": evaluate_reference(plan),
             "failures": tuple(failures),
             "skips": tuple(skips),
             "notes": tuple(notes),

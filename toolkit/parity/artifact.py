@@ -6,6 +6,7 @@ from toolkit.formats import Session, import_format, runtime_version
 from toolkit.formats.companions import artifact_digest
 from toolkit.manifest import read_manifest
 from toolkit.parity.checks import check_contract, check_integrity, verdict
+from toolkit.parity.evaluation import evaluate_artifact
 from toolkit.parity.examine import Examination, examine
 from toolkit.parity.explain import explain, reproduce
 from toolkit.parity.plan import Plan
@@ -67,6 +68,7 @@ def check_artifact(target: Target, plan: Plan, *, device: str = "cpu", threads: 
         runtime_version=runtime_version(target.info),
         checks=tuple(sorted(checks, key=lambda check: check_order(check.name))),
         quality=quality,
+        evaluation=evaluate_artifact(examination.calls, plan) if examination else None,
     )
     if examination:
         record = explain(record, target, plan, examination)

@@ -34,6 +34,7 @@ from toolkit.records.dataset import (
     GalleryRecord,
     ShownRecord,
 )
+from toolkit.records.evaluation import MOST_WRONG, EvaluationRecord, ImageSource, WrongImageRecord
 from toolkit.records.inspect import (
     DifferenceRecord,
     FileRecord,
@@ -74,7 +75,6 @@ from toolkit.records.parity import (
     CheckName,
     CheckRecord,
     DivergenceRecord,
-    ImageSource,
     ParityRecord,
     QualityRecord,
     ReproductionRecord,
@@ -93,6 +93,7 @@ from toolkit.records.storage import parse_record, read_record, to_json, write_re
 
 __all__ = [
     "LABELS",
+    "MOST_WRONG",
     "PIXELS",
     "AcceleratorRecord",
     "ArtifactMetadata",
@@ -123,6 +124,7 @@ __all__ = [
     "EnergyRecord",
     "EpochRecord",
     "Estimate",
+    "EvaluationRecord",
     "FailureRecord",
     "FastestRecord",
     "FetchRecord",
@@ -172,6 +174,7 @@ __all__ = [
     "UnreadableRecord",
     "Verdict",
     "VerificationRecord",
+    "WrongImageRecord",
     "check_order",
     "parse_record",
     "quantile",

@@ -6,6 +6,7 @@ from typing import Final, Literal, get_args
 from pydantic import Field, NonNegativeInt, PositiveInt, computed_field, model_validator
 
 from toolkit.records.base import Check, Device, Precision, Record, Sha256
+from toolkit.records.evaluation import EvaluationRecord, ImageSource
 
 #: Names of the checks, in the order in which a report shows them.
 CheckName = Literal[
@@ -27,8 +28,6 @@ CheckName = Literal[
     "determinism",
     "row independence",
 ]
-#: Labelled images by which a lower precision is judged.
-ImageSource = Literal["sample", "test set", "own pictures"]
 _ORDER: Final[tuple[CheckName, ...]] = get_args(CheckName)
 _VALUES, _BEHAVIOUR = _ORDER.index("values"), _ORDER.index("input kept")
 # When several fail, the most specific one names the cause: a file that is not the exported one explains wrong values,
@@ -150,6 +149,9 @@ class ParityRecord(Record):
     runtime_version: str
     checks: tuple[CheckRecord, ...] = Field(min_length=1)
     quality: QualityRecord | None = Field(default=None, description="Of a row declared with lower precision.")
+    evaluation: EvaluationRecord | None = Field(
+        default=None, description="How it classifies labelled images; null when it cannot."
+    )
     divergence: DivergenceRecord | None = Field(default=None, description="Looked for when values fail.")
     reproduction: ReproductionRecord | None = Field(default=None, description="When one was asked for.")
 

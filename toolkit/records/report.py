@@ -17,6 +17,7 @@ from toolkit.records.bench import (
 )
 from toolkit.records.clock import SelfCheckRecord
 from toolkit.records.dataset import DataRecord, DatasetRecord, FetchRecord, GalleryRecord
+from toolkit.records.evaluation import EvaluationRecord
 from toolkit.records.inspect import DifferenceRecord, InspectRecord, TensorPairRecord
 from toolkit.records.machine import FitnessRecord, LimitsRecord
 from toolkit.records.model import CheckpointRecord, TrainRecord
@@ -84,7 +85,8 @@ class Report(Record):
 
     Versions of the schema: 1, the first; 2, every check has a measured value and a limit, and ``passed`` follows
     from them; parity records name their cause, divergence and quality; 3, latencies are stored by round, with
-    intervals, ratios and a control; 4, predictions, datasets, the inside of files, and the words of the command.
+    intervals, ratios and a control; 4, predictions, datasets, the inside of files, the words of the command,
+    and how reference and artifacts classify labelled images.
     """
 
     schema_name: Literal["fmnist-tk/report"] = "fmnist-tk/report"
@@ -101,6 +103,9 @@ class Report(Record):
     training: TrainRecord | None = None
     artifacts: tuple[ArtifactRecord, ...] = ()
     parity: tuple[ParityRecord, ...] = ()
+    evaluation: EvaluationRecord | None = Field(
+        default=None, description="How the reference of parity classifies labelled images."
+    )
     latency: tuple[LatencyRecord, ...] = ()
     fitness: FitnessRecord | None = Field(default=None, description="Whether the machine was fit for the latencies.")
     limits: tuple[LimitsRecord, ...] = Field(

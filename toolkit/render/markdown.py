@@ -1,7 +1,7 @@
 """A report as Markdown in GitHub's flavour, for the summary of a job or a comment."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from toolkit.records import Report
@@ -10,6 +10,7 @@ from toolkit.render.comparisons import comparison_legend, comparison_sheet, coun
 from toolkit.render.conditions import Remark, controls, gaps, machine, method, warnings
 from toolkit.render.explanation import Explanation, explain, repeat_command
 from toolkit.render.matrix import Cell, Matrix, check_matrices
+from toolkit.render.saved import SavedReport, moment, short_names
 from toolkit.render.sheet import CROSS, Sheet, listed
 from toolkit.render.speeds import fastest_sheets, is_noisy, ordered, speed_sheets
 from toolkit.render.units import percent
@@ -29,6 +30,23 @@ def report_markdown(report: Report) -> str:
         Markdown in GitHub's flavour that ends in a newline. Details are escaped, so that they show as they are.
     """
     return "\n".join(_lines(report)) + "\n"
+
+
+def reports_markdown(saved: Sequence[SavedReport]) -> str:
+    """Return several reports as Markdown, one after the other, each under the name of its file; of one the report."""
+    if len(saved) == 1:
+        return report_markdown(saved[0].report)
+    parts = [f"# {_escaped(name)}\n\n{_escaped(_origin(each.report))}\n" for name, each in _named(saved)]
+    texts = [report_markdown(each.report) for each in saved]
+    return "\n".join(f"{part}\n{text}" for part, text in zip(parts, texts, strict=True))
+
+
+def _named(saved: Sequence[SavedReport]) -> Iterator[tuple[str, SavedReport]]:
+    return zip(short_names(saved), saved, strict=True)
+
+
+def _origin(report: Report) -> str:
+    return f"fmnist-tk {report.command} on {report.machine.cpu}, {moment(report)}"
 
 
 def is_bench(report: Report) -> bool:

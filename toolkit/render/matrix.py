@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from toolkit.records import CheckName, CheckRecord, ParityRecord, QualityRecord, check_order
 from toolkit.render.explanation import target_names
+from toolkit.render.units import fraction
 
 _NONE = "—"
 _TIMES = "× "
@@ -76,13 +77,14 @@ def _checks(group: list[ParityRecord], names: list[str], *, many_weights: bool) 
     threads = "threads as the runtime takes" if first.threads is None else f"{first.threads} thread{plural}"
     units = {unit for record in group for check in record.checks if (unit := _times_of(check))}
     legend = f"1 × is {next(iter(units)).removeprefix(_TIMES)}; the worst over all probes" if len(units) == 1 else ""
+    accuracy, of_images = _accuracy(group)
     order = sorted({check.name for record in group for check in record.checks}, key=check_order)
     return Matrix(
         title=f"Parity on {devices}, {first.declared}, {threads}, against {reference_of(first, with_sha=many_weights)}",
-        legend=legend,
+        legend="; ".join(filter(None, (legend, of_images))),
         corner="check",
         columns=tuple(_column(record, name) for record, name in zip(group, names, strict=True)),
-        rows=tuple(_row(name, group, unit_told=len(units) <= 1) for name in order),
+        rows=(*(_row(name, group, unit_told=len(units) <= 1) for name in order), *accuracy),
     )
 
 
@@ -107,6 +109,20 @@ def _row(name: CheckName, group: list[ParityRecord], *, unit_told: bool) -> Row:
         cells=tuple(_cell(checks) for checks in asked),
         limit=" / ".join(limits),
     )
+
+
+def _accuracy(group: list[ParityRecord]) -> tuple[tuple[Row, ...], str]:
+    """Return a row with the accuracy on labelled images, and which these are.
+
+    None and nothing where the matrix of quality tells it, or no target was evaluated.
+    """
+    found = [record.evaluation for record in group]
+    images = dict.fromkeys(each.images_in_words for each in found if each)
+    if len(images) != 1 or any(record.quality for record in group):
+        return (), ""
+    (words,) = images
+    cells = (Cell(fraction(each.accuracy) if each else _NONE) for each in found)
+    return (Row("accuracy", tuple(cells)),), f"accuracy is of {words}"
 
 
 def _cell(checks: list[CheckRecord]) -> Cell:

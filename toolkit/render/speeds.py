@@ -7,7 +7,8 @@ from toolkit.records import FastestRecord, LatencyRecord, Report, Scenario
 from toolkit.render.sheet import CROSS, NONE, Sheet, breaks_between, column, listed, placed, told
 from toolkit.render.units import percent, rate, seconds, size
 
-_EAGER: Final = "eager"
+#: Format of the baseline: the checkpoint in eager PyTorch, float32.
+EAGER: Final = "eager"
 #: As long as ``±0.4 %``, so that the medians before it stand below one another.
 _HALF_WIDTH: Final = 6
 
@@ -58,7 +59,7 @@ def _speeds(scenario: Scenario, rows: list[LatencyRecord], *, noisy: bool) -> Sh
         column(rows, "p99", lambda row: seconds(row.p99_s), spare=1),
         column(rows, "images/s", lambda row: rate(row.throughput_images_per_s), spare=2),
         column(rows, "× eager", _times_eager),
-        column(rows, "% of limit", lambda row: _share_of_limit(row, noisy=noisy), spare=3),
+        column(rows, "% of limit", lambda row: share_in_words(row, noisy=noisy), spare=3),
         column(rows, "load", lambda row: seconds(row.cold.load_s), spare=5),
         column(rows, "memory", lambda row: memory_in_words(row.peak_memory_bytes), spare=4),
         column(rows, "verdict", _verdict, right=False),
@@ -91,7 +92,7 @@ def verdict_of(row: LatencyRecord) -> str:
 
 
 def _is_baseline(row: LatencyRecord) -> bool:
-    return row.format == _EAGER and row.role == "row"
+    return row.format == EAGER and row.role == "row"
 
 
 def _times_eager(row: LatencyRecord) -> str:
@@ -107,7 +108,7 @@ def _verdict(row: LatencyRecord) -> str:
     return verdict_of(row) if row.verified else f"{CROSS} unverified"
 
 
-def _share_of_limit(row: LatencyRecord, *, noisy: bool) -> str:
+def share_in_words(row: LatencyRecord, *, noisy: bool) -> str:
     """Return the share and what sets the limit; nothing where a busy machine had lowered the limit itself."""
     share = row.share_of_limit
     if share is None or row.bound is None or (noisy and share > 1):
@@ -134,14 +135,14 @@ def _fastest(title: str, fastest: Sequence[FastestRecord], report: Report) -> Sh
         column(ranked, "format", _with_equals, right=False),
         *where,
         column(ranked, "p50", lambda each: seconds(each.median_s)),
-        column(ranked, "× eager", lambda each: _ratio_of(each, report)),
+        column(ranked, "× eager", lambda each: ratio_of(each, report)),
     )
     return Sheet(
         title if told_above else f"{title}{words}", columns, breaks_between(each.batch_size for each in ranked)
     )
 
 
-def _ratio_of(fastest: FastestRecord, report: Report) -> str:
+def ratio_of(fastest: FastestRecord, report: Report) -> str:
     """Return the ratio that the row has in the table of speeds, which is paired within rounds; else that of medians."""
     for row in report.latency:
         if row.role == "row" and (row.target, row.format, row.device, row.threads, row.precision, row.batch_size) == (
@@ -160,7 +161,11 @@ def _ratio_of(fastest: FastestRecord, report: Report) -> str:
 
 def _with_equals(fastest: FastestRecord) -> str:
     """Return the format, with those that are as fast: ``onnx (torch-export is as fast)``."""
+    equals = equals_of(fastest)
+    return f"{fastest.format} ({equals})" if equals else fastest.format
+
+
+def equals_of(fastest: FastestRecord) -> str:
+    """Return which other formats are as fast, in words; empty when none is."""
     others = list(dict.fromkeys(fastest.as_fast))
-    if not others:
-        return fastest.format
-    return f"{fastest.format} ({listed(others)} {'is' if len(others) == 1 else 'are'} as fast)"
+    return f"{listed(others)} {'is' if len(others) == 1 else 'are'} as fast" if others else ""

@@ -43,6 +43,11 @@ def percent(share: float) -> str:
     return f"{value:,.{2 if value < 0.095 else 1 if value < 9.95 else 0}f} %"
 
 
+def fraction(share: float, digits: int = 2) -> str:
+    """Return a share of things that were counted, all digits of it: ``91.90 %``."""
+    return f"{100 * share:.{digits}f} %"
+
+
 def _three_digits(value: float) -> str:
     digits = 2 if value < 9.995 else 1 if value < 99.95 else 0
     return f"{value:.{digits}f}"
