@@ -3,12 +3,13 @@
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
+from toolkit.cli.streams import drop_stdout
 from toolkit.errors import OutputError
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from toolkit.progress import Progress
     from toolkit.records import LatencyRecord, Report
 
-_STDOUT, _STDERR = 1, 2
 # Files and pipes have no width; a table that is cut at 80 columns would lose facts.
 _WIDTH_OF_FILES = 140
 _INTERRUPTED = 130
@@ -201,44 +201,6 @@ def progress_line(text: str) -> None:
     if sys.stderr:
         sys.stderr.write(f"{text}\n")
         sys.stderr.flush()
-
-
-def drop_stdout() -> None:
-    """Send to nowhere what is still in the buffer of stdout: Python would try, and fail, to write it at its end."""
-    if sys.stdout is not None:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-@contextmanager
-def stdout_to_stderr() -> Iterator[None]:
-    """Send to stderr whatever an artifact or a library prints, from Python or not, so that stdout is the report's.
-
-    Where there is no stdout or no stderr at all, as under ``>&-``, only what Python prints is sent there.
-    """
-    _flush_stdout()
-    saved = None
-    try:
-        with suppress(OSError):
-            saved = os.dup(_STDOUT)
-            os.dup2(_STDERR, _STDOUT)
-        with redirect_stdout(sys.stderr):
-            yield
-    finally:
-        _flush_stdout()  # what is still in a buffer was printed meanwhile
-        if saved is not None:
-            os.dup2(saved, _STDOUT)
-            os.close(saved)
-
-
-def _flush_stdout() -> None:
-    """Empty the buffers of Python and of C, which std::cout shares."""
-    import ctypes
-
-    if sys.stdout is not None:
-        sys.stdout.flush()
-    # On Windows None names no library, and there each runtime has a C library of its own.
-    with suppress(OSError, TypeError, AttributeError):
-        ctypes.CDLL(None).fflush(None)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toolkit.cli.console import finish, showing_progress, stdout_to_stderr
+from toolkit.cli.console import finish, showing_progress
 from toolkit.cli.options import (
     DEFAULT_FOLDER,
     CheckpointOption,
@@ -23,6 +23,7 @@ from toolkit.cli.options import (
 )
 from toolkit.cli.parity_options import check_files_differ, check_goes_with_rejudge, writable_folder
 from toolkit.cli.picture_options import ImagesOption, LabelsOption, NumWorkersOption, check_pictures, read_pictures
+from toolkit.cli.streams import stdout_to_stderr
 from toolkit.errors import UsageError
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toolkit.cli.console import stdout_to_stderr, typed
+from toolkit.cli.console import typed
 from toolkit.cli.options import (
     DEFAULT_FOLDER,
     DebugOption,
@@ -17,6 +17,7 @@ from toolkit.cli.options import (
     ThreadsOption,
 )
 from toolkit.cli.parity_options import check_files_differ
+from toolkit.cli.streams import stdout_to_stderr
 from toolkit.errors import UsageError
 from toolkit.files import check_writable
 

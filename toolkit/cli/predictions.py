@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
-from toolkit.cli.console import drop_stdout, print_parts, showing_progress, stdout_to_stderr, write
+from toolkit.cli.console import print_parts, showing_progress, write
+from toolkit.cli.streams import drop_stdout, stdout_to_stderr
 from toolkit.errors import OutputError
 from toolkit.render.units import rate, seconds
 

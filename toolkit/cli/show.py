@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toolkit.cli.console import finish, showing_progress, stdout_console, stdout_to_stderr
+from toolkit.cli.console import finish, showing_progress, stdout_console
 from toolkit.cli.options import (
     DEFAULT_FOLDER,
     DebugOption,
@@ -18,6 +18,7 @@ from toolkit.cli.options import (
     OutputOption,
     QuietOption,
 )
+from toolkit.cli.streams import stdout_to_stderr
 from toolkit.cli.view import GRAPHICS, View, choose_view
 from toolkit.errors import UsageError
 from toolkit.files import check_writable, write_bytes
