@@ -17,6 +17,7 @@ from toolkit.cli.options import (
     ThreadsOption,
 )
 from toolkit.cli.parity_options import check_files_differ
+from toolkit.cli.picture_options import ImagesOption, LabelsOption, check_pictures
 from toolkit.cli.streams import stdout_to_stderr
 from toolkit.errors import UsageError
 from toolkit.files import check_writable
@@ -36,7 +37,7 @@ _MOST_DIGITS = 9
 
 
 def predict(
-    images: Annotated[
+    pictures: Annotated[
         list[str] | None,
         typer.Argument(
             metavar="IMAGE",
@@ -63,6 +64,19 @@ def predict(
             show_default=False,
         ),
     ] = "auto",
+    images: ImagesOption = None,
+    labels: LabelsOption = None,
+    num_workers: Annotated[
+        int | None,
+        typer.Option(
+            "--num-workers",
+            min=1,
+            max=256,
+            metavar="N",
+            help="Threads that read pictures. Default: as many as there are CPUs.",
+            show_default=False,
+        ),
+    ] = None,
     data: Annotated[
         Path | None,
         typer.Option(
@@ -132,6 +146,7 @@ def predict(
 
     A grey picture of 28 x 28 pixels is taken as it is. Any other is trimmed, reduced to 28 x 28 and sharpened as the
     photos of Fashion-MNIST were, with its background made black. What is broken is reported and the rest go on.
+    With --images the labels are known, and the output says how many were right.
 
     Examples:
         fmnist-tk predict --test 0
@@ -139,10 +154,13 @@ def predict(
         fmnist-tk predict shoe.jpg
 
         fmnist-tk predict photos --csv -o photos.json --artifact onnx
+
+        fmnist-tk predict --images photos --labels labels.csv
     """
     if as_json and as_csv:
         raise UsageError("--json and --csv are two formats of stdout: leave one out, or write it with -o FILE")
-    places = _places(images or [], test, data)
+    check_pictures(images, labels, None)
+    places, notes = _places(pictures or [], test, data, images, labels)
     if output:
         check_writable(output)
         check_files_differ(
@@ -159,32 +177,36 @@ def predict(
         update={
             "arguments": typed(),
             "predictor": model.record,
-            "notes": (model.warning,) if model.warning else (),
+            "notes": (*([model.warning] if model.warning else []), *notes),
         }
     )
-    stream = Stream(model, places, how, batch, total)
+    stream = Stream(model, places, how, batch, total, num_workers)
     finish_stream(stream, report, as_json=as_json, as_csv=as_csv, output=output, quiet=quiet)
 
 
-def _places(words: list[str], test: str | None, data: Path | None) -> "list[Path | Found]":
-    """Return what the command line names, in its order, test images last.
+def _places(
+    words: list[str], test: str | None, data: Path | None, images: Path | None, labels: Path | None
+) -> "tuple[list[Path | Found], tuple[str, ...]]":
+    """Return what the command line names, in its order, own labelled pictures and test images last; and notes on it.
 
     Raises:
         UsageError: If it names nothing, or what is named makes no sense.
+        OwnDataError: If labels and pictures do not go together.
         DataError: If test images are needed and not here.
     """
-    from toolkit.prediction.sources import STDIN, expand_words, sources_of_test_set
+    from toolkit.prediction.sources import STDIN, expand_words, sources_of_own_pictures, sources_of_test_set
 
     if data and test is None:
         raise UsageError("--data is for --test: pictures need no data set; leave it out")
-    if not words and test is None:
+    if not words and test is None and images is None:
         raise UsageError("predict needs an IMAGE: pass files, folders, patterns, - for stdin, or --test 0")
     if words.count(STDIN) > 1:
         raise UsageError("- stands for the one picture on stdin: pass it once")
     places: list[Path | Found] = []
     for word in words:
         places += [_stdin()] if word == STDIN else expand_words([word])
-    return places + (sources_of_test_set(_numbers(test), data) if test is not None else [])
+    own, notes = sources_of_own_pictures(images, labels) if images else ([], ())
+    return [*places, *own, *(sources_of_test_set(_numbers(test), data) if test is not None else [])], notes
 
 
 def _numbers(text: str) -> list[int]:

@@ -43,6 +43,7 @@ class Stream:
         invert: As in `read_picture`.
         batch_size: Pictures per call.
         total: Pictures in all places.
+        workers: Threads that read pictures; None for as many as there are CPUs.
     """
 
     model: "Predictor"
@@ -50,13 +51,20 @@ class Stream:
     invert: "Invert"
     batch_size: int
     total: int
+    workers: int | None = None
 
     def results(self) -> "Iterator[PredictionRecord | UnreadableRecord]":
         """Yield the results in order."""
         from toolkit.prediction.sources import walk
         from toolkit.prediction.stream import predict_each
 
-        return predict_each(self._probabilities, walk(self.places), invert=self.invert, batch_size=self.batch_size)
+        return predict_each(
+            self._probabilities,
+            walk(self.places),
+            invert=self.invert,
+            batch_size=self.batch_size,
+            workers=self.workers,
+        )
 
     def _probabilities(self, pixels: "NDArray[np.uint8]") -> "NDArray[np.float64]":
         with stdout_to_stderr():  # an artifact may print

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.data import ImageSet, load_sample, load_test_set, sample_indices
-from toolkit.errors import DataNotFoundError, UsageError
+from toolkit.errors import DataNotFoundError, OwnDataError, UsageError
+from toolkit.own_data.listing import list_pictures
 from toolkit.pictures import SUFFIXES
 from toolkit.records import LABELS, UnreadableRecord
 
@@ -99,6 +100,25 @@ def _walk_folder(folder: Path) -> Iterator[Found]:
             yield from _walk_folder(path)
         elif not path.is_dir():  # nor a link to a folder that is called like a picture
             yield Source(printable(path), path)
+
+
+def sources_of_own_pictures(images: Path, labels: Path | None = None) -> tuple[list[Source], tuple[str, ...]]:
+    """Return own labelled pictures in the order of their names, and what is to be noted of them.
+
+    Whether a picture can be read shows when it is its turn.
+
+    Args:
+        images: As in `toolkit.own_data.own_pictures`.
+        labels: As there.
+
+    Raises:
+        OwnDataError: Naming every line and file that makes no sense.
+    """
+    listing = list_pictures(images, labels)
+    if listing.problems:
+        raise OwnDataError(images, [problem.text for problem in sorted(listing.problems)])
+    paths = ((images / each.name, LABELS[each.label]) for each in listing.pictures)
+    return [Source(printable(path), path, label) for path, label in paths], tuple(listing.notes)
 
 
 def sources_of_test_set(numbers: Sequence[int], data: Path | None = None) -> list[Source]:

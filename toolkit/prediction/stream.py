@@ -36,22 +36,24 @@ def predict_each(
     *,
     invert: Invert = "auto",
     batch_size: int = 64,
+    workers: int | None = None,
 ) -> Iterator[PredictionRecord | UnreadableRecord]:
     """Yield what a model says of each picture, in the order of the sources.
 
-    Pictures are decoded by as many threads as there are CPUs, which are a batch ahead of the model and no more.
+    Pictures are decoded by threads, which are a batch ahead of the model and no more.
 
     Args:
         probabilities: The model, such as `Predictor.probabilities`.
         sources: Taken one by one, when there is room for more.
         invert: As in `read_picture`; pixels are taken as they are.
         batch_size: Pictures per call of the model.
+        workers: Threads that decode; None for as many as there are CPUs.
 
     Raises:
         CorruptArtifactError: If the model gives up.
     """
     waiting: list[_Decoded | UnreadableRecord] = []
-    for each in _decode_all(sources, invert, ahead=batch_size):
+    for each in _decode_all(sources, invert, workers or usable_cpus(), ahead=batch_size):
         waiting.append(each)
         if len(waiting) == batch_size:
             yield from _predict(probabilities, waiting)
@@ -59,8 +61,10 @@ def predict_each(
     yield from _predict(probabilities, waiting)
 
 
-def _decode_all(sources: Iterable[Found], invert: Invert, *, ahead: int) -> Iterator[_Decoded | UnreadableRecord]:
-    rest, workers = iter(sources), usable_cpus()
+def _decode_all(
+    sources: Iterable[Found], invert: Invert, workers: int, *, ahead: int
+) -> Iterator[_Decoded | UnreadableRecord]:
+    rest = iter(sources)
     pending: deque[Future[list[_Decoded | UnreadableRecord]]] = deque()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
     try:

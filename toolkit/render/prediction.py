@@ -93,7 +93,7 @@ def verdict(record: PredictionRecord) -> str:
 def one_line(record: PredictionRecord) -> str:
     """Return a picture among many as a line: what it is, how surely, which it is."""
     if record.actual is not None:
-        return verdict(record)
+        return f"{verdict(record)}  {record.source}"
     remark = "  (inverted)" if record.inverted else ""
     return f"{record.label:{_WIDTH}}  {_percent(record.probability)}  {record.source}{remark}"
 
