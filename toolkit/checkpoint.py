@@ -174,7 +174,7 @@ def _read_safetensors(path: Path, name: str) -> Checkpoint:
             header = file.metadata() or {}
             found: dict[str, object] = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  no mapping
     except (safetensors.SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(path, f"is truncated or damaged ({error})") from error
+        raise CheckpointError(path, f"is truncated or damaged ({first_line(error)})") from error
     metadata = _own_metadata(header, path)
     config, state = checked_weights(found, path, metadata.config if metadata else _config_beside(path))
     if metadata and weights_sha256(state) != metadata.weights_sha256:
@@ -203,7 +203,8 @@ def _config_beside(path: Path) -> ModelConfig | None:
     try:
         return read_record(beside, ModelConfig)
     except (ReportError, ValidationError) as error:
-        raise CheckpointError(beside, str(error), "correct it or remove it") from error
+        reason = error.reason if isinstance(error, ReportError) else first_line(error)
+        raise CheckpointError(beside, reason, "correct it or remove it") from error
 
 
 def _checkpoint(

@@ -18,7 +18,7 @@ def inspect_file(path: Path) -> Report:
         FormatError, CheckpointError, ReportError: If it cannot be read.
     """
     if not path.is_file():
-        raise ArtifactNotFoundError(path, "check the path; a format is inspected as exported/model.SUFFIX")
+        raise ArtifactNotFoundError(path, "check the path, a format is inspected as exported/model.SUFFIX")
     info = format_of(path)
     record = _artifact(path, info) if info else _checkpoint(path)
     return new_report("inspect").model_copy(update={"inspected": (record,)})

@@ -81,7 +81,9 @@ def partial_path(output: Path) -> Path:
 def _split(training: ImageSet, course: Course) -> tuple[ImageSet, ImageSet | None]:
     """Hold out images of the training set, the same ones for the same seed."""
     if course.holdout >= len(training):
-        raise UsageError(f"--holdout {course.holdout}: leaves nothing of {len(training)} images to train on")
+        raise UsageError(
+            f"--holdout {course.holdout}: leaves nothing of {len(training)} images to train on; pass a smaller number"
+        )
     if not course.holdout:
         return training, None
     order = np.random.default_rng(course.seed).permutation(len(training))
@@ -101,7 +103,9 @@ def _describe(snapshot: Snapshot) -> str:
 def _interrupted(snapshot: Snapshot | None, output: Path, data: Path | None) -> TrainingInterruptedError:
     """Save the last finished epoch, if any, and return the error that says so."""
     if snapshot is None:
-        return TrainingInterruptedError("Interrupted before the first epoch was finished; nothing was saved")
+        return TrainingInterruptedError(
+            "Interrupted before the first epoch was finished; nothing was saved; start it again"
+        )
     path = partial_path(output)
     save_snapshot(snapshot, path)
     words = [
