@@ -156,7 +156,7 @@ def test_a_flipped_bit_in_a_torch_archive_is_found(name: str, exported: Path, tm
 def test_an_unknown_format_names_its_neighbour() -> None:
     with pytest.raises(UnknownFormatError, match="did you mean 'torchscript'"):
         find_format("torch-script")
-    with pytest.raises(UnknownFormatError, match="formats are torchscript, onnx, torch-export"):
+    with pytest.raises(UnknownFormatError, match="one of torchscript, onnx, torch-export"):
         find_format("xyz")
 
 

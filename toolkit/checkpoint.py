@@ -208,7 +208,7 @@ def _read_safetensors(path: Path) -> StoredWeights:
             header = file.metadata() or {}
             found: dict[str, object] = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  no mapping
     except (safetensors.SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(path, f"is truncated or damaged ({error})") from error
+        raise CheckpointError(path, f"is truncated or damaged ({first_line(error)})") from error
     metadata = _own_metadata(header, path)
     return StoredWeights("safetensors", found, metadata.config if metadata else _config_beside(path), None, metadata)
 
@@ -233,7 +233,8 @@ def _config_beside(path: Path) -> ModelConfig | None:
     try:
         return read_record(beside, ModelConfig)
     except (ReportError, ValidationError) as error:
-        raise CheckpointError(beside, str(error), "correct it or remove it") from error
+        reason = error.reason if isinstance(error, ReportError) else first_line(error)
+        raise CheckpointError(beside, reason, "correct it or remove it") from error
 
 
 def _checkpoint(

@@ -31,7 +31,7 @@ def _format(info: FormatInfo, devices: tuple[DeviceRecord, ...]) -> FormatRecord
         detail, works = _versions(info), True
         if info.runtime == "onnxruntime" and "cuda" in usable and not _has_cuda_provider():
             usable = tuple(kind for kind in usable if kind != "cuda")
-            detail += "; for cuda: pip uninstall onnxruntime; pip install onnxruntime-gpu"
+            detail += "; for cuda: pip uninstall -y onnxruntime && pip install onnxruntime-gpu"
     except FormatError as error:
         detail, works = str(error), False
     except Exception as error:  # noqa: BLE001  a broken installation can raise anything at import

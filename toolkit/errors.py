@@ -57,9 +57,9 @@ class UsageError(ToolkitError):
 class OutputError(ToolkitError):
     """A file or folder cannot be written."""
 
-    def __init__(self, path: Path, reason: str) -> None:
-        self.path, self.reason = path, reason
-        super().__init__(f"Cannot write {path}: {reason}; choose another place or make room there")
+    def __init__(self, path: Path, reason: str, remedy: str = "choose another place or make room there") -> None:
+        self.path, self.reason, self.remedy = path, reason, remedy
+        super().__init__(f"Cannot write {path}: {reason}; {remedy}")
 
 
 class FolderBusyError(OutputError):
@@ -67,10 +67,8 @@ class FolderBusyError(OutputError):
 
     def __init__(self, folder: Path) -> None:
         self.path, self.reason = folder, "busy"
-        ToolkitError.__init__(
-            self,
-            f"Another fmnist-tk is writing to {folder}; wait until it has finished or pass another --folder",
-        )
+        self.remedy = "wait until it has finished or pass another --folder"
+        ToolkitError.__init__(self, f"Another fmnist-tk is writing to {folder}; {self.remedy}")
 
 
 class DeviceUnavailableError(ToolkitError):
@@ -157,8 +155,8 @@ class UnknownFormatError(FormatError):
     def __init__(self, name: str, known: Iterable[str]) -> None:
         self.name, self.known = name, tuple(known)
         near = get_close_matches(name.lower(), self.known, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        super().__init__(f"{name!r} is neither a format nor a file; {hint}formats are {', '.join(self.known)}")
+        hint = f"did you mean {near[0]!r}? Pass" if near else "pass"
+        super().__init__(f"{name!r} is neither a format nor a file; {hint} a file, or one of {', '.join(self.known)}")
 
 
 class ArtifactNotFoundError(FormatError):

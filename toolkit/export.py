@@ -243,7 +243,7 @@ def _write_companions(
     try:
         note_verified(folder, passed)
     except OutputError as error:  # a file of someone else's in its place; the artifacts are right all the same
-        notes.append(f"bench will not know that these artifacts passed: {error.reason}")
+        notes.append(f"bench will not know that these artifacts passed: {error.reason}; {error.remedy}")
     others = [record.file for record in kept if record.weights_sha256 != checkpoint.record.weights_sha256]
     if not others:
         return notes

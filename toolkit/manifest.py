@@ -113,7 +113,7 @@ def _ledger_to_replace(folder: Path) -> Ledger:
         return read_record(path, Ledger)
     except ReportError as error:
         raise OutputError(
-            path, f"it is not fmnist-tk's, or of another version (it {error.reason}); move it away"
+            path, f"it is not fmnist-tk's, or of another version (it {error.reason})", "move it away"
         ) from error
 
 

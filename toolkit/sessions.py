@@ -62,8 +62,8 @@ def resolve_targets(names: list[str], folder: Path, device: str) -> tuple[list[T
             skips.append(skip_of(info.name, error))
     _check_complete(folder)
     if not found and any((folder / artifact_name(info)).is_file() for info in FORMATS.values()):
-        reasons = "; ".join(f"{skip.what}: {skip.reason}; {skip.remedy}" for skip in skips)
-        raise ArtifactNotFoundError(folder, f"nothing in it runs on {device}: {reasons}")
+        why_and_remedy = "; ".join(f"{skip.what}: {skip.reason}; {skip.remedy}" for skip in skips)
+        raise ArtifactNotFoundError(folder, f"nothing in it runs on {device}: {why_and_remedy}")
     if not found:
         raise ArtifactNotFoundError(folder, f"write some with: fmnist-tk export --folder {folder}")
     return found, skips
@@ -167,7 +167,7 @@ def _named(name: str, folder: Path) -> Target:
         return Target(guessed, path)
     if path.is_file():
         suffixes = ", ".join(info.suffix for info in FORMATS.values())
-        raise ArtifactNotFoundError(path, f"a file is there, but its name does not end in one of {suffixes}")
+        raise ArtifactNotFoundError(path, f"its name does not end in one of {suffixes}; rename it to say its format")
     if guessed or len(path.parts) > 1:
         raise ArtifactNotFoundError(path, "check the path")
     raise UnknownFormatError(name, FORMATS)

@@ -31,10 +31,12 @@ def prepare_apart(request: Request) -> Prepared:
         timeout_s=_TIMEOUT_S,
     )
     if trouble:
-        raise ToolkitError(f"The bench cannot be prepared: {trouble}; fmnist-tk doctor says what works here")
+        raise ToolkitError(f"The bench cannot be prepared: {trouble}; run fmnist-tk doctor, which says what works here")
     outcome = read_record(told, Outcome)
     if outcome.prepared is None:
-        raise ToolkitError(outcome.error or "The bench cannot be prepared; fmnist-tk doctor says what works here")
+        raise ToolkitError(
+            outcome.error or "The bench cannot be prepared; run fmnist-tk doctor, which says what works here"
+        )
     return outcome.prepared
 
 

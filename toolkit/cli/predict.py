@@ -221,7 +221,9 @@ def _stdin() -> "Source":
     from toolkit.prediction.sources import STDIN, Source
 
     if sys.stdin is None or sys.stdin.isatty():
-        raise UsageError("- reads a picture from stdin, and none is piped in: fmnist-tk predict - < shoe.png")
+        raise UsageError(
+            "- reads a picture from stdin, and none is piped in: pipe one in, as in fmnist-tk predict - < shoe.png"
+        )
     content = sys.stdin.buffer.read(_MOST_STDIN_BYTES + 1)
     if len(content) > _MOST_STDIN_BYTES:
         raise UsageError(f"- has more than {_MOST_STDIN_BYTES:,} bytes on stdin; pipe in one picture")

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from toolkit.archives import ZIP_ERRORS, damaged_member
 from toolkit.devices import device_type, synchronize
-from toolkit.errors import CorruptArtifactError, PrecisionError, UnsupportedDeviceError
+from toolkit.errors import CorruptArtifactError, PrecisionError, UnsupportedDeviceError, first_line
 from toolkit.records import Precision, Signature
 
 # The lowest first: it decides where several meet.
@@ -123,7 +123,9 @@ def check_archive(path: Path, format: str) -> None:
         with zipfile.ZipFile(path) as archive:
             damaged = damaged_member(archive)
     except ZIP_ERRORS as error:
-        raise CorruptArtifactError(path, format, f"it is no archive, or a truncated one ({error})") from error
+        raise CorruptArtifactError(
+            path, format, f"it is no archive, or a truncated one ({first_line(error)})"
+        ) from error
     if damaged:
         raise CorruptArtifactError(path, format, f"it is damaged: {damaged} is not what was written")
 

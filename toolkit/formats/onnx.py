@@ -182,7 +182,7 @@ def _provider(device: str) -> tuple[str, dict[str, str]]:
             _NAME,
             device,
             f"this build of ONNX Runtime {onnxruntime.__version__} has no CUDA provider",
-            "install it with: pip uninstall onnxruntime; pip install onnxruntime-gpu",
+            "install it with: pip uninstall -y onnxruntime && pip install onnxruntime-gpu",
         )
     return _CUDA, {"device_id": str(device_index(device)), "use_tf32": "0"}
 

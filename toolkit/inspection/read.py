@@ -57,7 +57,7 @@ def read_file(path: Path) -> Inspected:
     if path.is_dir():
         raise ArtifactNotFoundError(path, "it is a folder; pass a file that is in it")
     if not path.is_file():
-        raise ArtifactNotFoundError(path, "check the path; a format is inspected as exported/model.SUFFIX")
+        raise ArtifactNotFoundError(path, "check the path, a format is inspected as exported/model.SUFFIX")
     info = format_of(path)
     return _artifact(path, info) if info else _checkpoint(path)
 

@@ -103,7 +103,8 @@ def check_parity(
         try:
             note_verified(target.path.parent, [record])
         except OutputError as error:
-            notes.append(f"bench will not know that {target.path.name} passed: {error.reason} in {target.path.parent}")
+            place = f"{error.reason} in {target.path.parent}"
+            notes.append(f"bench will not know that {target.path.name} passed: {place}; {error.remedy}")
     progress("parity", len(targets), len(targets))
     return new_report("parity").model_copy(
         update={

@@ -117,7 +117,9 @@ def _interrupted(
 ) -> TrainingInterruptedError:
     """Save the last finished epoch, if any, and return the error that says so."""
     if snapshot is None:
-        return TrainingInterruptedError("Interrupted before the first epoch was finished; nothing was saved")
+        return TrainingInterruptedError(
+            "Interrupted before the first epoch was finished; nothing was saved; start it again"
+        )
     path = partial_path(output)
     save_snapshot(snapshot, path)
     words = [
