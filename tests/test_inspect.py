@@ -74,6 +74,10 @@ def inspected(path: Path) -> InspectRecord:
     return record
 
 
+def stored_in(path: Path) -> tuple[StoredTensor, ...]:
+    return describe_artifact(FORMATS["onnx"], path).tensors
+
+
 def what(report: Report) -> dict[str, str]:
     """The differences that count, and their details."""
     return {each.what: each.detail for each in report.differences if each.counts}
@@ -265,6 +269,20 @@ class TestForeignFiles:
         report = compare_files(path, folder / "small.safetensors")
         assert report.passed
         assert [pair.transposed for pair in report.tensor_pairs if pair.a in {"m0", "m1"}] == [True, True]
+
+    def test_a_square_matrix_stands_as_its_product_reads_it(self, tmp_path: Path) -> None:
+        square = np.arange(9, dtype=np.float32).reshape(3, 3)
+        for name, operator in (("m", "MatMul"), ("g", "Gemm")):
+            turned = {"w": square.T if operator == "MatMul" else square, "b": np.ones(3, np.float32)}
+            attributes = {"transB": 1} if operator == "Gemm" else {}
+            nodes = [helper.make_node(operator, ["x", "w"], ["y"], **attributes)]
+            save_model(make_model(nodes, "x", "y", turned), tmp_path / f"{name}.onnx")
+        assert [each.transposed for each in stored_in(tmp_path / "m.onnx") if each.name == "w"] == [True]
+        assert [each.transposed for each in stored_in(tmp_path / "g.onnx") if each.name == "w"] == [False]
+        for values, turned_ in ((square, True), (square.T, False)):  # a state dict does not tell how it stands
+            torch.save({"w": torch.from_numpy(values.copy())}, tmp_path / "w.pth")
+            pair = compare_files(tmp_path / "w.pth", tmp_path / "m.onnx").tensor_pairs[0]
+            assert (pair.different, pair.transposed) == (0, turned_)
 
     def test_scripted_traced_and_frozen_modules_have_the_same_weights(self, tmp_path: Path) -> None:
         network = NeuralNetwork().eval()
@@ -462,7 +480,9 @@ class TestExternalData:
         outcome = cli("inspect", external)
         assert outcome.code == 0
         assert "the file ../w.bin outside its folder, which was not read" in " ".join(outcome.out.split())
-        assert all(each.statistics is None for each in inspected(external).tensors if each.file)
+        record = inspected(external)
+        assert all(each.statistics is None for each in record.tensors if each.file)
+        assert (record.precision, len(record.notes)) == (None, 1)  # no runtime was given the file
 
 
 class TestGraphs:

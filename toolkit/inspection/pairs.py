@@ -83,11 +83,11 @@ def _compared(pair: Pair, first: InspectRecord, second: InspectRecord, *, read: 
         left, right = _values(a, first), _values(b, second)
         turned = _stands_other_way(a, b)
         different, largest = compare_values(left, right.T if turned else right)
-        if different and len(a.shape) == 2 and a.shape[0] == a.shape[1] and not turned:
+        if different and len(a.shape) == 2 and a.shape[0] == a.shape[1]:
             # Nothing tells how a square matrix stands but the matrix itself.
-            other, size = compare_values(left, right.T)
+            other, size = compare_values(left, right if turned else right.T)
             if other == 0:
-                different, largest, turned = other, size, True
+                different, largest, turned = other, size, not turned
     return TensorPairRecord(
         a=a.name if a else None,
         b=b.name if b else None,
