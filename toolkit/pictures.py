@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from toolkit.errors import PictureError, first_line
-from toolkit.photos import convert_photo, to_bytes, to_grey
+from toolkit.photos import CLOSE, convert_photo, to_bytes, to_grey
 
 Invert = Literal["auto", "yes", "no"]
 UInt8Array = NDArray[np.uint8]
@@ -57,8 +57,8 @@ class Picture:
 def read_picture(source: Path | bytes, *, name: str | None = None, invert: Invert = "auto") -> Picture:
     """Read one picture of any size and mode; of several frames the first.
 
-    With ``auto`` a picture is inverted when its background is brighter than its middle: the median of the outermost
-    pixels against the mean of the middle half of each edge. Where most of the outermost pixels are transparent there is
+    With ``auto`` a picture is inverted when the garment is darker than the background: the background is the median of
+    the outermost pixels, the garment what differs from it by more than 5 %, on the mean. Where most of the outermost pixels are transparent there is
     no background to compare: then a garment that is rather dark gets a white background and is inverted, a bright one
     gets a black one. With ``yes`` what is transparent becomes white, with ``no`` black.
 
@@ -203,15 +203,15 @@ def _of_wide_range(image: Image.Image, name: str) -> Image.Image:
 def _is_dark_on_bright(colours: FloatArray, opacity: FloatArray | None) -> bool:
     """Apply the rule of `read_picture`."""
     grey = to_grey(colours)
-    solid = np.ones_like(grey) if opacity is None else opacity
-    if np.median(_outermost(solid)) < 0.5:
-        total = float(solid.sum(dtype=np.float64))
-        return total > 0 and float((grey * solid).sum(dtype=np.float64)) / total < 127.5
-    height, width = grey.shape
-    middle = (slice(height // 4, height - height // 4), slice(width // 4, width - width // 4))
-    seen = solid[middle] >= 0.5
-    inside = float(grey[middle][seen].mean(dtype=np.float64)) if seen.any() else 0.0
-    return float(np.median(_outermost(grey)[_outermost(solid) >= 0.5])) > inside
+    border = _outermost(grey)
+    if opacity is not None:
+        solid = _outermost(opacity) >= 0.5
+        if 2 * solid.sum() < len(solid):
+            seen = float(opacity.sum(dtype=np.float64))
+            return seen > 0 and float((grey * opacity).sum(dtype=np.float64)) / seen < 127.5
+        border, grey = border[solid], grey[opacity >= 0.5]
+    beyond = grey - np.sort(border)[len(border) // 2]
+    return bool(beyond[np.abs(beyond) > CLOSE].sum(dtype=np.float64) < 0)
 
 
 def _outermost(values: FloatArray) -> FloatArray:
