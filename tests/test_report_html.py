@@ -122,7 +122,9 @@ class TestAxes:
 
     def test_ticks_are_round_numbers_with_units(self) -> None:
         ticks = log_axis("", [2e-5, 9e-5], tick_seconds).ticks
-        assert [text for _, text in ticks] == ["20 µs", "50 µs", "100 µs"]
+        assert [text for _, text in ticks] == ["20 µs", "30 µs", "50 µs", "70 µs", "100 µs"]
+        narrow = log_axis("", [2.4e-3, 2.6e-3], tick_seconds).ticks
+        assert [text for _, text in narrow] == ["2.2 ms", "2.4 ms", "2.6 ms", "2.8 ms"]
         assert [tick_rate(each) for each in (500, 20_000, 1e6)] == ["500", "20 k", "1 M"]
         assert [tick_seconds(each) for each in (5e-7, 1e-6, 1e-3, 0.2, 3)] == [
             "500 ns",
@@ -202,6 +204,16 @@ class TestPage:
         shown = cli("report", tmp_path / "r.json").out
         for caption in page.xpath("//*[@id='speed']/..//caption/span/text()"):
             assert caption.strip() in " ".join(shown.split()), caption
+
+    @pytest.mark.parametrize(
+        ("calls", "known"), [(3, [3]), (4, [2, 3, 4]), (10, [1, 2, 3, 4, 5]), (100, [0, 1, 2, 3, 4, 5, 6])]
+    )
+    def test_a_quantile_is_told_where_ten_calls_lie_beyond_it(self, calls: int, known: list[int]) -> None:
+        """Twelve rounds of so many calls: p1, p10, p25, p50, p75, p90 and p99."""
+        (table,) = section_of(page_of(bench(row(calls=calls))), "spread").xpath(".//table")
+        cells = [words_of(each) for each in table.xpath("./tbody/tr/*")]
+        assert cells[2:4] == [str(12 * calls) if calls < 100 else "1,200", "12"]
+        assert [number for number, word in enumerate(cells[4:11]) if word != "—"] == known
 
     def test_a_confusion_matrix_is_shaded_by_the_share_of_its_row(self, page: Any) -> None:
         first, second = section_of(page, "confusion").xpath(".//table[@class='confusion']")
@@ -406,13 +418,19 @@ class TestSeries:
 
 def test_the_frontier_is_what_nothing_beats_in_both() -> None:
     rows = [eager(5e-5), row(1e-5, format="fast", target="fast"), row(2e-5, format="good", target="good")]
-    rows.append(row(3e-5, format="bad", target="bad"))
+    rows += [row(4e-5, format="same", target="same"), row(3e-5, format="bad", target="bad")]
     parity = tuple(
         good(f"x/{name}", format=name, evaluation=evaluation(right))
-        for name, right in (("fast", 80), ("good", 92), ("bad", 85))
+        for name, right in (("fast", 80), ("good", 92), ("bad", 85), ("same", 92))
     )
     rated = rated_rows(bench(*rows, parity=parity, evaluation=evaluation(91)))
-    assert {each.row.format: each.accuracy for each in rated} == {"eager": 0.91, "fast": 0.8, "good": 0.92, "bad": 0.85}
+    assert {each.row.format: each.accuracy for each in rated} == {
+        "eager": 0.91,
+        "fast": 0.8,
+        "good": 0.92,
+        "same": 0.92,
+        "bad": 0.85,
+    }
     assert [each.row.format for each in frontier(rated)] == ["fast", "good"]
     assert rated_rows(cpu_bench()) == []
 

@@ -10,6 +10,15 @@ _MOST_TICKS: Final = 7
 # What lies at the end of an axis keeps this share of it between itself and the frame.
 _MARGIN: Final = 0.04
 _LEAST: Final = 1e-12
+# Round numbers between powers of ten, from many to few.
+_STEPS: Final = (
+    (1, 1.2, 1.4, 1.6, 1.8, 2, 2.2, 2.4, 2.6, 2.8, 3, 3.5, 4, 4.5, 5, 5.5, 6, 6.5, 7, 7.5, 8, 8.5, 9, 9.5),
+    (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9),
+    (1, 2, 3, 5, 7),
+    (1, 2, 5),
+    (1, 3),
+    (1,),
+)
 
 
 @dataclass(frozen=True)
@@ -40,7 +49,7 @@ class Axis:
 
 
 def log_axis(label: str, values: Sequence[float], words: Callable[[float], str]) -> Axis:
-    """Return a logarithmic axis that holds all values, with ticks at 1, 2 and 5 times powers of ten where they fit.
+    """Return a logarithmic axis that holds all values, with ticks at round numbers, as many as fit.
 
     Args:
         label: What the values are.
@@ -50,7 +59,7 @@ def log_axis(label: str, values: Sequence[float], words: Callable[[float], str])
     low, high = (math.log10(max(each, _LEAST)) for each in (min(values), max(values)))
     spare = max((high - low) * _MARGIN, 0.05)
     low, high = low - spare, high + spare
-    for steps in ((1, 2, 5), (1, 3), (1,)):
+    for steps in _STEPS:
         found = [
             step * 10.0**power
             for power in range(math.floor(low), math.ceil(high) + 1)
@@ -62,7 +71,7 @@ def log_axis(label: str, values: Sequence[float], words: Callable[[float], str])
     if len(found) > _MOST_TICKS:
         found = found[:: -(-len(found) // _MOST_TICKS)]
     if len(found) < 2:  # values so near to one another that no round number but one lies among them
-        found = [10**low, 10 ** ((low + high) / 2), 10**high]
+        found = [10 ** (low + share * (high - low)) for share in (0.15, 0.5, 0.85)]
     return Axis(label, 10**low, 10**high, tuple((each, words(each)) for each in found))
 
 
