@@ -17,7 +17,6 @@ from toolkit.bench.inputs import MOST_PICTURES, keep_pictures, with_pictures
 from toolkit.bench.outputs import batch_of
 from toolkit.bench.prepare import Prepared, prepare_entries, prepare_request
 from toolkit.checkpoint import Checkpoint, load_checkpoint
-from toolkit.cli.train import make_course
 from toolkit.data import ImageSet, load_sample
 from toolkit.environment import new_report
 from toolkit.errors import TrainingInterruptedError, UsageError
@@ -28,7 +27,7 @@ from toolkit.parity.reference import make_golden
 from toolkit.records import LABELS, DatasetRecord, Report
 from toolkit.render.explanation import repeat_command
 from toolkit.render.terminal import render_report
-from toolkit.training import Course, train
+from toolkit.training import Course, make_course, train
 from toolkit.training.split import hold_back, hold_out, split_notes
 
 
@@ -131,7 +130,7 @@ def test_training_on_own_pictures_claims_no_test_set(own: OwnPictures, tmp_path:
 
 
 def test_the_share_is_of_each_class(own: OwnPictures, tmp_path: Path) -> None:
-    report = train(course(test_share="50%"), tmp_path / "m.safetensors", own=own)
+    report = train(course(test_share=0.5), tmp_path / "m.safetensors", own=own)
     assert report.training is not None
     held = [sum(row) for row in report.training.confusion]
     assert all(abs(count - 2 * kept) <= 1 for count, kept in zip(own.record.class_counts, held, strict=True))
@@ -322,3 +321,42 @@ def test_bench_hands_the_pictures_on(
     assert cli("bench", "onnx", "--folder", exported).code == 0
     assert [count for _, count in seen] == [16, 16]
     assert seen[0][0].datasets == ()
+
+
+def test_predict_says_how_many_of_them_it_has_right(cli: Cli, options: list[str], in_empty_folder: Path) -> None:
+    outcome = cli("predict", *options, "--num-workers", 1, "--json")
+    assert outcome.code == 0, outcome.err
+    found = outcome.report.predictions
+    labels = load_sample().labels[900:960]
+    assert [each.actual for each in found] == [LABELS[label] for label in labels]
+    assert [Path(each.source).name for each in found] == [f"{number:02}.png" for number in range(60)]
+    right = sum(each.label == each.actual for each in found)
+    shown = cli("predict", *options).out
+    assert f"{right} of 60 right" in shown
+    assert all(f'Actual: "{each.actual}"  {each.source}' in shown for each in found)
+    assert cli("predict", *options[:2]).code == 2  # loose pictures, and no folder per class
+    with Path(options[3]).open(encoding="utf-8") as lines:
+        Path("labels.csv").write_text("".join(lines) + "60.png, 3\n")
+    outcome = cli("predict", *options[:3], "labels.csv")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "labels.csv line 61: '60.png'" in outcome.err
+
+
+def test_the_api_takes_them_too(
+    options: list[str], own: OwnPictures, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = {"images": options[1], "labels": options[3]}
+    report = toolkit.train(tmp_path / "m.safetensors", recipe="quickstart", epochs=1, test_share=0.3, **pictures)
+    assert report.training is not None
+    assert report.datasets == (own.record,)
+    shutil.copytree(exported, tmp_path / "copy")
+    checked = toolkit.check_parity("onnx", folder=tmp_path / "copy", threads=1, **pictures)
+    assert checked.passed
+    assert checked.datasets == (own.record,)
+    monkeypatch.setattr("toolkit.api.benchmark.run_bench", lambda prepared, *_, **__: prepared)
+    assert toolkit.run_benchmark("onnx", folder=exported, **pictures).datasets == (own.record,)
+    for wrong in ({"labels": options[3]}, {**pictures, "full": True}):
+        with pytest.raises(UsageError):
+            toolkit.check_parity("onnx", folder=exported, **wrong)
+    with pytest.raises(UsageError, match="test_share is for own pictures"):
+        toolkit.train(tmp_path / "n.safetensors", test_share=0.3)

@@ -7,6 +7,8 @@ from typing import Final, get_args
 from toolkit.checkpoint import BUNDLED, Checkpoint, load_checkpoint
 from toolkit.errors import UsageError
 from toolkit.formats import FORMATS, format_of
+from toolkit.own_data import OwnPictures, own_pictures
+from toolkit.progress import Progress
 from toolkit.records import Precision
 from toolkit.sessions import Target, resolve_targets
 
@@ -77,3 +79,28 @@ def check_whole(name: str, numbers: Sequence[int], most: int) -> None:
     for number in numbers:
         if not isinstance(number, int) or not 1 <= number <= most:
             raise UsageError(f"{name}: {number!r} is not a whole number from 1 to {most:,}; pass such a one")
+
+
+def pictures_of(
+    images: str | Path | None, labels: str | Path | None, progress: Progress, **excluded: object
+) -> OwnPictures | None:
+    """Return the own pictures that are meant; None without any.
+
+    Args:
+        images: Their folder.
+        labels: Their CSV, or None for one folder per class.
+        progress: Told how many have been read.
+        excluded: What does not go with them, by its name, true where it was given.
+
+    Raises:
+        UsageError: If something does not go together.
+        OwnDataError: If they cannot be used.
+    """
+    if images is None:
+        if labels is not None:
+            raise UsageError("labels belong to images; pass images as well")
+        return None
+    for name, value in excluded.items():
+        if value:
+            raise UsageError(f"images are in place of Fashion-MNIST, so {name} would have no effect; leave one out")
+    return own_pictures(Path(images), path_of(labels), progress=progress)

@@ -5,7 +5,17 @@ from pathlib import Path
 from typing import Final
 
 from toolkit import export, parity, sessions
-from toolkit.api.arguments import FOLDER, Artifacts, Weights, check_session, loaded, names_of, path_of, reference_of
+from toolkit.api.arguments import (
+    FOLDER,
+    Artifacts,
+    Weights,
+    check_session,
+    loaded,
+    names_of,
+    path_of,
+    pictures_of,
+    reference_of,
+)
 from toolkit.devices import resolve_device
 from toolkit.parity.plan import find_test_set
 from toolkit.parity.probes import SEED
@@ -73,6 +83,8 @@ def check_parity(
     significance: float = _GATES.significance,
     full: bool = False,
     data: str | Path | None = None,
+    images: str | Path | None = None,
+    labels: str | Path | None = None,
     seed: int = SEED,
     reproduce: str | Path | None = None,
     progress: Progress = silent,
@@ -96,6 +108,9 @@ def check_parity(
             ``max_drop``; 0 turns that off.
         full: Whether to compare on all 10,000 test images as well.
         data: Folder of Fashion-MNIST, which implies ``full``; None for the usual places, without a download.
+        images: Folder of own pictures to compare on, and to judge lower precision by: with ``labels``, or one folder
+            per class.
+        labels: CSV of ``file,label`` for ``images``.
         seed: Of the random inputs and of the search.
         reproduce: Folder for a small input and a script that show what fails; None for none.
         progress: Called as ``progress(task, done, total, detail)`` after each artifact.
@@ -106,7 +121,7 @@ def check_parity(
 
     Raises:
         FormatError: If an artifact is not there or cannot be tried.
-        CheckpointError, DataError, DeviceUnavailableError: If weights, data or device are not there.
+        CheckpointError, DataError, OwnDataError, DeviceUnavailableError: If weights, data or device are not there.
         UsageError: If a value makes no sense.
 
     Example:
@@ -120,6 +135,7 @@ def check_parity(
     check_session(threads, precision)
     device = resolve_device(device)
     names, place = names_of(artifacts, folder)
+    own = pictures_of(images, labels, progress, full=full, data=data)
     with leaving_torch_as_it_is():
         targets, skips = sessions.resolve_targets(names, place, device)
         return parity.check_parity(
@@ -129,7 +145,8 @@ def check_parity(
             threads=threads,
             precision=precision,
             gates=parity.Gates(max_drop, min_agreement, significance),
-            full=find_test_set(path_of(data), wanted=full, useful=precision != "float32"),
+            full=None if own else find_test_set(path_of(data), wanted=full, useful=precision != "float32"),
+            own=own,
             seed=seed,
             reproduce=path_of(reproduce),
             skips=skips,

@@ -5,8 +5,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from toolkit.api.arguments import FOLDER, MOST_THREADS, Artifacts, Weights, check_whole, file_of, names_of
+from toolkit.api.arguments import (
+    FOLDER,
+    MOST_THREADS,
+    Artifacts,
+    Weights,
+    check_whole,
+    file_of,
+    names_of,
+    path_of,
+    pictures_of,
+)
 from toolkit.bench import DEFAULT_BATCH_SIZES, DEFAULT_BUDGET_S, DEFAULT_THRESHOLD, Settings, run_bench
+from toolkit.bench.inputs import keep_pictures, with_pictures
 from toolkit.bench.prepare import Request, prepare_request
 from toolkit.bench.scenario import parse_scenario
 from toolkit.errors import UsageError
@@ -35,6 +46,8 @@ def run_benchmark(
     threshold: float = DEFAULT_THRESHOLD,
     unverified: bool = False,
     limits: bool = True,
+    images: str | Path | None = None,
+    labels: str | Path | None = None,
     progress: Progress = silent,
 ) -> Report:
     """Time verified artifacts beside eager PyTorch, each row in a process of its own, in rounds of random order.
@@ -58,6 +71,8 @@ def run_benchmark(
         threshold: Differences up to this do not matter: 0.02 is 2 %.
         unverified: Whether to time what parity has not passed as well; its rows say so.
         limits: Whether to measure what the machine can do at most, ten seconds on a CPU.
+        images: Folder of own pictures that the timed calls get: with ``labels``, or one folder per class.
+        labels: CSV of ``file,label`` for ``images``.
         progress: Called as ``progress(task, done, total, detail)`` before and after the rounds.
 
     Returns:
@@ -68,6 +83,7 @@ def run_benchmark(
     Raises:
         UnverifiedArtifactError: If parity has not passed an artifact, unless ``unverified``.
         FormatError, CheckpointError, DeviceUnavailableError: If something named is not there or does not work.
+        OwnDataError: If own pictures cannot be used.
         UsageError: If a value makes no sense, or the budget is too small for one round.
 
     Example:
@@ -102,6 +118,7 @@ def run_benchmark(
         restarts=restarts,
     )
     names, place = names_of(artifacts, folder)
+    own = pictures_of(images, labels, progress)
     with tempfile.TemporaryDirectory(prefix="fmnist-tk-bench-") as scratch:
         request = Request(
             names=tuple(names),
@@ -111,7 +128,10 @@ def run_benchmark(
             unverified=unverified,
             against=None if against is None else str(against),
             scratch=scratch,
+            pictures=str(keep_pictures(own, Path(scratch))) if own else None,
         )
         with leaving_torch_as_it_is():
             prepared = prepare_request(request)
+        if own:
+            prepared = with_pictures(prepared, own, path_of(against))
         return run_bench(prepared, settings, Path(scratch), progress=progress)

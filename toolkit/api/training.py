@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from toolkit import training
-from toolkit.api.arguments import MOST_THREADS, check_whole, path_of
+from toolkit.api.arguments import MOST_THREADS, check_whole, path_of, pictures_of
+from toolkit.errors import UsageError
 from toolkit.progress import Progress, silent
 from toolkit.records import Report
 from toolkit.testing import leaving_torch_as_it_is
@@ -29,10 +30,13 @@ def train(
     device: str = "auto",
     threads: int | None = None,
     data: str | Path | None = None,
+    images: str | Path | None = None,
+    labels: str | Path | None = None,
+    test_share: float | None = None,
     workers: int = 2,
     progress: Progress = silent,
 ) -> Report:
-    """Train a model on Fashion-MNIST and write its checkpoint.
+    """Train a model on Fashion-MNIST, or on own pictures, and write its checkpoint.
 
     Args:
         output: The file to write; its name ends in ``.safetensors``. An existing one is replaced at the end.
@@ -52,6 +56,9 @@ def train(
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         threads: On the CPU; None for the physical cores.
         data: Folder of the four IDX files; None to look in the usual places and to download them at last.
+        images: Folder of own pictures, which take the place of Fashion-MNIST: with ``labels``, or a folder per class.
+        labels: CSV of ``file,label`` for ``images``.
+        test_share: Of own pictures, what part of each class is held back as the test set; None for a fifth.
         workers: Data files unpacked at the same time.
         progress: Called as ``progress(task, done, total, detail)`` after each epoch.
 
@@ -62,6 +69,7 @@ def train(
         UsageError: If a value makes no sense.
         TrainingInterruptedError: On Ctrl-C; the last finished epoch is saved, and the message says where.
         TrainingError: If the loss is not finite.
+        OwnDataError: If own pictures cannot be used.
         DataError, DeviceUnavailableError, OutputError: If data or device is not there, or the file cannot be written.
 
     Example:
@@ -92,6 +100,10 @@ def train(
         device=device,
         threads=threads,
         holdout=holdout,
+        test_share=test_share,
     )
+    if test_share is not None and images is None:
+        raise UsageError("test_share is for own pictures, Fashion-MNIST has a test set; pass images as well")
+    own = pictures_of(images, labels, progress, data=data)
     with leaving_torch_as_it_is():
-        return training.train(course, Path(output), data=path_of(data), workers=workers, progress=progress)
+        return training.train(course, Path(output), data=path_of(data), workers=workers, own=own, progress=progress)
