@@ -22,17 +22,17 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def save_pictures(folder: Path, kind: str) -> int:
-    """Write 2,000 PNGs of 28 × 28, or 50 JPEGs of 1,200 × 1,600 with the noise of a camera."""
+    """Write 2,000 PNGs of 28 × 28, or 16 JPEGs of 1,200 × 1,600 with the noise of a camera."""
     images, random = load_sample().images, np.random.default_rng(0)
     if kind == "small":
         for number in range(2_000):
             Image.fromarray(images[number % len(images)]).save(folder / f"{number:04}.png")
         return 2_000
-    for number in range(50):
+    for number in range(16):
         large = Image.fromarray(255 - images[number]).resize((1200, 1600), Image.Resampling.BICUBIC).convert("RGB")
         noisy = np.asarray(large, np.float32) + random.normal(0, 3, (1600, 1200, 3))
         Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(folder / f"{number:04}.jpg")
-    return 50
+    return 16
 
 
 @pytest.mark.benchmark(group="predict a folder")
