@@ -23,6 +23,7 @@ from rich.console import Console
 
 from support import Cli, save_small
 from toolkit.cli import predictions
+from toolkit.cli.screen import drawing_bar
 from toolkit.data import load_sample, sample_indices
 from toolkit.environment import new_report
 from toolkit.errors import CorruptArtifactError, PictureError, UsageError
@@ -207,6 +208,15 @@ class TestCommand:
         before = (pictures / "a.png").read_bytes()
         assert "are the same file" in cli("predict", "pics/a.png", "-o", "pics/a.png").err
         assert (pictures / "a.png").read_bytes() == before
+
+    def test_a_bar_on_the_terminal_leaves_stdout_alone(self, capsys: pytest.CaptureFixture[str]) -> None:
+        screen = io.StringIO()
+        with drawing_bar(Console(file=screen, force_terminal=True)) as progress:
+            progress("predict", 1, 2)
+            sys.stdout.write("a line of a result\n")
+        assert capsys.readouterr().out == "a line of a result\n"
+        assert "predict" in screen.getvalue()
+        assert "a line" not in screen.getvalue()
 
     def test_ctrl_c_keeps_what_was_predicted(self, cli: Cli, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         whole = predictions.Stream.results
