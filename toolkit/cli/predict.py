@@ -129,9 +129,8 @@ def predict(
 ) -> None:
     """Say what is on pictures; exit 1 when one of them could not be read.
 
-    A grey picture of 28 x 28 pixels is taken as it is. Any other is trimmed,
-    reduced and sharpened as the photos of Fashion-MNIST were, and its
-    background made black. What is broken is reported, and the rest go on.
+    A grey picture of 28 x 28 pixels is taken as it is. Any other is trimmed, reduced to 28 x 28 and sharpened as the
+    photos of Fashion-MNIST were, with its background made black. What is broken is reported and the rest go on.
 
     Examples:
         fmnist-tk predict --test 0
