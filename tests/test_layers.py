@@ -37,15 +37,7 @@ def imports_of(path: Path, *, module_level: bool) -> set[str]:
 
 @pytest.mark.parametrize(
     "arguments",
-    [
-        ["--help"],
-        ["--version"],
-        ["bench", "--help"],
-        ["compare", "--help"],
-        ["train", "--help"],
-        ["predict", "--help"],
-        ["nosuch"],
-    ],
+    [["--help"], ["--version"], ["bench", "--help"], ["compare", "--help"], ["train", "--help"], ["nosuch"]],
 )
 def test_the_command_line_starts_without_a_runtime(arguments: list[str]) -> None:
     code = f"""
