@@ -261,7 +261,7 @@ class TestRefused:
     def test_no_file(self, tmp_path: Path) -> None:
         with pytest.raises(PictureError, match="there is no such file; check the path"):
             read_picture(tmp_path / "nosuch.png")
-        with pytest.raises(PictureError, match="cannot be read .Is a directory.; check the path"):
+        with pytest.raises(PictureError, match=r"cannot be read \(Is a directory\); check the path"):
             read_picture(tmp_path)
 
     @settings(max_examples=150)
@@ -274,10 +274,9 @@ class TestRefused:
         for damaged in (bytes(content), bytes(content[:cut])):
             try:
                 found = read_picture(damaged)
-            except PictureError as error:
-                assert "\n" not in str(error)
-            else:
-                assert found.pixels.shape == (28, 28)
+            except PictureError:
+                continue
+            assert found.pixels.shape == (28, 28)
 
 
 WHOLE = {kind: encoded(enlarged(BOOT, 40), kind) for kind in ("PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP")}

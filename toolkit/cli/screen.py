@@ -87,6 +87,7 @@ def drawing_bar(console: "Console") -> Iterator["Progress"]:
             console=console,
             transient=True,
             auto_refresh=False,
+            redirect_stdout=False,  # results may be on their way to a file, which rich would send to the terminal
         )
 
     def update(task: str, done: int, total: int, detail: str = "") -> None:

@@ -56,10 +56,8 @@ def expand_words(words: Iterable[str]) -> list[Path | UnreadableRecord]:
         matches = sorted(glob.glob(word, recursive=True))  # noqa: PTH207  Path.glob takes no absolute pattern
         found += map(Path, matches)
         if not matches:
-            kind = "file matches this pattern" if glob.has_magic(word) else "such file or folder"
-            found.append(
-                UnreadableRecord(source=printable(word), reason=f"there is no {kind}", remedy="check the path")
-            )
+            reason = "no file matches this pattern" if glob.has_magic(word) else "there is no such file or folder"
+            found.append(UnreadableRecord(source=printable(word), reason=reason, remedy="check the path"))
     return found
 
 

@@ -79,10 +79,16 @@ def predictor_line(record: PredictorRecord) -> Text:
 def few_parts(record: PredictionRecord) -> Iterator[RenderableType]:
     """Yield a picture with its most probable classes as bars."""
     yield Text()
-    yield Text(f"{record.source} ({INVERTED})" if record.inverted else record.source, style="bold")
+    name = visible(record.source)
+    yield Text(f"{name} ({INVERTED})" if record.inverted else name, style="bold")
     if record.actual is not None:
         yield Text(verdict(record))
     yield Bars(record)
+
+
+def visible(name: str) -> str:
+    """Return a file's name on one line: a new line or an escape in it would be the terminal's."""
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in name)
 
 
 def verdict(record: PredictionRecord) -> str:
@@ -95,12 +101,12 @@ def one_line(record: PredictionRecord) -> str:
     if record.actual is not None:
         return f"{verdict(record)}  {record.source}"
     remark = "  (inverted)" if record.inverted else ""
-    return f"{record.label:{_WIDTH}}  {_percent(record.probability)}  {record.source}{remark}"
+    return f"{record.label:{_WIDTH}}  {_percent(record.probability)}  {visible(record.source)}{remark}"
 
 
 def unreadable_line(record: UnreadableRecord) -> str:
     """Say which picture could not be read, why, and what to do."""
-    return f"{BAD[0]} {record.source}: {record.reason}; {record.remedy}"
+    return f"{BAD[0]} {visible(record.source)}: {record.reason}; {record.remedy}"
 
 
 def tally_parts(tally: Tally, *, many: bool) -> Iterator[RenderableType]:

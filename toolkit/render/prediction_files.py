@@ -106,5 +106,6 @@ def _cells(record: PredictionRecord | UnreadableRecord) -> Iterator[str]:
 
 def _csv(cells: Iterable[str]) -> str:
     line = io.StringIO()
-    csv.writer(line, lineterminator="\n").writerow(cells)
-    return line.getvalue()
+    # With another end of line csv would leave a \r unquoted, which ends lines for readers.
+    csv.writer(line, lineterminator="\r\n").writerow(cells)
+    return line.getvalue().removesuffix("\r\n") + "\n"
