@@ -266,7 +266,7 @@ class TestCommand:
     @pytest.mark.parametrize(
         ("arguments", "words"),
         [
-            (["--class", "snaeker"], ["did you mean 'Sneaker'?", "Pass one of 0 T-shirt/top"]),
+            (["--class", "snaeker"], ["did you mean 'Sneaker'?", "pass one of 0 T-shirt/top"]),
             (["--class", "10"], ["--class 10", "9 Ankle boot"]),
             (["--out", "x.jpg"], ["--out x.jpg", "end the name in .png"]),
             (["--out", "x.png", "--no-png"], ["--out and --no-png exclude each other"]),

@@ -64,7 +64,7 @@ def problems_of(folder: Path, labels: Path | None = None, **options: object) -> 
         ("ankle-boot", 9),
         ("ANKLE_BOOT", 9),
         (" ankleboot\t", 9),
-        *((text, None) for text in ("", "10", "-1", "1.0", "٣", "²", "boot", "shirt top", "0x1", "nan", "label")),
+        *((text, None) for text in ("", "10", "-1", "1.0", "٣", "²", "shirt top", "0x1", "nan", "label")),
     ],
 )
 def test_a_label_is_a_number_or_a_name(text: str, number: int | None) -> None:
@@ -217,7 +217,7 @@ def test_files_and_folders_that_are_not_there(pictures: Path, tmp_path: Path) ->
     with pytest.raises(OwnDataError, match=r"none\.csv: no such file; pass the CSV of file,label with --labels"):
         own_pictures(pictures, tmp_path / "none.csv")
     (tmp_path / "labels.csv").unlink()
-    with pytest.raises(OwnDataError, match=f"did you mean --labels {pictures}/labels"):
+    with pytest.raises(OwnDataError, match=f"pass --labels {pictures}/labels"):
         own_pictures(pictures, tmp_path / "labels.csv")
     assert problems_of(pictures, pictures) == (f"{pictures} cannot be read: Is a directory",)
 

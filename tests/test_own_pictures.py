@@ -103,7 +103,7 @@ def test_notes_name_classes_that_were_not_learned_or_not_tested() -> None:
         f"there are no pictures of {', '.join(LABELS[3:])}: the model cannot learn what they look like",
         "of Pullover there is one picture only: it was trained on, so the test has none",
     ]
-    with pytest.raises(UsageError, match="no class has two pictures, so none can be held back for the test; add"):
+    with pytest.raises(UsageError, match="no class has two pictures, so none can be held back for the test; put"):
         hold_back(numbered([1, 2, 3]), 0.2, 0)
 
 

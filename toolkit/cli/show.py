@@ -72,7 +72,10 @@ def show(
         typer.Option("--train/--test", help="Of the training or the test set. Default: --test.", show_default=False),
     ] = False,
     count: Annotated[
-        int, typer.Option("--count", "-n", min=1, max=_MOST_PICTURES, metavar="N", help="Pictures.")
+        int,
+        typer.Option(
+            "--count", "-n", min=1, max=_MOST_PICTURES, metavar="N", help="Pictures. Default: 9.", show_default=False
+        ),
     ] = _DEFAULT_COUNT,
     columns: Annotated[
         int | None,
@@ -167,9 +170,9 @@ def _class_number(text: str) -> int:
     number = find_label(text)
     if number is None:
         near = near_label(text)
-        hint = f"did you mean {near!r}? " if near else ""
+        hint = f" (did you mean {near!r}?)" if near else ""
         classes = ", ".join(f"{number} {name}" for number, name in enumerate(LABELS))
-        raise UsageError(f"--class {text}: no such class; {hint}Pass one of {classes}")
+        raise UsageError(f"--class {text}: no such class{hint}; pass one of {classes}")
     return number
 
 

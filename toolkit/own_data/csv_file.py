@@ -69,8 +69,8 @@ def _text(folder: Path, labels: Path) -> str:
         data = labels.read_bytes()
     except FileNotFoundError as error:
         inside = folder / labels.name
-        hint = f"did you mean --labels {inside}?" if inside.is_file() else "pass the CSV of file,label with --labels"
-        raise OwnDataError(folder, [f"{labels}: no such file"], hint) from error
+        remedy = f"pass --labels {inside}" if inside.is_file() else "pass the CSV of file,label with --labels"
+        raise OwnDataError(folder, [f"{labels}: no such file"], remedy) from error
     except OSError as error:
         reason = f"{labels} cannot be read: {error.strerror or error}"
         raise OwnDataError(folder, [reason], "pass the CSV of file,label with --labels") from error

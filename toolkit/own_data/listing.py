@@ -147,7 +147,8 @@ def _from_folders(folder: Path) -> Listing:
     loose = [path.name for path in inside if path.is_file() and _is_picture(path.name)]
     classes = {path: label for path in folders if (label := find_label(path.name)) is not None}
     if not classes:
-        raise OwnDataError(folder, [_why_no_classes(inside, folders, loose)], _how_to_label(folder, inside))
+        remedy = _label_remedy(folder, inside)
+        raise OwnDataError(folder, [_why_no_classes(inside, folders, loose)], remedy)
     for number, path in enumerate(folders):
         if path not in classes:
             text = unknown_label(readable(path.name)).replace("the label", "the folder", 1)
@@ -180,7 +181,7 @@ def _why_no_classes(inside: Sequence[Path], folders: Sequence[Path], loose: Sequ
     return f"it holds {'pictures' if loose else 'files'}, but no folder for a class"
 
 
-def _how_to_label(folder: Path, inside: Sequence[Path]) -> str:
+def _label_remedy(folder: Path, inside: Sequence[Path]) -> str:
     tables = [path for path in inside if path.suffix.lower() in _CSV_SUFFIXES and path.is_file()]
     told = f"pass --labels {tables[0]}" if tables else "pass --labels CSV"
     return f"{told}, or make a folder in {folder.name or folder} for each class, such as 0 or ankle-boot"

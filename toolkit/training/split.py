@@ -36,7 +36,9 @@ def hold_back(data: ImageSet, share: float, seed: int) -> tuple[ImageSet, ImageS
         kept.append(places[count:])
     test = np.sort(np.concatenate(held))
     if not len(test):
-        raise UsageError("--images: no class has two pictures, so none can be held back for the test; add pictures")
+        raise UsageError(
+            "--images: no class has two pictures, so none can be held back for the test; put more pictures there"
+        )
     return _part(data, random.permutation(np.concatenate(kept))), _part(data, test)
 
 
