@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from toolkit.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from toolkit.data import load_sample
+from toolkit.data import load_data, load_sample
 from toolkit.environment import machine
 from toolkit.errors import DataNotFoundError
 from toolkit.export import export_formats
@@ -36,7 +36,9 @@ _HIDDEN: dict[str, tuple[int, ...]] = {
     "deep": (64,) * 8,
     "odd": (37, 211, 3),
 }
-_RUNS = 504
+# So many models of the quickstart, each after other numbers of steps: seeds and threads repeat one model's luck.
+_SHORT, _FEWEST_STEPS, _KINDS_OF_STEPS = 24, 200, 8
+_RUNS = 432
 
 
 def checkpoints(folder: Path) -> Iterator[tuple[str, Checkpoint]]:
@@ -45,6 +47,7 @@ def checkpoints(folder: Path) -> Iterator[tuple[str, Checkpoint]]:
     quickstart = _quickstart(folder)
     if quickstart:
         yield "quickstart", quickstart
+    yield from _short(folder)
     for seed, (name, hidden) in enumerate(_HIDDEN.items()):
         yield name, _random(folder / f"{name}.safetensors", hidden, seed)
     yield "final ReLU", _random(folder / "relu.safetensors", (512, 512), 20, final_relu=True)
@@ -63,6 +66,29 @@ def _quickstart(folder: Path) -> Checkpoint | None:
     except DataNotFoundError:
         return None
     return load_checkpoint(folder / "quickstart.safetensors")
+
+
+def _short(folder: Path) -> Iterator[tuple[str, Checkpoint]]:
+    """Train models of the quickstart's size for a few steps; none without the data set."""
+    try:
+        data, _ = load_data(download=False)
+    except DataNotFoundError:
+        return
+    images, labels = torch.from_numpy(data.images), torch.from_numpy(data.labels)
+    for seed in range(_SHORT):
+        torch.manual_seed(seed)
+        model = Mlp(ModelConfig())
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for _ in range(_FEWEST_STEPS * (1 + seed % _KINDS_OF_STEPS)):
+            chosen = torch.randint(len(labels), (64,))
+            logits = model(images[chosen].unsqueeze(1).float() / 255)
+            loss = torch.nn.functional.cross_entropy(logits, labels[chosen])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        path = folder / f"short-{seed}.safetensors"
+        save_checkpoint(path, ModelConfig(), model.state_dict())
+        yield f"short {seed}", load_checkpoint(path)
 
 
 def _random(

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from support import save_small
 from toolkit.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from toolkit.data import load_sample
 from toolkit.export import export_formats
 from toolkit.formats import FORMATS, artifact_name
 from toolkit.model import Mlp
@@ -25,6 +26,8 @@ from toolkit.parity.checks import (
     check_shape,
     check_values,
 )
+from toolkit.parity.probes import Probe, sample_probe
+from toolkit.parity.reference import Expectations, expectation
 from toolkit.parity.signature import check_signature
 from toolkit.parity.tolerance import LIMIT_IN_UNITS, class_units, rounding_unit
 from toolkit.records import (
@@ -124,6 +127,29 @@ def test_the_unit_is_never_zero_nor_infinite(error: float, logit: float) -> None
     assert 0 < unit < np.inf
     assert unit >= error
     assert unit >= logit * 5e-8
+
+
+@given(st.floats(0, 1e10), st.floats(0, 1e10), st.floats(0, 1))
+def test_luck_with_few_images_is_made_up_for_at_most_fourfold(error: float, logit: float, usual: float) -> None:
+    errors, expected = np.full((1, 10), error), np.full((1, 10), logit)
+    without, unit = rounding_unit(errors, expected), rounding_unit(errors, expected, usual)
+    assert without <= unit <= max(4 * error, without)
+    if usual * logit <= 4 * error:
+        assert unit == max(without, usual * logit)
+    assert np.all(class_units(errors, expected, usual) == unit)
+
+
+def test_the_usual_error_is_that_of_real_images(bundled: Checkpoint) -> None:
+    known = Expectations(Reference(bundled))
+    sample = known.of(sample_probe())
+    assert known.usual == pytest.approx(sample.units.max() / np.abs(sample.logits).max(), rel=1e-9)
+    assert 1e-8 < known.usual < 1e-5
+    images = load_sample().inputs()
+    few = Probe("few", images[np.abs(sample.logits).max(1).argsort()[:3]])
+    expected = known.reference.logits(few.images)
+    alone = expectation(expected, known.reference.float32_errors(few.images, expected))
+    assert np.all(known.of(few).units >= alone.units)
+    assert np.any(known.of(few).units > alone.units)
 
 
 def test_a_class_that_dwarfs_the_others_has_a_unit_of_its_own() -> None:

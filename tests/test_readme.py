@@ -123,7 +123,7 @@ def test_every_command_and_snippet_works_as_written(
 def test_the_spread_in_the_docs_is_the_committed_one() -> None:
     assert update_readme.with_spread(DOCS) == DOCS
     largest = max(row["max"] for row in update_readme.spread()["largest_error_in_units"].values())
-    assert largest < 8 / 3, "docs/parity.md says that the limit leaves a factor of more than three"
+    assert largest < 8 / 2, "docs/parity.md says that the limit leaves a factor of more than two"
 
 
 def test_the_trials_in_the_docs_are_the_committed_ones() -> None:

@@ -225,7 +225,8 @@ def _yardstick(
 
 def _search(examination: Examination, sample: Probe, seed: int) -> None:
     """Look for an image with a larger error than those of the probes."""
-    found = search(examination.calls, examination.expectations.reference, next(sample.batches()), seed)
+    known = examination.expectations
+    found = search(examination.calls, known.reference, next(sample.batches()), seed, known.usual)
     judge(examination, Probe(f"search for the largest error (seed {seed})", found.images), found.actual, found.expected)
 
 

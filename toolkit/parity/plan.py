@@ -60,7 +60,7 @@ def make_plan(
     labelled = picture_probe(source, full) if full else None
     probes = default_probes(sample, reference.model, seed, labelled)
     return Plan(
-        Expectations(reference),
+        Expectations(reference, sample),
         sample,
         probes,
         labelled=labelled or sample,

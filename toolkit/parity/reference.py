@@ -18,7 +18,7 @@ from toolkit.golden import Golden
 from toolkit.model import Mlp
 from toolkit.parity.calls import call_session
 from toolkit.parity.checks import CLASSES
-from toolkit.parity.probes import Probe
+from toolkit.parity.probes import Probe, sample_probe
 from toolkit.parity.tolerance import LIMIT_IN_UNITS, class_units
 from toolkit.records import CheckpointRecord
 
@@ -151,10 +151,21 @@ def check_reference(reference: ReferenceModel, name: str) -> None:
 
 
 class Expectations:
-    """The expectations of a reference on probes, each computed once and used for every artifact."""
+    """The expectations of a reference on probes, each computed once and used for every artifact.
 
-    def __init__(self, reference: ReferenceModel) -> None:
+    Attributes:
+        reference: What is asked.
+    """
+
+    def __init__(self, reference: ReferenceModel, real: Probe | None = None) -> None:
+        """Ask nothing yet.
+
+        Args:
+            reference: What is asked.
+            real: Real images, by which eager's usual error is known; None for the bundled sample.
+        """
         self.reference = reference
+        self._real = real or sample_probe()
         self._known: dict[int, tuple[Probe, Expectation]] = {}
 
     def of(self, probe: Probe) -> Expectation:
@@ -164,14 +175,28 @@ class Expectations:
             for images in probe.batches():
                 expected.append(self.reference.logits(images))
                 errors.append(self.reference.float32_errors(images, expected[-1]))
-            self._known[id(probe)] = probe, expectation(np.concatenate(expected), np.concatenate(errors))
+            usual = 0.0 if probe is self._real else self.usual
+            self._known[id(probe)] = probe, expectation(np.concatenate(expected), np.concatenate(errors), usual)
         return self._known[id(probe)][1]
 
+    @property
+    def usual(self) -> float:
+        """What eager is off by on real images, beside the largest logit."""
+        real = self.of(self._real)
+        largest = float(np.abs(real.logits[real.judged]).max(initial=0.0))
+        return float(real.units.max()) / largest if largest and real.judged.any() else 0.0
 
-def expectation(expected: Float64Array, errors: Float64Array) -> Expectation:
-    """Put together what the reference says and how far float32 is from it."""
+
+def expectation(expected: Float64Array, errors: Float64Array, usual: float = 0.0) -> Expectation:
+    """Put together what the reference says and how far float32 is from it.
+
+    Args:
+        expected: Logits ``(N, 10)``.
+        errors: ``(N, 10)``, of float32.
+        usual: `Expectations.usual`.
+    """
     judged = np.all(np.isfinite(np.concatenate((errors, expected), axis=1)), axis=1)
-    return Expectation(expected, judged, class_units(errors[judged], expected[judged]))
+    return Expectation(expected, judged, class_units(errors[judged], expected[judged], usual))
 
 
 def make_golden(reference: Reference, pictures: NDArray[np.uint8] | None = None) -> Golden:

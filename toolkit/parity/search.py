@@ -33,7 +33,11 @@ class Search:
 
 
 def search(
-    infer: Callable[[Float32Array], NDArray[Any]], reference: ReferenceModel, sample: Float32Array, seed: int
+    infer: Callable[[Float32Array], NDArray[Any]],
+    reference: ReferenceModel,
+    sample: Float32Array,
+    seed: int,
+    usual: float = 0.0,
 ) -> Search:
     """Climb from random and real images towards a larger error, each from its own start.
 
@@ -45,6 +49,7 @@ def search(
         reference: What it is compared with.
         sample: Real images to start from, ``(N, 1, 28, 28)`` float32.
         seed: Of all choices.
+        usual: As for `expectation`.
     """
     random = np.random.default_rng(seed)
     climbers = _starts(random, sample)
@@ -62,7 +67,9 @@ def search(
         best = np.where(better, errors, best)
         candidates = _changed(random, climbers)
     return Search(
-        np.concatenate(images), np.concatenate(actual), expectation(np.concatenate(expected), np.concatenate(own))
+        np.concatenate(images),
+        np.concatenate(actual),
+        expectation(np.concatenate(expected), np.concatenate(own), usual),
     )
 
 
