@@ -22,13 +22,14 @@ from PIL import Image
 from rich.console import Console
 
 from support import Cli, save_small
+from toolkit.bench.journal import keep_result
 from toolkit.cli import predictions
 from toolkit.cli.screen import drawing_bar
 from toolkit.data import load_sample, sample_indices
 from toolkit.environment import new_report
 from toolkit.errors import CorruptArtifactError, PictureError, UsageError
 from toolkit.files import sha256_of
-from toolkit.manifest import LEDGER
+from toolkit.manifest import BENCH, LEDGER
 from toolkit.prediction import open_predictor, predict, predict_each
 from toolkit.prediction.predictor import Predictor
 from toolkit.prediction.sources import Source
@@ -37,6 +38,7 @@ from toolkit.records import (
     PredictionRecord,
     PredictorRecord,
     Report,
+    Scenario,
     ScoreRecord,
     Signature,
     TensorSpec,
@@ -283,7 +285,41 @@ class TestPredictor:
         assert bundled.record == PREDICTOR
         assert f"nothing in {folder} is verified" in bundled.reason
 
-    def test_without_a_bench_those_of_the_table_in_order(self, exported: Path) -> None:
+    def test_the_last_bench_counts(self, exported: Path, tmp_path: Path) -> None:
+        folder = tmp_path / "folder"
+        shutil.copytree(exported, folder)
+        onnx, script = (
+            row(2e-5, target="model.onnx", format="onnx", runtime="onnxruntime"),
+            row(3e-5, target="model.ts.pt", format="torchscript", runtime="libtorch"),
+        )
+        write_record(bench(script, onnx), folder / "report.json")
+        slower = onnx.model_copy(update={"rounds": row(4e-5).rounds})
+        later = bench(script, slower)
+        keep_result(later, folder)
+        assert open_predictor(folder=folder).record.format == "torchscript"
+        assert str(folder / BENCH) in open_predictor(folder=folder).reason
+        write_record(later.model_copy(update={"latency": (row(batch_size=64),)}), folder / BENCH)
+        assert open_predictor(folder=folder).record.format == "onnx"  # it says nothing of single images
+
+    def test_what_tells_no_order_is_not_kept(self, exported: Path, tmp_path: Path) -> None:
+        folder = tmp_path / "folder"
+        shutil.copytree(exported, folder, ignore=shutil.ignore_patterns(BENCH))
+        done = bench(row())
+        paced = Scenario(kind="paced", interval_s=0.01)
+        assert done.bench is not None
+        for report, place in (
+            (done.model_copy(update={"interrupted": True}), folder),
+            (done.model_copy(update={"bench": done.bench.model_copy(update={"scenario": paced})}), folder),
+            (bench(), folder),
+            (done, tmp_path),  # no artifacts are here
+        ):
+            keep_result(report, place)
+            assert not (place / BENCH).exists()
+        keep_result(done, folder)
+        assert read_record(folder / BENCH, Report) == done
+
+    def test_without_a_bench_those_of_the_table_in_order(self, exported: Path, tmp_path: Path) -> None:
+        exported = Path(shutil.copytree(exported, tmp_path / "folder", ignore=shutil.ignore_patterns(BENCH)))
         found = open_predictor(folder=exported)
         assert found.record.format == "torchscript"
         assert "a verified artifact (no bench of it here)" in found.reason

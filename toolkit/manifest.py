@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 MANIFEST, LEDGER, GOLDEN = "manifest.json", "verified.json", "golden.npz"
 #: What ``fmnist-tk run`` measured in the folder.
 REPORT = "report.json"
+#: What ``fmnist-tk bench`` measured last of the folder's artifacts.
+BENCH = "bench.json"
 # The oldest entries go: they are of artifacts that were replaced long ago.
 _MOST_ENTRIES = 200
 

@@ -18,6 +18,7 @@ from toolkit.api.arguments import (
 )
 from toolkit.bench import DEFAULT_BATCH_SIZES, DEFAULT_BUDGET_S, DEFAULT_THRESHOLD, Settings, run_bench
 from toolkit.bench.inputs import keep_pictures, with_pictures
+from toolkit.bench.journal import keep_result
 from toolkit.bench.prepare import Request, prepare_request
 from toolkit.bench.scenario import parse_scenario
 from toolkit.errors import UsageError
@@ -134,4 +135,6 @@ def run_benchmark(
             prepared = prepare_request(request)
         if own:
             prepared = with_pictures(prepared, own, path_of(against))
-        return run_bench(prepared, settings, Path(scratch), progress=progress)
+        report = run_bench(prepared, settings, Path(scratch), progress=progress)
+    keep_result(report, place)
+    return report

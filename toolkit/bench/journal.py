@@ -13,8 +13,18 @@ from typing import IO
 
 from pydantic import ValidationError
 
-from toolkit.errors import ReportError
-from toolkit.records import FailureRecord, LatencyRecord, Record, Report, RoundRecord, parse_record, read_record
+from toolkit.errors import OutputError, ReportError
+from toolkit.manifest import BENCH, MANIFEST
+from toolkit.records import (
+    FailureRecord,
+    LatencyRecord,
+    Record,
+    Report,
+    RoundRecord,
+    parse_record,
+    read_record,
+    write_record,
+)
 
 SUFFIX = ".partial"
 
@@ -172,3 +182,19 @@ def _concluded(report: Report, rows: list[LatencyRecord]) -> Report:
             "bench": how.model_copy(update={"rounds": finished}),
         }
     )
+
+
+def keep_result(report: Report, folder: Path) -> None:
+    """Leave the result of a bench beside the artifacts, for whoever asks which of them is the fastest.
+
+    It is left where a manifest stands, and only what tells that: latencies, measured to the end. A folder that cannot
+    be written keeps what it has.
+
+    Args:
+        report: Of the bench.
+        folder: Of the artifacts.
+    """
+    told = report.bench is not None and report.bench.scenario.kind == "latency" and bool(report.latency)
+    if told and not report.interrupted and (folder / MANIFEST).is_file():
+        with suppress(OutputError):
+            write_record(report, folder / BENCH)

@@ -194,6 +194,7 @@ def bench(
         raise UsageError("--selfcheck runs no model, so --images would have no effect; leave one of them out")
     from toolkit.bench import DEFAULT_BUDGET_S, Settings, run_bench, self_check
     from toolkit.bench.inputs import keep_pictures, with_pictures
+    from toolkit.bench.journal import keep_result
     from toolkit.bench.prepare import Request
     from toolkit.bench.prepare_child import prepare_apart
     from toolkit.bench.scenario import parse_scenario
@@ -241,6 +242,7 @@ def bench(
                 progress=progress,
                 watch=watch,
             )
+        keep_result(report, folder)
         finish(report, as_json=as_json, output=output, quiet=quiet, junit=junit, markdown=markdown)
 
 

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = ["LocalDataOption", "show"]
 
-_DEFAULT_COUNT = 9
 _MOST_PICTURES = 400
 _DEFAULT_PNG, _DEFAULT_WRONG_PNG = Path("fashion-mnist.png"), Path("fashion-mnist-wrong.png")
 # A picture with its labels is as wide in a terminal that draws it, where there is room.
@@ -76,7 +75,7 @@ def show(
         typer.Option(
             "--count", "-n", min=1, max=_MOST_PICTURES, metavar="N", help="Pictures. Default: 9.", show_default=False
         ),
-    ] = _DEFAULT_COUNT,
+    ] = 9,
     columns: Annotated[
         int | None,
         typer.Option(

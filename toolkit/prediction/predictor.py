@@ -1,7 +1,7 @@
 """The model that predicts: an artifact or a checkpoint, which one and why.
 
-Whoever names none gets the fastest that parity has passed: the order is the bench's in the folder's report, and whether
-an artifact counts is asked of its present bytes.
+Whoever names none gets the fastest that parity has passed: the order is that of the folder's last bench, and whether an
+artifact counts is asked of its present bytes.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ from toolkit.errors import (
 )
 from toolkit.formats import EAGER, FORMATS, Session, artifact_name, check_packages, format_of
 from toolkit.formats.companions import artifact_digest
-from toolkit.manifest import REPORT, check_verified, read_manifest, verified_weights
+from toolkit.manifest import BENCH, REPORT, check_verified, read_manifest, verified_weights
 from toolkit.records import LABELS, Precision, PredictorRecord, Report, read_record
 from toolkit.render.units import seconds
 from toolkit.sessions import Target, open_session, resolve_targets
@@ -163,7 +163,7 @@ def _verified(folder: Path, device: str) -> Iterator[tuple[Target, str]]:
     for each in manifest.artifacts if manifest else ():
         if each.format in FORMATS:
             present.setdefault(each.file, Target(FORMATS[each.format], folder / each.file))
-    order = _measured(folder, device)
+    source, order = _measured(folder, device)
     places = {name: place for place, (name, _) in enumerate(order)}
     measured = dict(reversed(order))
     for name in sorted(present, key=lambda each: places.get(each, len(places))):
@@ -171,20 +171,32 @@ def _verified(folder: Path, device: str) -> Iterator[tuple[Target, str]]:
         with suppress(FormatError, OSError):
             if target.path.is_file() and verified_weights(target, device):
                 time_s = measured.get(name)
-                how = f"{seconds(time_s)} per image at batch 1, {folder / REPORT}" if time_s else "no bench of it here"
+                how = f"{seconds(time_s)} per image at batch 1, {source}" if time_s else "no bench of it here"
                 yield target, f"the fastest verified artifact ({how})" if time_s else f"a verified artifact ({how})"
 
 
-def _measured(folder: Path, device: str) -> list[tuple[str, float]]:
-    """Return the files that the folder's report has timed in float32 at batch 1, with seconds per call, sorted.
+def _measured(folder: Path, device: str) -> tuple[Path, list[tuple[str, float]]]:
+    """Return which report of the folder timed its files last, and those, with seconds per call, sorted.
+
+    It is what `fmnist-tk run` or `fmnist-tk bench` left there, whichever came later and has rows of float32 at batch 1.
+    """
+    reports: list[tuple[Path, Report]] = []
+    for path in (folder / REPORT, folder / BENCH):
+        with suppress(ReportError):
+            reports.append((path, read_record(path, Report)))
+    for path, report in sorted(reports, key=lambda each: each[1].created_at, reverse=True):
+        found = _timed(report, folder, device)
+        if found:
+            return path, found
+    return folder / REPORT, []
+
+
+def _timed(report: Report, folder: Path, device: str) -> list[tuple[str, float]]:
+    """Return the files that a report has timed in float32 at batch 1, with seconds per call, sorted.
 
     A file that was replaced since the report keeps its place only if it has the report's digest, or the report knows
     none.
     """
-    try:
-        report = read_record(folder / REPORT, Report)
-    except ReportError:
-        return []
     digests = {each.file: each.sha256 for each in report.artifacts}
     found = []
     for row in sorted(report.latency, key=lambda each: each.median_s):
