@@ -88,6 +88,13 @@ def lay_out_for(page: str, exported: Path) -> None:
         shutil.copytree(exported, "exported")
         shutil.copy(ROOT / "toolkit" / "assets" / "fashion-mlp.safetensors", "model.safetensors")
         write_record(Report.model_validate_json((ROOT / RUN).read_bytes()), Path("exported/report.json"))
+    if page == "own-pictures.md":
+        sample = load_sample()
+        Path("photos").mkdir()
+        lines = ["file,label\n", *(f"{number}.png, {sample.labels[number]}\n" for number in range(60))]
+        Path("labels.csv").write_text("".join(lines), encoding="utf-8")
+        for number in range(60):
+            Image.fromarray(sample.images[number]).save(f"photos/{number}.png")
 
 
 @pytest.mark.usefixtures("short_budgets")
