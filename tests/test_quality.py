@@ -19,9 +19,10 @@ from toolkit.data import load_sample
 from toolkit.formats import FORMATS
 from toolkit.manifest import check_verified
 from toolkit.parity.probes import Probe, picture_probe, sample_probe
-from toolkit.parity.quality import Gates, judge_quality, mcnemar, measure_quality, softmax
+from toolkit.parity.quality import Gates, judge_quality, mcnemar, measure_quality
 from toolkit.parity.reference import Reference
 from toolkit.records import QualityRecord, Report, read_record, write_record
+from toolkit.scores import softmax
 from toolkit.sessions import Target
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit")

@@ -26,9 +26,9 @@ from toolkit.records import (
     PredictionRecord,
     PredictorRecord,
     Report,
-    ScoreRecord,
     ShownRecord,
 )
+from toolkit.scores import best_scores
 from toolkit.stock import BUNDLED_PLACE, SAMPLE, TEST_SET, TRAINING_SET, describe_set
 
 Part = Literal["train", "test"]
@@ -36,7 +36,6 @@ IntArray = NDArray[np.int64]
 
 _COMMAND: Final = "data show"
 _IMAGES_PER_CALL: Final = 10_000
-_MOST_SCORES: Final = 5
 _PART_WORDS: Final = {"train": "training", "test": "test"}
 
 
@@ -146,7 +145,7 @@ def find_wrong(
     chosen = judged[order]
     record = _gallery(pool, chosen, label=label, seed=None, candidates=len(wrong), examined=len(judged))
     predictions = tuple(
-        PredictionRecord(source=shown.source, scores=_scores(probabilities[row]), actual=shown.label)
+        PredictionRecord(source=shown.source, scores=best_scores(probabilities[row]), actual=shown.label)
         for shown, row in zip(record.shown, order, strict=True)
     )
     gallery = _report(pool, chosen, record)
@@ -193,13 +192,6 @@ def _report(pool: Pool, chosen: IntArray, record: GalleryRecord) -> Gallery:
     dataset = describe_set(pool.name, pool.place, pool.images)
     report = new_report(_COMMAND).model_copy(update={"datasets": (dataset,), "gallery": record})
     return Gallery(report, pool.images.images[chosen])
-
-
-def _scores(row: NDArray[np.float64]) -> tuple[ScoreRecord, ...]:
-    """Return the most probable classes of one picture."""
-    best = np.argsort(-row, kind="stable")[:_MOST_SCORES]
-    # A sum of rounded parts may lie a last bit above 1.
-    return tuple(ScoreRecord(label=LABELS[number], probability=min(float(row[number]), 1.0)) for number in best)
 
 
 def _new_seed() -> int:

@@ -75,7 +75,7 @@ def _signatures(a: Signature | None, b: Signature | None, *, same_format: bool) 
     for what, first, second in (("input", a.inputs, b.inputs), ("output", a.outputs, b.outputs)):
         for place, (left, right) in enumerate(zip_longest(first, second)):
             name = what if max(len(first), len(second)) == 1 else f"{what} {place + 1}"
-            if left is None or right is None or _contradict(left, right):
+            if left is None or right is None or _differ(left, right):
                 yield from _unequal(name, _spec(left), _spec(right))
             else:  # formats have conventions for names, and some do not tell dtypes and shapes
                 gaps = [(each.dtype is None, each.shape is None) for each in (left, right)]
@@ -83,8 +83,11 @@ def _signatures(a: Signature | None, b: Signature | None, *, same_format: bool) 
                 yield from _unequal(name, _spec(left), _spec(right), detail, counts=same_format)
 
 
-def _contradict(a: TensorSpec, b: TensorSpec) -> bool:
-    """Say whether two descriptions exclude each other; what one leaves open does not, nor the name of a free size."""
+def _differ(a: TensorSpec, b: TensorSpec) -> bool:
+    """Say whether a caller would notice: another dtype or shape, or a size that only one of them leaves free.
+
+    A dtype or shape that one does not tell is no difference, nor is the name of a free size.
+    """
     if a.dtype is not None and b.dtype is not None and a.dtype != b.dtype:
         return True
     if a.shape is None or b.shape is None:

@@ -11,8 +11,8 @@ from toolkit.parity.calls import RuntimeFailedError, UnusableOutputError
 from toolkit.parity.checks import CLASSES
 from toolkit.parity.plan import Plan
 from toolkit.parity.probes import Probe
-from toolkit.parity.quality import softmax
 from toolkit.records import MOST_WRONG, EvaluationRecord, ImageSource, WrongImageRecord
+from toolkit.scores import softmax
 
 Float32Array = NDArray[np.float32]
 

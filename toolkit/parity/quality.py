@@ -11,6 +11,7 @@ from toolkit.parity.checks import CLASSES
 from toolkit.parity.probes import Probe
 from toolkit.parity.reference import ReferenceModel
 from toolkit.records import CheckRecord, ImageSource, QualityRecord
+from toolkit.scores import softmax
 
 #: Checks that `judge_quality` makes; they can be made again from a saved record.
 QUALITY_CHECKS = ("noise", "accuracy", "significance", "agreement")
@@ -172,10 +173,3 @@ def mcnemar(lost: int, gained: int) -> float:
     from scipy.stats import binomtest  # 0.4 to 0.5 s to import, needed only here
 
     return float(binomtest(lost, lost + gained, 0.5, alternative="greater").pvalue) if lost + gained else 1.0
-
-
-def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the class probabilities ``(N, 10)`` of logits ``(N, 10)``."""
-    powers = np.exp(logits - logits.max(1, keepdims=True))
-    probabilities: NDArray[np.float64] = powers / powers.sum(1, keepdims=True)
-    return probabilities

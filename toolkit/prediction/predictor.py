@@ -26,6 +26,7 @@ from toolkit.formats.companions import artifact_digest
 from toolkit.manifest import BENCH, REPORT, check_verified, read_manifest, verified_weights
 from toolkit.records import LABELS, Precision, PredictorRecord, Report, read_record
 from toolkit.render.units import seconds
+from toolkit.scores import softmax
 from toolkit.sessions import Target, open_session, resolve_targets
 
 #: What stands for the checkpoint that comes with the package.
@@ -64,9 +65,7 @@ class Predictor:
         size = _fixed_batch(self.session) or max(len(images), 1)
         parts = [self._logits(images[start : start + size], size) for start in range(0, len(images), size)]
         logits = np.concatenate([*parts, np.empty((0, len(LABELS)))])
-        powers = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
-        probabilities: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
-        return probabilities
+        return softmax(logits)
 
     def _logits(self, images: NDArray[np.float32], size: int) -> NDArray[np.float64]:
         """Run a batch; one that is too short for an artifact of a fixed batch size is filled up with black."""

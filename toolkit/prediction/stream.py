@@ -15,7 +15,8 @@ from toolkit.environment import usable_cpus
 from toolkit.errors import PictureError
 from toolkit.pictures import Invert, read_picture
 from toolkit.prediction.sources import Found, Source
-from toolkit.records import LABELS, PredictionRecord, ScoreRecord, UnreadableRecord
+from toolkit.records import PredictionRecord, UnreadableRecord
+from toolkit.scores import best_scores
 
 #: Takes pixels ``(N, 28, 28)`` uint8, gives probabilities ``(N, 10)`` float64.
 Probabilities = Callable[[NDArray[np.uint8]], NDArray[np.float64]]
@@ -24,7 +25,6 @@ Probabilities = Callable[[NDArray[np.uint8]], NDArray[np.float64]]
 _HANDFUL = 4
 # On two cores, PNGs of 28 × 28 (500 bytes) go twice as fast without threads, JPEGs of 600 × 600 (20 kB) slower.
 _LARGE_BYTES = 8_192
-_MOST_SCORES = 5
 
 
 @dataclass(frozen=True)
@@ -123,10 +123,9 @@ def _predict(
 
 
 def _record(decoded: _Decoded, row: NDArray[np.float64]) -> PredictionRecord:
-    best = np.argsort(-row, kind="stable")[:_MOST_SCORES]
     return PredictionRecord(
         source=decoded.source.name,
         inverted=decoded.inverted,
-        scores=tuple(ScoreRecord(label=LABELS[number], probability=float(row[number])) for number in best),
+        scores=best_scores(row),
         actual=decoded.source.actual,
     )
