@@ -14,6 +14,7 @@ from hypothesis import settings
 from support import Cli, Outcome, save_small
 from toolkit.checkpoint import Checkpoint, load_checkpoint
 from toolkit.cli import main
+from toolkit.cli.console import note_typed
 from toolkit.cli.options import _state
 from toolkit.data import describe_data
 from toolkit.records import BandwidthRecord, LimitsRecord, PeakRecord
@@ -50,6 +51,7 @@ def cli(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> C
         capfd.readouterr()
         with pytest.raises(SystemExit) as ended:
             main([str(each) for each in arguments])
+        note_typed(())  # a process has one command; what is finished next was not typed
         captured = capfd.readouterr()
         return Outcome(int(ended.value.code or 0), captured.out, captured.err)
 
