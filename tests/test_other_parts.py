@@ -192,7 +192,7 @@ class TestWords:
 class TestVerdicts:
     def test_a_training_is_told_in_markdown_by_class(self) -> None:
         found = in_markdown(training())
-        assert found[0] == "✅ 90.00% of the test images are classified as labelled after training"
+        assert found[0] == "✅ 90.00 % of the test images are classified as labelled after training"
         assert any("test loss 0.5432" in each and f"wrote {NAME}" in each for each in found)
         assert "Trouser (10 of 100)" in found
 
