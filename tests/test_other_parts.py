@@ -226,6 +226,16 @@ def test_every_word_of_the_parts_stands_in_the_terminal(report: Report) -> None:
             assert all(" ".join(word.split()) in shown for word in words)
 
 
+def test_what_would_steer_a_terminal_is_taken_out() -> None:
+    place = DataRecord(place="/d\x1b[31m", complete=True, detail="all\x07")
+    fetched = FetchRecord(place="/e\x1b[0m", how="downloaded")
+    (part,) = other_parts(report_of("data fetch", places=(place,), fetched=fetched), whole=True)
+    text = str(part)
+    assert all(each in text for each in ("/d", "/e", "all"))
+    assert "x1b" not in text
+    assert "x07" not in text
+
+
 def test_what_is_drawn_and_has_no_words_is_no_part() -> None:
     with pytest.raises(TypeError, match="ProgressBar is drawn, not said"):
         list(_said(ProgressBar()))
