@@ -29,6 +29,7 @@ from toolkit.render.html.charts import tick_rate, tick_seconds
 from toolkit.render.html.judging import heat
 from toolkit.render.html.scales import Axis, linear_axis, log_axis, stepped_axis
 from toolkit.render.html.series import Styles, grouped
+from toolkit.render.html.svg import Style, marker
 from toolkit.render.html.together import letters
 from toolkit.render.saved import SavedReport, short_names
 from toolkit.render.tidy import latency_csv
@@ -361,6 +362,18 @@ class TestSeveral:
         names = page.xpath("//*[@id='together']/..//figure[1]//*[@class='name']/text()")
         assert names == ["eager", "torch-export", "torchscript"]
 
+    def test_two_files_of_a_format_are_two_rows(self) -> None:
+        """One report has both, so the file tells them apart, there and in the other report."""
+        files = [row(target="a.onnx"), row(9e-5, target="b.onnx")]
+        page = page_of(bench(eager(), *files), bench(eager(target="elsewhere"), files[1]))
+        (table,) = page.xpath("//*[@id='together']/..//table")[1:]
+        cells = [[words_of(one) for one in each] for each in table.xpath("./tbody/tr")]
+        assert [each[1] for each in cells] == ["eager", "onnx, a.onnx", "onnx, b.onnx"]
+        assert [[one != "—" for one in each[2:]] for each in cells] == [[True, True], [True, False], [True, True]]
+        assert cells[1][2] != cells[2][2]
+        names = page.xpath("//*[@id='together']/..//figure[1]//*[@class='name']/text()")
+        assert names == ["eager", "onnx, b.onnx"]
+
     def test_accuracy_is_told_where_a_report_has_it(self) -> None:
         (table,) = page_of(everything(), cpu_bench()).xpath("//*[@id='together']/..//table")[1:]
         assert [words_of(each) for each in table.xpath("./thead//th")][2:] == ["A: p50", "A: accuracy", "B: p50"]
@@ -414,6 +427,23 @@ class TestSeries:
         ]
         assert styles["new"].number == 5
         assert styles["new"] is styles["new"]
+
+    def test_a_page_of_many_series_styles_each_of_them(self) -> None:
+        """The colours are fewer than the series: a class that the style does not know would draw nothing."""
+        formats = [row(format=f"format-{number}", target=f"{number}") for number in range(7)]
+        page = page_of(bench(eager(), *formats))
+        drawn = {name for each in page.xpath("//svg//@class") for name in each.split()}
+        (style,) = page.xpath("//style/text()")
+        rules = set(re.findall(r"\.([a-z][a-z0-9-]*)", re.sub(r"\{[^{}]*\}", " ", style)))
+        plain = {"name", "value", "inside"} - rules  # as any text of a chart
+        assert drawn - plain <= rules
+        lines = [each.get("class") for each in page.xpath("//ul[@class='legend']//path[contains(@class, 'line')]")]
+        assert len(lines) == 8 * len(page.xpath("//ul[@class='legend']"))
+
+    def test_thirty_series_differ_in_colour_or_in_dash_and_marker(self) -> None:
+        looks = {(Style(number).name, str(marker(0, 0, Style(number)))) for number in range(1, 31)}
+        assert len(looks) == len({name for name, _ in looks}) == 30
+        assert [Style(number).name for number in (0, 1, 5, 6, 7)] == ["s0 d0", "s1 d1", "s5 d5", "s1 d0", "s2 d1"]
 
 
 def test_the_frontier_is_what_nothing_beats_in_both() -> None:

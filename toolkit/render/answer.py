@@ -8,6 +8,7 @@ from toolkit.records import FastestRecord, Report
 from toolkit.render.explanation import explain, target_names
 from toolkit.render.sheet import NONE, listed, shared
 from toolkit.render.speeds import EAGER, equals_of, is_noisy, ordered, ratio_of
+from toolkit.render.two_files import files_verdict
 from toolkit.render.units import fraction, seconds
 
 _OWN: Final = ("the ", "at ", "all ", "it ")
@@ -20,6 +21,8 @@ def answer(report: Report) -> str:
         told = [
             f"{fraction(report.training.test_accuracy)} of the test images are classified as labelled after training"
         ]
+    if not told and len(report.inspected) == 2:
+        told = [files_verdict(report)]
     if not told:
         told = [f"fmnist-tk {report.command} {'ended without a failure' if report.passed else 'found failures'}"]
     if report.interrupted:

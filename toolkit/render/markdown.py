@@ -2,14 +2,17 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 from typing import Final
 
 from toolkit.records import Report
+from toolkit.render.answer import answer
 from toolkit.render.clocks import clock_sheet
 from toolkit.render.comparisons import comparison_legend, comparison_sheet, counted_verdicts, slowdown_in_words
 from toolkit.render.conditions import Remark, controls, gaps, machine, method, warnings
 from toolkit.render.explanation import Explanation, explain, repeat_command
 from toolkit.render.matrix import Cell, Matrix, check_matrices
+from toolkit.render.parts import Part, other_parts
 from toolkit.render.saved import SavedReport, moment, short_names
 from toolkit.render.sheet import CROSS, Sheet, listed
 from toolkit.render.speeds import fastest_sheets, is_noisy, ordered, speed_sheets
@@ -55,20 +58,32 @@ def is_bench(report: Report) -> bool:
 
 
 def _lines(report: Report) -> Iterator[str]:
-    if report.parity or not (is_bench(report) or report.comparisons):
+    parts = list(other_parts(report, whole=False))
+    if report.parity or not (parts or is_bench(report) or report.comparisons):
         yield from _parity(report)
     if is_bench(report):
         yield from _bench(report)
     elif report.comparisons:
         yield f"## {_compare_verdict(report)}"
         yield from _comparisons(report)
+    if not (report.parity or is_bench(report) or report.comparisons) and parts:
+        yield f"## {'✅' if report.passed else '❌'} {_escaped(answer(report)).rstrip('.')}"
+    for part in parts:
+        yield from _part(part)
+    yield from _remainder(report)
+
+
+def _remainder(report: Report) -> Iterator[str]:
+    """Yield what failed, what was skipped, and what else a person must know."""
     explanations = list(explain(report.parity))
-    if explanations or report.failures:
+    if explanations or report.failures or report.unreadable:
         yield "\n### Failures\n"
     for explanation in explanations:
         yield from _failure(report, explanation)
     for failure in report.failures:
         yield f"- {_code(failure.target)}: {_escaped(failure.reason)}"
+    for broken in report.unreadable:
+        yield f"- {_code(broken.source)}: {_escaped(broken.reason)}; {_escaped(broken.remedy)}"
     if report.skips:
         yield "\n### Skipped\n"
     for skip in report.skips:
@@ -78,6 +93,15 @@ def _lines(report: Report) -> Iterator[str]:
         yield "\n### Notes\n"
     for note in notes:
         yield f"- {_escaped(note)}"
+
+
+def _part(part: Part) -> Iterator[str]:
+    yield f"\n### {part.title}"
+    for are_remarks, group in groupby(part.said, key=lambda each: isinstance(each, Remark)):
+        if are_remarks:
+            yield from _remarks(each for each in group if isinstance(each, Remark))
+        else:
+            yield from (line for each in group if isinstance(each, Sheet) for line in _sheet(each))
 
 
 def _parity(report: Report) -> Iterator[str]:

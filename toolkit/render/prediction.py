@@ -1,7 +1,7 @@
 """What a model says of pictures, for people: bars for a few, a line each for many, and counts."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from toolkit.records import LABELS, PredictionRecord, PredictorRecord, Report, UnreadableRecord
-from toolkit.render.tables import BAD, make_table
+from toolkit.render.sheet import NONE, Sheet, column, told
+from toolkit.render.tables import BAD, GOOD, make_table
 
 #: Up to as many pictures get bars.
 FEW: Final = 10
@@ -55,9 +56,7 @@ def prediction_parts(report: Report) -> Iterator[RenderableType]:
     if report.predictor is None:
         return
     yield predictor_line(report.predictor)
-    tally = Tally(unreadable=len(report.unreadable))
-    for record in report.predictions:
-        tally.add(record)
+    tally = report_tally(report)
     many = len(report.predictions) + len(report.unreadable) > FEW
     for each in report.predictions:
         if many:
@@ -68,6 +67,35 @@ def prediction_parts(report: Report) -> Iterator[RenderableType]:
         yield Text(unreadable_line(broken), style=BAD[1])
     if report.predictions or report.unreadable:
         yield from tally_parts(tally, many=many)
+
+
+def report_tally(report: Report) -> Tally:
+    """Return the counts of all that a report's model said."""
+    tally = Tally(unreadable=len(report.unreadable))
+    for record in report.predictions:
+        tally.add(record)
+    return tally
+
+
+def said_sheet(records: Sequence[PredictionRecord], title: str) -> Sheet:
+    """Return what was said of each picture as a table, without the columns that have nothing to say."""
+    return Sheet(
+        title,
+        told(
+            column(records, "picture", lambda each: visible(each.source), right=False),
+            column(records, "label", lambda each: each.label, right=False),
+            column(records, "probability", lambda each: _percent(each.probability).strip()),
+            column(records, "actual", lambda each: each.actual or NONE, right=False),
+            column(records, "right", _right, right=False),
+            column(records, "inverted", lambda each: GOOD[0] if each.inverted else NONE, right=False),
+        ),
+    )
+
+
+def _right(record: PredictionRecord) -> str:
+    if record.actual is None:
+        return NONE
+    return GOOD[0] if record.actual == record.label else BAD[0]
 
 
 def predictor_line(record: PredictorRecord) -> Text:

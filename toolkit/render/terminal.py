@@ -29,9 +29,9 @@ def render_report(report: Report, *, whole: bool = False) -> Iterator[Renderable
     """Yield what a person sees of a report, part by part; with ``whole`` long lists to their end."""
     yield from _heading(report)
     if report.training:
-        yield from _training(report.training)
+        yield from training_tables(report.training)
     if report.doctor:
-        yield from _doctor(report.doctor)
+        yield from doctor_tables(report.doctor)
     yield from dataset_tables(report)
     yield from gallery_parts(report)
     if len(report.inspected) == 2:
@@ -69,7 +69,8 @@ def _checkpoint(record: CheckpointRecord) -> str:
     return text
 
 
-def _training(record: TrainRecord) -> Iterator[RenderableType]:
+def training_tables(record: TrainRecord) -> Iterator[RenderableType]:
+    """Yield how a checkpoint was trained, and how it classifies each class."""
     last = record.epochs[-1]
     own = f" on {record.test_set}" if record.dataset is not None else ""
     yield Text(
@@ -93,7 +94,8 @@ def _training(record: TrainRecord) -> Iterator[RenderableType]:
     yield table
 
 
-def _doctor(record: DoctorRecord) -> Iterator[RenderableType]:
+def doctor_tables(record: DoctorRecord) -> Iterator[RenderableType]:
+    """Yield which devices, formats and places of data work here."""
     devices = make_table("Devices", "device", "", "what it is, or what to do")
     for device in record.devices:
         devices.add_row(device.device, mark(device.available), device.description)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from rich.console import RenderableType
 from rich.text import Text
 
-from toolkit.records import InspectRecord, Report, TensorPairRecord
+from toolkit.records import Report, TensorPairRecord
 from toolkit.render.contents import (
     LONGEST_VALUE,
     WIDE,
@@ -36,21 +36,24 @@ def comparison_tables(report: Report, *, whole: bool) -> Iterator[RenderableType
         yield from _pairs(report.tensor_pairs, whole=whole)
     for record in (a, b) if a != b else (a,):
         yield from notes(record)
-    yield Text(_verdict(report, a, b), style=GOOD[1] if report.passed else BAD[1])
+    sign, style = GOOD if report.passed else BAD
+    yield Text(f"{sign} {files_verdict(report)}", style=style)
 
 
-def _verdict(report: Report, a: InspectRecord, b: InspectRecord) -> str:
+def files_verdict(report: Report) -> str:
+    """Return in one sentence in what the two files of a report of ``inspect A B`` differ."""
+    a, b = report.inspected
     if (a.sha256, a.files) == (b.sha256, b.files):
-        return f"{GOOD[0]} The same: byte-identical"
+        return "The same: byte-identical"
     counted = dict.fromkeys(each.what.partition(",")[0] for each in report.differences if each.counts)
     weights = [pair for pair in report.tensor_pairs if pair.weight]
     same_weights = bool(weights) and all(pair.same for pair in weights)
     if counted:
         rest = "; the weights are the same" if same_weights else ""
-        return f"{BAD[0]} Different: {', '.join(counted)}{rest}"
+        return f"Different: {', '.join(counted)}{rest}"
     if same_weights and a.format != b.format:
-        return f"{GOOD[0]} Same weights, other format: {a.format} and {b.format}"
-    return f"{GOOD[0]} The same content in other bytes"
+        return f"Same weights, other format: {a.format} and {b.format}"
+    return "The same content in other bytes"
 
 
 def _differences(report: Report, *, whole: bool) -> Iterator[RenderableType]:

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Iterator
+from itertools import groupby
 
 from toolkit.records import Report
 from toolkit.render.conditions import Remark, machine, method, warnings
@@ -16,8 +17,12 @@ from toolkit.render.html.blocks import (
     Text,
     plain_table,
     section,
+    sheet_table,
 )
+from toolkit.render.parts import Part, other_parts
 from toolkit.render.saved import moment
+from toolkit.render.sheet import Sheet
+from toolkit.render.two_files import files_verdict
 from toolkit.render.units import fraction, seconds, size
 
 
@@ -80,56 +85,17 @@ def training_section(report: Report) -> Section | None:
 
 def other_sections(report: Report) -> Iterator[Section]:
     """Yield what only some commands have: what works on the machine, what is inside of files, predictions."""
-    if report.doctor:
-        yield section("doctor", "What works here", _doctor(report))
-    if report.inspected:
-        blocks = [
-            Facts(
-                (
-                    ("File", each.path),
-                    ("Kind", f"{each.kind}, {each.format}"),
-                    ("Size", f"{size(each.size_bytes)} ({each.size_bytes:,} bytes)"),
-                    ("SHA-256", each.sha256),
-                    ("Weights SHA-256", each.weights_sha256 or "—"),
-                )
-            )
-            for each in report.inspected
-        ]
-        yield section("inspected", "Inside of files", blocks)
-    if report.predictions:
-        table = plain_table(
-            "What the model says",
-            ("picture", "label", "probability", "actual"),
-            [
-                (each.source, each.label, fraction(each.probability, 1), each.actual or "—")
-                for each in report.predictions
-            ],
-            right=("probability",),
-        )
-        yield section("predictions", "Predictions", [table])
+    for part in other_parts(report, whole=True):
+        if part.id != "training":  # which has a section of its own, by epoch
+            yield section(part.id, part.title, _blocks(part))
 
 
-def _doctor(report: Report) -> Iterator[Block]:
-    assert report.doctor is not None  # the caller has looked
-    mark = {True: "✓", False: "✗"}
-    yield plain_table(
-        "Devices",
-        ("device", "works", "what it is, or what to do"),
-        [(each.device, mark[each.available], each.description) for each in report.doctor.devices],
-    )
-    yield plain_table(
-        "Formats",
-        ("format", "works", "runtime", "runs on", "versions, or what to do"),
-        [
-            (each.format, mark[each.works], each.runtime, ", ".join(each.devices) or "—", each.detail)
-            for each in report.doctor.formats
-        ],
-    )
-    yield plain_table(
-        "Fashion-MNIST",
-        ("looked in", "there", "found"),
-        [(each.place, mark[each.complete], each.detail) for each in report.doctor.data],
-    )
+def _blocks(part: Part) -> Iterator[Block]:
+    for are_remarks, group in groupby(part.said, key=lambda each: isinstance(each, Remark)):
+        if are_remarks:
+            yield Remarks(tuple(each for each in group if isinstance(each, Remark)))
+        else:
+            yield from (sheet_table(each) for each in group if isinstance(each, Sheet))
 
 
 def gaps_section(report: Report) -> Section:
@@ -146,6 +112,9 @@ def _gaps(report: Report) -> Iterator[Block]:
         Failure(f"{row.target} at batch {row.batch_size:,}", row.mismatch) for row in report.latency if row.mismatch
     ]
     failures += [Failure(each.source, f"{each.reason}; {each.remedy}") for each in report.unreadable]
+    if any(each.counts for each in report.differences):
+        files = " and ".join(each.path for each in report.inspected)
+        failures.append(Failure(files, files_verdict(report)))
     if failures:
         yield Failures(tuple(failures))
     if report.skips:
@@ -158,7 +127,8 @@ def _gaps(report: Report) -> Iterator[Block]:
     if notes:
         yield Remarks(tuple(notes))
     if not (failures or report.skips or notes):
-        yield Text("Nothing was skipped, nothing failed, and there is nothing to add.")
+        failed = "nothing failed" if report.passed else "what failed is told above"
+        yield Text(f"Nothing was skipped, {failed}, and there is nothing to add.")
 
 
 def again_section(report: Report) -> Section:

@@ -20,6 +20,9 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 66, 16, 14, 48
 ROW: Final = 26
 TALL_ROW: Final = 54
 _SIZE: Final = 4.5
+# Colours for what is not the baseline, and dashes and markers, as ``style.css`` and `marker` have them. Five and six
+# have no common factor, so the first thirty series differ in one of the two.
+_COLOURS, _DASHES = 5, 6
 # Between the marks of two series at the same place.
 _ASIDE: Final = 3
 # Width of a character of the page's font at the size of a hint, 12 units; a guess that is rather too wide.
@@ -34,8 +37,9 @@ class Style:
 
     @property
     def name(self) -> str:
-        """The class of the page's style."""
-        return f"s{self.number}"
+        """The classes of the page's style: a colour, of which the baseline's is its alone, and a dash."""
+        colour = (self.number - 1) % _COLOURS + 1 if self.number else 0
+        return f"s{colour} d{self.number % _DASHES}"
 
 
 @dataclass(frozen=True)

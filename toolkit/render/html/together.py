@@ -1,5 +1,6 @@
 """Several reports side by side: what each is, the same rows of all, and charts with a mark for each report."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from string import ascii_uppercase
 from typing import Final
@@ -20,7 +21,7 @@ from toolkit.render.speeds import is_noisy, median_in_words, ordered, row_name
 from toolkit.render.units import fraction
 
 #: What is the same row in several reports.
-Key = tuple[int, str, str, int, str, str]
+Key = tuple[int, str, str, int, str, str, str]
 _HEIGHT: Final = ROW + 14
 
 
@@ -46,7 +47,7 @@ def together(saved: Sequence[SavedReport]) -> Iterator[Block]:
     names = letters(len(saved))
     yield _overview(saved, names)
     yield Remarks(tuple(_caution(saved)))
-    found = [{_key(row): row for row in ordered(each.report)} for each in saved]
+    found = _found([each.report for each in saved])
     keys = sorted({key for rows_of in found for key in rows_of})
     if not keys:
         yield Missing("None of these reports has timed anything. This does:", "fmnist-tk bench -o bench.json")
@@ -59,7 +60,20 @@ def together(saved: Sequence[SavedReport]) -> Iterator[Block]:
     yield _table(keys, found, saved, names)
 
 
-def _key(row: LatencyRecord) -> Key:
+def _found(reports: Sequence[Report]) -> list[dict[Key, LatencyRecord]]:
+    """Return the rows of each report by what makes them the same in another one.
+
+    That is not the file, which may be elsewhere for each report; unless one report has two files of a format, which
+    nothing else would tell apart.
+    """
+    counts = [Counter(_facts(row) for row in ordered(each)) for each in reports]
+    several = {facts for counted in counts for facts, count in counted.items() if count > 1}
+    return [
+        {(*_facts(row), row.target if _facts(row) in several else ""): row for row in ordered(each)} for each in reports
+    ]
+
+
+def _facts(row: LatencyRecord) -> tuple[int, str, str, int, str, str]:
     return row.batch_size, row_name(row), row.device, row.threads, row.precision, row.scenario.kind
 
 
@@ -149,10 +163,10 @@ def _line(name: str, of_reports: Sequence[tuple[str, LatencyRecord]], axis: Axis
 
 
 def key_in_words(key: Key, among: Sequence[Key]) -> str:
-    """Return the format of a row, and that in which the others differ from one another."""
+    """Return the format of a row, that in which the others differ from one another, and its file if that tells it."""
     words = {2: key[2], 3: threads_in_words(key[3]), 4: key[4], 5: key[5]}
     differing = [words[place] for place in words if len({each[place] for each in among}) > 1]
-    return ", ".join([key[1], *differing])
+    return ", ".join([key[1], *differing, *filter(None, key[6:])])
 
 
 def _table(
