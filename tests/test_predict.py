@@ -211,6 +211,31 @@ class TestCommand:
         assert "are the same file" in cli("predict", "pics/a.png", "-o", "pics/a.png").err
         assert (pictures / "a.png").read_bytes() == before
 
+    @pytest.mark.parametrize(
+        ("words", "output"),
+        [
+            (["pics"], "pics/deep/c.PNG"),
+            (["--images", "pics", "--labels", "labels.csv"], "labels.csv"),
+            (["--images", "pics", "--labels", "labels.csv"], "pics/notes.txt"),
+            (["--images", "pics", "--labels", "labels.csv"], "pics/b.png"),
+            (["pics", "--artifact", "small.safetensors"], "small.safetensors"),
+            (["pics", "--checkpoint", "small.safetensors"], "small.safetensors"),
+        ],
+    )
+    def test_nothing_that_is_read_is_written(self, cli: Cli, pictures: Path, words: list[str], output: str) -> None:
+        save_small(Path("small.safetensors"))
+        Path("labels.csv").write_text("a.png,1\nnotes.txt,2\n")
+        before = Path(output).read_bytes()
+        outcome = cli("predict", *words, "-o", output)
+        assert (outcome.code, outcome.out) == (2, "")
+        assert "choose another for --output" in outcome.err
+        assert Path(output).read_bytes() == before
+
+    def test_the_report_may_stand_among_the_pictures(self, cli: Cli, pictures: Path) -> None:
+        for _ in range(2):
+            assert cli("predict", "pics/a.png", "pics/deep", "-o", "pics/deep/report.json", "-q").code == 1
+        assert json.loads((pictures / "deep" / "report.json").read_text())["predictions"]
+
     def test_a_bar_on_the_terminal_leaves_stdout_alone(self, capsys: pytest.CaptureFixture[str]) -> None:
         screen = io.StringIO()
         with drawing_bar(Console(file=screen, force_terminal=True)) as progress:
