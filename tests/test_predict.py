@@ -47,7 +47,8 @@ from toolkit.records import (
     to_json,
     write_record,
 )
-from toolkit.render.prediction import Bars, _bar
+from toolkit.render.plain import cell
+from toolkit.render.prediction import Bars, _bar, one_line
 from toolkit.render.prediction_files import JsonWriter, predictions_csv
 
 SAMPLE = load_sample()
@@ -511,9 +512,38 @@ class TestRendering:
         assert "".join(pieces) == to_json(whole)
         assert Report.model_validate_json("".join(pieces)) == whole
         rows = list(csv.reader(io.StringIO(predictions_csv(whole), newline="")))
-        assert [each[0] for each in rows[1:]] == [each.source for each in (*good, *broken)]
+        assert [each[0] for each in rows[1:]] == [cell(each.source) for each in (*good, *broken)]
         assert len(set(map(len, rows))) == 1
         json.loads("".join(pieces))
+
+    @pytest.mark.parametrize("actual", [None, "Bag"])
+    def test_a_line_is_one_line_whatever_the_name_and_says_inverted(self, actual: str | None) -> None:
+        scores = (ScoreRecord(label="Bag", probability=1),)
+        record = PredictionRecord(source="a\x1b[2J\x07\n.png", scores=scores, inverted=True, actual=actual)
+        assert one_line(record).endswith("  a�[2J��.png  (inverted)")
+
+    def test_a_report_of_somebody_steers_no_terminal(self, cli: Cli, in_empty_folder: Path) -> None:
+        evil = "\x1b]0;owned\x07\x9b2J\u202e\r"
+        scores = (ScoreRecord(label="Bag", probability=1),)
+        records = (PredictionRecord(source=f"{evil}.png", scores=scores),)
+        report = new_report("predict").model_copy(
+            update={"predictions": records, "notes": (f"a\u00a0b {evil}",), "tool_version": evil}
+        )
+        Path("evil.json").write_text(to_json(report))
+        outcome = cli("report", "evil.json")
+        assert "owned" in outcome.out
+        assert "a\u00a0b" in outcome.out
+        assert not set(outcome.out) & {*map(chr, range(10)), *map(chr, range(11, 32)), "\x9b", "\u202e"}
+
+    def test_no_name_of_a_picture_is_a_formula(self, cli: Cli, in_empty_folder: Path) -> None:
+        name = '=HYPERLINK("http:","y").png'
+        save(Path(name))
+        outcome = cli("predict", name, "--csv", "-o", "p.json", "--artifact", "bundled")
+        assert next(csv.DictReader(io.StringIO(outcome.out)))["source"] == f"'{name}"
+        assert cli("report", "p.json", "--format", "csv").out == outcome.out
+        assert cli("report", "p.json", "-o", "p.csv").code == 0
+        assert Path("p.csv").read_text() == outcome.out
+        assert "CSV of pictures is of one report, not of 2" in cli("report", "p.json", "p.json", "-o", "q.csv").err
 
     @pytest.mark.parametrize(
         ("share", "blocks"), [(0, ""), (1, "█" * 8), (0.5, "█" * 4), (1 / 64, "▏"), (0.95, "█" * 7 + "▋")]
