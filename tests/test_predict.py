@@ -148,6 +148,27 @@ class TestCommand:
         outcome = cli("predict", "pics/**/[bc].*", "--json")
         assert [each.source for each in outcome.report.predictions] == ["pics/b.png", "pics/deep/c.PNG"]
 
+    @pytest.mark.parametrize("pattern", ["pics/**", "pics/**/", "p*", "pics/*", "**"])
+    def test_a_pattern_gives_each_picture_once(self, pattern: str, cli: Cli, pictures: Path) -> None:
+        (pictures / "up").unlink()
+        outcome = cli("predict", pattern, "--json")
+        assert [each.source for each in outcome.report.predictions] == ["pics/a.png", "pics/b.png", "pics/deep/c.PNG"]
+
+    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="only POSIX has named pipes")
+    def test_a_pipe_is_reported_and_not_waited_for(self, cli: Cli, pictures: Path) -> None:
+        os.mkfifo(pictures / "deep" / "pipe.png")
+        outcome = cli("predict", "pics/deep", "pics/deep/pipe.png", "--json")
+        assert [each.source for each in outcome.report.predictions] == ["pics/deep/c.PNG"]
+        assert outcome.err.count("error: pics/deep/pipe.png: is a pipe or a device, not a file; save") == 2
+
+    @pytest.mark.parametrize("artifact", ["bundled", "other.safetensors"])
+    def test_two_checkpoints_are_one_too_many(self, artifact: str, cli: Cli, pictures: Path) -> None:
+        for name in ("other.safetensors", "mine.safetensors"):
+            save_small(Path(name))
+        outcome = cli("predict", "pics", "--artifact", artifact, "--checkpoint", "mine.safetensors")
+        assert (outcome.code, outcome.out) == (2, "")
+        assert f"{artifact} and --checkpoint mine.safetensors are two checkpoints; leave one" in outcome.err
+
     @pytest.mark.parametrize("copies", [1, 11])
     def test_the_name_of_a_file_stays_on_its_line(self, copies: int, cli: Cli, in_empty_folder: Path) -> None:
         save(in_empty_folder / "a\n\x1b[31m.png")
@@ -480,6 +501,23 @@ class TestPython:
             predict(str(pictures / "a.png"))
         with pytest.raises(PictureError, match="is empty"):
             predict([pictures / "empty.jpg"], artifact="bundled")
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"threads": 0}, "threads=0: pass 1 or more"),
+            ({"batch_size": 0}, "batch_size=0: pass 1 or more"),
+            ({"invert": True}, "invert=True: no such way; pass one of 'auto', 'yes', 'no'"),
+        ],
+    )
+    def test_numbers_that_make_no_sense_are_refused(self, options: dict[str, Any], message: str) -> None:
+        with pytest.raises(UsageError, match=message):
+            predict([SAMPLE.images[0]], artifact="bundled", **options)
+
+    @pytest.mark.parametrize("options", [{"batch_size": 0}, {"workers": 0}, {"invert": "Yes"}])
+    def test_a_stream_is_refused_before_its_first_picture(self, options: dict[str, Any]) -> None:
+        with pytest.raises(UsageError, match=next(iter(options))):
+            predict_each(lambda pixels: np.zeros((len(pixels), 10)), [], **options)
 
 
 texts = st.text(st.characters(codec="utf-8"), min_size=1, max_size=8)
