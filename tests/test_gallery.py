@@ -271,6 +271,7 @@ class TestCommand:
             (["--out", "x.jpg"], ["--out x.jpg", "end the name in .png"]),
             (["--out", "x.png", "--no-png"], ["--out and --no-png exclude each other"]),
             (["--wrong", "onnx", "--seed", "1"], ["--seed", "leave one of them out"]),
+            (["--folder", "elsewhere"], ["--folder is of the artifact of --wrong", "leave it out"]),
             (["--device", "cuda"], ["--device is for the model of --wrong"]),
             (["--wrong", "onxx"], ["did you mean 'onnx'?"]),
             (["--wrong", "onnx"], ["fmnist-tk export onnx"]),
@@ -344,3 +345,15 @@ def test_tiles_are_titled_by_what_was_said(nowhere: None) -> None:
     assert [tile.lines for tile in make_tiles(plain.report, [b"", b""])] == [("Bag",), ("Bag",)]
     wrong = find_wrong(pool_of((0, 6, 70)), FakeJudge(), count=9)
     assert [tile.lines for tile in make_tiles(wrong.report, [b""])] == [("T-shirt/top →", "Shirt 70 %")]
+
+
+def test_the_report_replaces_neither_the_picture_nor_the_model(cli: Cli, small_file: Path, tmp_path: Path) -> None:
+    for arguments, path in (
+        (["--out", tmp_path / "x.png", "-o", tmp_path / "x.png"], tmp_path / "x.png"),
+        (["--wrong", small_file, "--no-png", "-o", small_file], small_file),
+    ):
+        before = path.read_bytes() if path.exists() else None
+        outcome = cli("data", "show", *arguments)
+        assert (outcome.code, outcome.out) == (2, "")
+        assert "are the same file; choose another for" in outcome.err
+        assert (path.read_bytes() if path.exists() else None) == before

@@ -165,6 +165,7 @@ def test_whatever_the_bytes_are_there_is_a_list_or_one_error(data: bytes, named:
         ("1,p01.png", "the columns are file,label in this order, not 1,p01.png"),
         ('"p01.png,1', "a quotation mark is missing, and what follows is taken for one name"),
         ("sub,1", "'sub' is not there"),
+        (f"{'n' * 300},1", f"'{'n' * 300}' is not there"),
         ("empty.png,1", "empty.png: is empty"),
         ("text.png,1", "text.png: is no picture that Pillow can read"),
         ("cut.png,1", "cut.png: is truncated or damaged"),
@@ -349,3 +350,18 @@ def test_oddities_are_noted(pictures: Path) -> None:
         "1 of 5 pictures are dark on bright and were inverted, the others were not",
         "2 of 5 pictures are copies of others, byte for byte; 1 of them have several labels",
     )
+
+
+def test_a_name_that_is_too_long_in_the_first_line_is_no_header(pictures: Path) -> None:
+    (found,) = problems_of(pictures, csv_of(pictures, f"p00.png,1\n{'n' * 300},2\n"))
+    assert found.startswith("labels.csv line 2: 'nnn")
+    (found,) = problems_of(pictures, csv_of(pictures, f"{'n' * 300}.png,nothing\np00.png,1\n"))
+    assert found.startswith("labels.csv line 1: 'nnn")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="only POSIX has named pipes")
+def test_a_pipe_in_a_folder_of_a_class_is_no_picture(tmp_path: Path) -> None:
+    save_pictures(tmp_path / "0", 1)
+    os.mkfifo(tmp_path / "0" / "pipe.png")
+    (found,) = problems_of(tmp_path)
+    assert found == "0/pipe.png: is a pipe or a device, not a file"

@@ -361,3 +361,17 @@ def test_the_api_takes_them_too(
             toolkit.check_parity("onnx", folder=exported, **wrong)
     with pytest.raises(UsageError, match="test_share is for own pictures"):
         toolkit.train(tmp_path / "n.safetensors", test_share=0.3)
+
+
+@pytest.mark.parametrize("command", ["parity", "bench"])
+@pytest.mark.parametrize("option", ["--output", "--junit", "--markdown"])
+def test_no_result_replaces_labels_pictures_or_artifacts(
+    cli: Cli, folder: Path, exported: Path, options: list[str], command: str, option: str
+) -> None:
+    for path in (folder / "labels.csv", folder / "pictures" / "07.png", exported / "model.onnx"):
+        before = path.read_bytes()
+        outcome = cli(command, "onnx", "--folder", exported, *options, option, path)
+        assert (outcome.code, outcome.out) == (2, "")
+        assert f"{option} {path} " in outcome.err
+        assert f"choose another for {option}" in outcome.err
+        assert path.read_bytes() == before

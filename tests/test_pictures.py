@@ -2,6 +2,7 @@
 
 import io
 import struct
+import tracemalloc
 import warnings
 import zlib
 from collections.abc import Callable
@@ -13,10 +14,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageOps
+from PIL import EpsImagePlugin, Image, ImageOps
 
 from toolkit.data import load_sample
-from toolkit.errors import PictureError
+from toolkit.errors import PictureError, UsageError
 from toolkit.photos import _sharpen, convert_photo
 from toolkit.pictures import Picture, read_picture
 
@@ -205,7 +206,7 @@ class TestPhotos:
             image = image.convert(through)
             image = _lab(image) if mode == "LAB" else image.convert(mode)
         assert image.mode == mode
-        monkeypatch.setattr("PIL.Image.open", lambda _: image)
+        monkeypatch.setattr("PIL.Image.open", lambda _, **__: image)
         monkeypatch.setattr(Image.Image, "draft", lambda *_: None, raising=False)
         found = read_picture(b"x")
         assert found.inverted
@@ -289,3 +290,51 @@ def test_threads_leave_the_filters_of_warnings_as_they_were() -> None:
         found = list(pool.map(lambda _: read_picture(content), range(100)))
     assert warnings.filters == before
     assert all(np.array_equal(each.pixels, found[0].pixels) for each in found)
+
+
+@pytest.mark.parametrize("invert", [True, "Yes", None, ["yes"]])
+def test_no_other_word_is_taken_for_no(invert: Any) -> None:
+    with pytest.raises(UsageError, match="no such way; pass one of 'auto', 'yes', 'no'"):
+        read_picture(encoded(Image.fromarray(BOOT)), invert=invert)
+
+
+def test_no_program_is_started_for_postscript(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("Ghostscript was started")
+
+    path = tmp_path / "a.png"
+    path.write_bytes(encoded(enlarged(BOOT), "EPS"))
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", refuse)
+    with pytest.raises(PictureError, match="is no picture that Pillow can read"):
+        read_picture(path)
+
+
+@pytest.mark.parametrize("value", [-5, 0, 0.5, 7, 70_000])
+@pytest.mark.parametrize("kind", ["f4", "i4"])
+def test_a_picture_of_one_value_is_a_picture(value: float, kind: str) -> None:
+    found = read_picture(encoded(Image.fromarray(np.full((40, 30), value, kind)), "TIFF"), invert="no")
+    assert len(set(found.pixels.ravel().tolist())) == 1
+
+
+class TestOfWideRange:
+    @pytest.mark.parametrize(("kind", "edge"), [("u2", 257), ("i4", 257), ("f4", 257), ("f4", 1)])
+    def test_a_large_one_is_what_it_is_in_eight_bits(self, kind: str, edge: int) -> None:
+        blocks = np.kron(BOOT, np.ones((41, 52), np.uint8))[: 28 * 41 - 1]  # more than a strip, the last is shorter
+        wide = Image.fromarray((blocks * np.float64(edge)).astype(kind))
+        expected = read_picture(encoded(Image.fromarray(blocks)))
+        found = read_picture(encoded(wide, "TIFF"))
+        assert found.inverted == expected.inverted
+        assert np.abs(found.pixels.astype(int) - expected.pixels).max() <= 1
+
+    @pytest.mark.parametrize("kind", ["u2", "f4"])
+    def test_no_copy_of_all_pixels_is_made(self, kind: str) -> None:
+        side = 3000
+        data = encoded(Image.fromarray(np.kron(BOOT, np.ones((side // 28, side // 28))).astype(kind)), "TIFF")
+        read_picture(data)  # what is made once
+        tracemalloc.start()
+        try:
+            read_picture(data)
+            _now, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert peak < 3 * side * side

@@ -47,7 +47,8 @@ from toolkit.records import (
     to_json,
     write_record,
 )
-from toolkit.render.prediction import Bars, _bar
+from toolkit.render.plain import cell
+from toolkit.render.prediction import Bars, _bar, one_line
 from toolkit.render.prediction_files import JsonWriter, predictions_csv
 
 SAMPLE = load_sample()
@@ -147,6 +148,27 @@ class TestCommand:
         outcome = cli("predict", "pics/**/[bc].*", "--json")
         assert [each.source for each in outcome.report.predictions] == ["pics/b.png", "pics/deep/c.PNG"]
 
+    @pytest.mark.parametrize("pattern", ["pics/**", "pics/**/", "p*", "pics/*", "**"])
+    def test_a_pattern_gives_each_picture_once(self, pattern: str, cli: Cli, pictures: Path) -> None:
+        (pictures / "up").unlink()
+        outcome = cli("predict", pattern, "--json")
+        assert [each.source for each in outcome.report.predictions] == ["pics/a.png", "pics/b.png", "pics/deep/c.PNG"]
+
+    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="only POSIX has named pipes")
+    def test_a_pipe_is_reported_and_not_waited_for(self, cli: Cli, pictures: Path) -> None:
+        os.mkfifo(pictures / "deep" / "pipe.png")
+        outcome = cli("predict", "pics/deep", "pics/deep/pipe.png", "--json")
+        assert [each.source for each in outcome.report.predictions] == ["pics/deep/c.PNG"]
+        assert outcome.err.count("error: pics/deep/pipe.png: is a pipe or a device, not a file; save") == 2
+
+    @pytest.mark.parametrize("artifact", ["bundled", "other.safetensors"])
+    def test_two_checkpoints_are_one_too_many(self, artifact: str, cli: Cli, pictures: Path) -> None:
+        for name in ("other.safetensors", "mine.safetensors"):
+            save_small(Path(name))
+        outcome = cli("predict", "pics", "--artifact", artifact, "--checkpoint", "mine.safetensors")
+        assert (outcome.code, outcome.out) == (2, "")
+        assert f"{artifact} and --checkpoint mine.safetensors are two checkpoints; leave one" in outcome.err
+
     @pytest.mark.parametrize("copies", [1, 11])
     def test_the_name_of_a_file_stays_on_its_line(self, copies: int, cli: Cli, in_empty_folder: Path) -> None:
         save(in_empty_folder / "a\n\x1b[31m.png")
@@ -210,6 +232,31 @@ class TestCommand:
         before = (pictures / "a.png").read_bytes()
         assert "are the same file" in cli("predict", "pics/a.png", "-o", "pics/a.png").err
         assert (pictures / "a.png").read_bytes() == before
+
+    @pytest.mark.parametrize(
+        ("words", "output"),
+        [
+            (["pics"], "pics/deep/c.PNG"),
+            (["--images", "pics", "--labels", "labels.csv"], "labels.csv"),
+            (["--images", "pics", "--labels", "labels.csv"], "pics/notes.txt"),
+            (["--images", "pics", "--labels", "labels.csv"], "pics/b.png"),
+            (["pics", "--artifact", "small.safetensors"], "small.safetensors"),
+            (["pics", "--checkpoint", "small.safetensors"], "small.safetensors"),
+        ],
+    )
+    def test_nothing_that_is_read_is_written(self, cli: Cli, pictures: Path, words: list[str], output: str) -> None:
+        save_small(Path("small.safetensors"))
+        Path("labels.csv").write_text("a.png,1\nnotes.txt,2\n")
+        before = Path(output).read_bytes()
+        outcome = cli("predict", *words, "-o", output)
+        assert (outcome.code, outcome.out) == (2, "")
+        assert "choose another for --output" in outcome.err
+        assert Path(output).read_bytes() == before
+
+    def test_the_report_may_stand_among_the_pictures(self, cli: Cli, pictures: Path) -> None:
+        for _ in range(2):
+            assert cli("predict", "pics/a.png", "pics/deep", "-o", "pics/deep/report.json", "-q").code == 1
+        assert json.loads((pictures / "deep" / "report.json").read_text())["predictions"]
 
     def test_a_bar_on_the_terminal_leaves_stdout_alone(self, capsys: pytest.CaptureFixture[str]) -> None:
         screen = io.StringIO()
@@ -455,6 +502,23 @@ class TestPython:
         with pytest.raises(PictureError, match="is empty"):
             predict([pictures / "empty.jpg"], artifact="bundled")
 
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"threads": 0}, "threads=0: pass 1 or more"),
+            ({"batch_size": 0}, "batch_size=0: pass 1 or more"),
+            ({"invert": True}, "invert=True: no such way; pass one of 'auto', 'yes', 'no'"),
+        ],
+    )
+    def test_numbers_that_make_no_sense_are_refused(self, options: dict[str, Any], message: str) -> None:
+        with pytest.raises(UsageError, match=message):
+            predict([SAMPLE.images[0]], artifact="bundled", **options)
+
+    @pytest.mark.parametrize("options", [{"batch_size": 0}, {"workers": 0}, {"invert": "Yes"}])
+    def test_a_stream_is_refused_before_its_first_picture(self, options: dict[str, Any]) -> None:
+        with pytest.raises(UsageError, match=next(iter(options))):
+            predict_each(lambda pixels: np.zeros((len(pixels), 10)), [], **options)
+
 
 texts = st.text(st.characters(codec="utf-8"), min_size=1, max_size=8)
 predicted = st.builds(
@@ -486,9 +550,38 @@ class TestRendering:
         assert "".join(pieces) == to_json(whole)
         assert Report.model_validate_json("".join(pieces)) == whole
         rows = list(csv.reader(io.StringIO(predictions_csv(whole), newline="")))
-        assert [each[0] for each in rows[1:]] == [each.source for each in (*good, *broken)]
+        assert [each[0] for each in rows[1:]] == [cell(each.source) for each in (*good, *broken)]
         assert len(set(map(len, rows))) == 1
         json.loads("".join(pieces))
+
+    @pytest.mark.parametrize("actual", [None, "Bag"])
+    def test_a_line_is_one_line_whatever_the_name_and_says_inverted(self, actual: str | None) -> None:
+        scores = (ScoreRecord(label="Bag", probability=1),)
+        record = PredictionRecord(source="a\x1b[2J\x07\n.png", scores=scores, inverted=True, actual=actual)
+        assert one_line(record).endswith("  a�[2J��.png  (inverted)")
+
+    def test_a_report_of_somebody_steers_no_terminal(self, cli: Cli, in_empty_folder: Path) -> None:
+        evil = "\x1b]0;owned\x07\x9b2J\u202e\r"
+        scores = (ScoreRecord(label="Bag", probability=1),)
+        records = (PredictionRecord(source=f"{evil}.png", scores=scores),)
+        report = new_report("predict").model_copy(
+            update={"predictions": records, "notes": (f"a\u00a0b {evil}",), "tool_version": evil}
+        )
+        Path("evil.json").write_text(to_json(report))
+        outcome = cli("report", "evil.json")
+        assert "owned" in outcome.out
+        assert "a\u00a0b" in outcome.out
+        assert not set(outcome.out) & {*map(chr, range(10)), *map(chr, range(11, 32)), "\x9b", "\u202e"}
+
+    def test_no_name_of_a_picture_is_a_formula(self, cli: Cli, in_empty_folder: Path) -> None:
+        name = '=HYPERLINK("http:","y").png'
+        save(Path(name))
+        outcome = cli("predict", name, "--csv", "-o", "p.json", "--artifact", "bundled")
+        assert next(csv.DictReader(io.StringIO(outcome.out)))["source"] == f"'{name}"
+        assert cli("report", "p.json", "--format", "csv").out == outcome.out
+        assert cli("report", "p.json", "-o", "p.csv").code == 0
+        assert Path("p.csv").read_text() == outcome.out
+        assert "CSV of pictures is of one report, not of 2" in cli("report", "p.json", "p.json", "-o", "q.csv").err
 
     @pytest.mark.parametrize(
         ("share", "blocks"), [(0, ""), (1, "█" * 8), (0.5, "█" * 4), (1 / 64, "▏"), (0.95, "█" * 7 + "▋")]

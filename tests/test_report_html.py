@@ -546,7 +546,7 @@ class TestCommand:
         [
             (["bench.json", "-o", "r.pdf"], "--output r.pdf: its name must end in one of .html"),
             (["bench.json", "-o", "bench.json"], "are the same file"),
-            (["doctor.json", "-o", "r.csv"], "nothing was in doctor.json; pass a report of bench or run"),
+            (["doctor.json", "-o", "r.csv"], "nothing was in doctor.json; pass a report of bench, run or predict"),
             (["bench.json", "doctor.json", "--json"], "JSON is of one report, not of 2; pass one FILE"),
             (["bench.json", "--format", "pdf"], "--format pdf: no such format of reports; choose one of html"),
             (["bench.json", "--json", "--format", "md"], "leave one of them out"),

@@ -4,18 +4,21 @@ A grey picture of 28 × 28 keeps its bytes, or is negated as a whole. Anything e
 photos (`toolkit.photos`).
 """
 
+import stat
 import threading
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from toolkit.errors import PictureError, first_line
+from toolkit.errors import PictureError, UsageError, first_line
 from toolkit.photos import CLOSE, convert_photo, to_bytes, to_grey
 
 Invert = Literal["auto", "yes", "no"]
@@ -24,11 +27,18 @@ FloatArray = NDArray[np.float32]
 
 #: What a folder is searched for.
 SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+# Pillow would try all that it knows, and for PostScript it starts another program.
+_FORMATS: Final = (
+    *("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "ICO", "AVIF"),
+    *("JPEG2000", "DIB", "TGA", "PCX", "SGI", "XBM", "XPM", "QOI", "DDS", "PSD", "ICNS"),
+)
 _SIDE: Final = 28
 # Pillow warns above as many pixels (a quarter of a GiB in RGB) and refuses twice as many.
 _MOST_PIXELS: Final = 89_478_485
 # A larger picture is averaged down to edges not below this; a JPEG is decoded at a half, a quarter or an eighth.
 _ENOUGH: Final = 512
+# Rows of averaged pixels that are converted at a time.
+_STRIP: Final = 32
 _ORIENTATION: Final = 0x0112
 _TURNS: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -74,7 +84,9 @@ def read_picture(source: Path | bytes, *, name: str | None = None, invert: Inver
 
     Raises:
         PictureError: If there is no file, or it is no picture, broken, or larger than 89 million pixels.
+        UsageError: If ``invert`` is none of the three.
     """
+    check_invert(invert)
     called = name or (str(source) if isinstance(source, Path) else "of these bytes")
     with _quiet:
         colours, opacity = _decode(source, called)
@@ -86,6 +98,28 @@ def read_picture(source: Path | bytes, *, name: str | None = None, invert: Inver
         grey = to_bytes(colours[:, :, 0])
         return Picture(255 - grey if inverted else grey, inverted)
     return Picture(convert_photo(colours, inverted=inverted), inverted)
+
+
+def check_invert(invert: object) -> None:
+    """Refuse what `read_picture` would take for no.
+
+    Raises:
+        UsageError: If it is not ``auto``, ``yes`` or ``no``.
+    """
+    if invert not in get_args(Invert):
+        raise UsageError(f"invert={invert!r}: no such way; pass one of {', '.join(map(repr, get_args(Invert)))}")
+
+
+def check_regular(path: Path, name: str) -> None:
+    """Refuse a pipe or a device, which may never end.
+
+    Raises:
+        PictureError: If it is one.
+        OSError: If there is nothing.
+    """
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # opening a folder says what it is
+        raise PictureError(name, "is a pipe or a device, not a file", "save the picture to a file")
 
 
 class _Quiet:
@@ -122,6 +156,7 @@ def _decode(source: Path | bytes, name: str) -> tuple[FloatArray, FloatArray | N
     """Return colours ``(H, W, 1 or 3)`` in 0 … 255 and opacity ``(H, W)`` in 0 … 1, None where all is opaque."""
     try:
         if isinstance(source, Path):
+            check_regular(source, name)
             with source.open("rb") as file:
                 return _decode_file(file, name)
         return _decode_file(BytesIO(source), name)
@@ -153,14 +188,14 @@ def _decode_file(file: Any, name: str) -> tuple[FloatArray, FloatArray | None]:
     if not file.read(1):
         raise PictureError(name, "is empty")
     file.seek(0)
-    with Image.open(file) as opened:
+    with Image.open(file, formats=_formats()) as opened:
         if opened.width * opened.height > _MOST_PIXELS:
             raise _too_large(name)
         opened.draft("", (_ENOUGH, _ENOUGH))
         opened.load()
         image = _upright(opened)
         if image.mode.startswith(("I", "F")):
-            return np.asarray(_smaller(_of_wide_range(image, name)), np.float32)[:, :, np.newaxis], None
+            return _of_wide_range(image, name)[:, :, np.newaxis], None
         if image.has_transparency_data:
             values = np.asarray(_smaller(image.convert("RGBA")), np.float32)
             opacity = values[:, :, 3] / np.float32(255)
@@ -168,6 +203,13 @@ def _decode_file(file: Any, name: str) -> tuple[FloatArray, FloatArray | None]:
         if image.mode in {"1", "L"}:
             return np.asarray(_smaller(image.convert("L")), np.float32)[:, :, np.newaxis], None
         return np.asarray(_smaller(image.convert("RGB")), np.float32), None
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """Return those of `_FORMATS` that this Pillow has."""
+    Image.init()
+    return tuple(each for each in _FORMATS if each in Image.OPEN)
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -181,25 +223,43 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def _smaller(image: Image.Image) -> Image.Image:
-    factor = max(image.size) // _ENOUGH
+    factor = _factor(image)
     return image.reduce(factor) if factor > 1 else image
 
 
-def _of_wide_range(image: Image.Image, name: str) -> Image.Image:
-    """Scale integers of 16 bits by 257, so that white stays white.
+def _factor(image: Image.Image) -> int:
+    return max(1, max(image.size) // _ENOUGH)
+
+
+def _of_wide_range(image: Image.Image, name: str) -> FloatArray:
+    """Return ``(H, W)`` in 0 … 255, made smaller: integers of 16 bits are scaled by 257, so that white stays white.
 
     Integers of 32 bits and floats have no range that all files keep to: the first of 0 … 1 (floats only), 0 … 255
-    (floats only) and 0 … 65,535 that holds all values is taken, else their own.
+    (floats only) and 0 … 65,535 that holds all values is taken, else their own. Of one value alone nothing can be told:
+    it becomes black.
     """
-    values = np.asarray(image).astype(np.float32)
-    if not np.isfinite(values).all():
-        raise PictureError(name, "has pixels that are not finite", "save it with 8 or 16 bits per pixel")
-    low, high = float(values.min()), float(values.max())
+    low, high = np.inf, -np.inf
+    for values in _strips(image):
+        if not np.isfinite(values).all():
+            raise PictureError(name, "has pixels that are not finite", "save it with 8 or 16 bits per pixel")
+        low, high = min(low, float(values.min())), max(high, float(values.max()))
     limits = (1.0, 255.0, 65535.0) if image.mode.startswith("F") else (65535.0,)
     top = next((limit for limit in limits if low >= 0 and high <= limit), None)
     bottom, top = (0.0, top) if top is not None else (low, high)
-    scaled = (values - bottom) * (255 / (top - bottom))
-    return Image.fromarray(np.rint(scaled).astype(np.float32))
+    factor = 255 / (top - bottom) if top > bottom else 0.0
+    scaled = (np.rint((values - bottom) * factor).astype(np.float32) for values in _strips(image))
+    parts = (Image.fromarray(each) for each in scaled)
+    return np.concatenate([np.asarray(each.reduce(_factor(image)), np.float32) for each in parts])
+
+
+def _strips(image: Image.Image) -> Iterator[FloatArray]:
+    """Yield the rows of an image from the top, a few at a time: a copy of all as floats would be many times the file's.
+
+    Each strip but the last has a multiple of `_factor` rows.
+    """
+    rows = _STRIP * _factor(image)
+    for top in range(0, image.height, rows):
+        yield np.asarray(image.crop((0, top, image.width, min(top + rows, image.height)))).astype(np.float32)
 
 
 def _is_dark_on_bright(colours: FloatArray, opacity: FloatArray | None) -> bool:

@@ -31,6 +31,7 @@ from toolkit.cli.options import (
     parse_percent,
     parse_threads,
 )
+from toolkit.cli.parity_options import artifacts_named, check_files_differ, check_pictures_kept
 from toolkit.cli.picture_options import ImagesOption, LabelsOption, NumWorkersOption, check_pictures, read_pictures
 from toolkit.errors import UsageError
 
@@ -192,6 +193,12 @@ def bench(
     check_pictures(images, labels, num_workers)
     if selfcheck and images:
         raise UsageError("--selfcheck runs no model, so --images would have no effect; leave one of them out")
+    outputs = {"--output": output, "--junit": junit, "--markdown": markdown}
+    inputs = {"--labels": labels, "--checkpoint": checkpoint, "--against": against}
+    check_files_differ(
+        outputs, {name: [path] for name, path in inputs.items()} | {"target": artifacts_named(targets or (), folder)}
+    )
+    check_pictures_kept(outputs, [images])
     from toolkit.bench import DEFAULT_BUDGET_S, Settings, run_bench, self_check
     from toolkit.bench.inputs import keep_pictures, with_pictures
     from toolkit.bench.journal import keep_result

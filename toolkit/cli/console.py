@@ -148,17 +148,19 @@ def show(report: "Report", instead: "Iterable[RenderableType] | None" = None) ->
 
 
 def print_parts(parts: "Iterable[RenderableType]") -> None:
-    """Print parts of a report on stdout as they come, if there is one.
+    """Print parts of a report on stdout as they come, if there is one; no word in them steers the terminal.
 
     Raises:
         OutputError: If stdout cannot be written.
     """
     if sys.stdout is None:
         return
+    from toolkit.render.plain import Plain
+
     console = stdout_console()
     with _writing_stdout():
         for part in parts:
-            console.print(part)
+            console.print(Plain(part))
 
 
 def write(text: str, *, flush: bool = False) -> None:

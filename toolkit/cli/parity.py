@@ -21,7 +21,12 @@ from toolkit.cli.options import (
     ThreadsOption,
     parse_precision,
 )
-from toolkit.cli.parity_options import check_files_differ, check_goes_with_rejudge, writable_folder
+from toolkit.cli.parity_options import (
+    check_files_differ,
+    check_goes_with_rejudge,
+    check_pictures_kept,
+    writable_folder,
+)
 from toolkit.cli.picture_options import ImagesOption, LabelsOption, NumWorkersOption, check_pictures, read_pictures
 from toolkit.cli.streams import stdout_to_stderr
 from toolkit.errors import UsageError
@@ -210,9 +215,11 @@ def parity(
             found, skips = resolve_targets(targets or [], folder, device)
             reference = _reference(checkpoint, against)
             other = reference.path if isinstance(reference, Target) else None
+            inputs = {"--checkpoint": checkpoint, "--against": other, "--labels": labels}
             check_files_differ(
-                outputs, {"--checkpoint": [checkpoint], "--against": [other], "target": [each.path for each in found]}
+                outputs, {name: [path] for name, path in inputs.items()} | {"target": [each.path for each in found]}
             )
+            check_pictures_kept(outputs, [images])
             own = read_pictures(images, labels, num_workers, progress)
             report = check_parity(
                 found,

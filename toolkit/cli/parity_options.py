@@ -58,5 +58,35 @@ def check_files_differ(outputs: Mapping[str, Path | None], inputs: Mapping[str, 
             raise UsageError(f"{name} {path} and {other} are the same file; choose another for {name}")
 
 
+def check_pictures_kept(outputs: Mapping[str, Path | None], folders: Iterable[Path | None]) -> None:
+    """Refuse to write over a picture in a folder of pictures that are read.
+
+    Args:
+        outputs: Files to write, by their options; None for one that was not given.
+        folders: Of the pictures; None for one that was not given.
+
+    Raises:
+        UsageError: Naming the file and the folder.
+    """
+    wanted = {name: path for name, path in outputs.items() if path and path.exists()}
+    for folder in folders:
+        for name, path in wanted.items() if folder else ():
+            if folder and path.resolve().is_relative_to(folder.resolve()) and _is_picture(path):
+                raise UsageError(f"{name} {path} is a picture in {folder}, which is read; choose another for {name}")
+
+
+def _is_picture(path: Path) -> bool:
+    from toolkit.pictures import SUFFIXES
+
+    return path.suffix.lower() in SUFFIXES
+
+
+def artifacts_named(names: Iterable[str], folder: Path) -> list[Path]:
+    """Return the files that targets of a command line mean; without any, all that the folder may hold."""
+    from toolkit.formats import FORMATS, artifact_name
+
+    return [folder / artifact_name(FORMATS[name]) if name in FORMATS else Path(name) for name in names or FORMATS]
+
+
 def _them(named: list[str]) -> str:
     return "it" if len(named) == 1 else "them"

@@ -16,7 +16,7 @@ from toolkit.cli.options import (
     QuietOption,
     ThreadsOption,
 )
-from toolkit.cli.parity_options import check_files_differ
+from toolkit.cli.parity_options import check_files_differ, check_pictures_kept
 from toolkit.cli.picture_options import ImagesOption, LabelsOption, check_pictures
 from toolkit.cli.streams import stdout_to_stderr
 from toolkit.errors import UsageError
@@ -163,13 +163,12 @@ def predict(
     places, notes = _places(pictures or [], test, data, images, labels)
     if output:
         check_writable(output)
-        check_files_differ(
-            {"--output": output},
-            {"IMAGE": [each for each in places if isinstance(each, Path)], "--checkpoint": [checkpoint]},
-        )
+        _check_inputs_kept(output, places, {"--labels": labels, "--checkpoint": checkpoint}, images)
     how = _how(invert)
     total = _count(places)
     model = _open(artifact, folder, checkpoint, device, threads, quiet=quiet)
+    if model.record.sha256:  # it has a file, maybe one that was not named
+        check_files_differ({"--output": output}, {"the model": [Path(model.record.target)]})
     from toolkit.cli.predictions import Stream, finish_stream
     from toolkit.environment import new_report
 
@@ -182,6 +181,24 @@ def predict(
     )
     stream = Stream(model, places, how, batch, total, num_workers)
     finish_stream(stream, report, as_json=as_json, as_csv=as_csv, output=output, quiet=quiet)
+
+
+def _check_inputs_kept(
+    output: Path, places: "list[Path | Found]", named: dict[str, Path | None], images: Path | None
+) -> None:
+    """Refuse to write the result over anything that is read.
+
+    Raises:
+        UsageError: Naming it.
+    """
+    from toolkit.prediction.sources import Source
+
+    words = [each for each in places if isinstance(each, Path)]
+    own = [each.content for each in places if isinstance(each, Source) and isinstance(each.content, Path)]
+    check_files_differ(
+        {"--output": output}, {"IMAGE": words, "--images": own, **{name: [path] for name, path in named.items()}}
+    )
+    check_pictures_kept({"--output": output}, [*words, images])
 
 
 def _places(

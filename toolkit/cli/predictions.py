@@ -245,9 +245,9 @@ class _Meter:
 
 
 def _tell(record: "UnreadableRecord", number: int) -> None:
-    from toolkit.render.prediction import visible
+    from toolkit.render.plain import plain
 
     if number <= _MOST_TOLD:
-        sys.stderr.write(f"error: {visible(record.source)}: {record.reason}; {record.remedy}\n")
+        sys.stderr.write(f"error: {plain(f'{record.source}: {record.reason}; {record.remedy}', lines=False)}\n")
     elif number == _MOST_TOLD + 1:
         sys.stderr.write("error: more pictures could not be read; list all of them with --json or -o FILE\n")

@@ -55,8 +55,8 @@ OutputsOption = Annotated[
         "--output",
         "-o",
         metavar="FILE",
-        help="Write FILE and show no tables: a page (.html), Markdown (.md), a line per timed row (.csv) or the report "
-        "(.json); several times for several files.",
+        help="Write FILE and show no tables: a page (.html), Markdown (.md), a line per timed row or picture (.csv) or "
+        "the report (.json); several times for several files.",
         show_default=False,
         rich_help_panel=_RESULT,
         callback=_known,
@@ -170,9 +170,21 @@ def _csv(saved: "Sequence[SavedReport]") -> str:
     from toolkit.render.tidy import latency_csv
 
     if not any(each.report.latency for each in saved):
+        if any(each.report.predictions or each.report.unreadable for each in saved):
+            return _csv_of_pictures(saved)
         names = ", ".join(each.file for each in saved)
-        raise UsageError(f"CSV holds what was timed, and nothing was in {names}; pass a report of bench or run")
+        raise UsageError(
+            f"CSV holds what was timed or predicted, and nothing was in {names}; pass a report of bench, run or predict"
+        )
     return latency_csv(saved)
+
+
+def _csv_of_pictures(saved: "Sequence[SavedReport]") -> str:
+    from toolkit.render.prediction_files import predictions_csv
+
+    if len(saved) > 1:
+        raise UsageError(f"CSV of pictures is of one report, not of {len(saved)}; pass one FILE")
+    return predictions_csv(saved[0].report)
 
 
 def _json(saved: "Sequence[SavedReport]") -> str:

@@ -18,15 +18,16 @@ from toolkit.cli.options import (
     OutputOption,
     QuietOption,
 )
+from toolkit.cli.parity_options import artifacts_named, check_files_differ
 from toolkit.cli.streams import stdout_to_stderr
-from toolkit.cli.view import GRAPHICS, View, choose_view
+from toolkit.cli.view import GRAPHICS, View, cell_pixels, choose_view
 from toolkit.errors import UsageError
 from toolkit.files import check_writable, write_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rich.console import Console, RenderableType
+    from rich.console import RenderableType
 
     from toolkit.gallery import Gallery, Pool
     from toolkit.records import Report
@@ -38,8 +39,6 @@ _MOST_PICTURES = 400
 _DEFAULT_PNG, _DEFAULT_WRONG_PNG = Path("fashion-mnist.png"), Path("fashion-mnist-wrong.png")
 # A picture with its labels is as wide in a terminal that draws it, where there is room.
 _CELLS_PER_PICTURE = 20
-# Of a character, where the terminal does not say.
-_CELL_PIXELS = 8
 
 LocalDataOption = Annotated[
     Path | None,
@@ -148,6 +147,11 @@ def show(
         raise UsageError("--seed is of a choice by chance, and --wrong makes none; leave one of them out")
     if wrong is None and device != "cpu":
         raise UsageError("--device is for the model of --wrong; pass --wrong ARTIFACT too, or leave it out")
+    if wrong is None and folder != DEFAULT_FOLDER:
+        raise UsageError("--folder is of the artifact of --wrong; pass --wrong ARTIFACT too, or leave it out")
+    check_files_differ(
+        {"--output": output, "--out": path}, {"--wrong": artifacts_named([wrong], folder) if wrong else []}
+    )
     chosen = _view(view, silent=as_json or quiet)
     from toolkit.gallery import choose_samples, open_pool
 
@@ -282,19 +286,5 @@ def _inline(report: "Report", tiles: "tuple[Tile, ...]", view: View, columns: in
         columns = min(len(tiles), max(1, console.width // _CELLS_PER_PICTURE))
     drawn, cells = _drawn(report, tiles, columns), min(console.width, _CELLS_PER_PICTURE * columns)
     if view == "sixel":
-        return Inline(sixel(drawn, cells * _cell_pixels(console)))
+        return Inline(sixel(drawn, cells * cell_pixels(console)))
     return Inline((kitty if view == "kitty" else iterm2)(drawn, cells))
-
-
-def _cell_pixels(console: "Console") -> int:
-    """Return how many pixels wide a character is."""
-    try:
-        import fcntl
-        import struct
-        import termios
-
-        size = fcntl.ioctl(sys.stdout.fileno(), termios.TIOCGWINSZ, bytes(8))
-    except (ImportError, OSError):
-        return _CELL_PIXELS
-    _rows, columns, width, _height = struct.unpack("HHHH", size)
-    return width // columns if width and columns else _CELL_PIXELS

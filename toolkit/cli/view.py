@@ -4,10 +4,17 @@ A terminal that was asked would have to answer through the keyboard's input, and
 prints it.
 """
 
+import sys
 from collections.abc import Mapping
-from typing import Final, Literal, get_args
+from typing import TYPE_CHECKING, Final, Literal, get_args
 
 from toolkit.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+# Of a character, where the terminal does not say.
+_CELL_PIXELS: Final = 8
 
 #: ``table``: no pictures, index and label.
 View = Literal["kitty", "iterm2", "sixel", "blocks", "ascii", "table"]
@@ -102,3 +109,17 @@ def _has_blocks(encoding: str | None) -> bool:
     except (UnicodeEncodeError, LookupError):
         return False
     return True
+
+
+def cell_pixels(console: "Console") -> int:
+    """Return how many pixels wide a character of the terminal on stdout is."""
+    try:
+        import fcntl
+        import struct
+        import termios
+
+        size = fcntl.ioctl(sys.stdout.fileno(), termios.TIOCGWINSZ, bytes(8))
+    except (ImportError, OSError):
+        return _CELL_PIXELS
+    _rows, columns, width, _height = struct.unpack("HHHH", size)
+    return width // columns if width and columns else _CELL_PIXELS

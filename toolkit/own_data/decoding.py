@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.errors import OwnDataError, PictureError
-from toolkit.pictures import Invert, read_picture
+from toolkit.pictures import Invert, check_regular, read_picture
 
 # Small enough that a worker with large photos holds up no other, large enough that handing over costs nothing.
 _CHUNK: Final = 16
@@ -72,6 +72,7 @@ def decode(folder: Path, names: Sequence[str], *, num_workers: int, invert: Inve
 
 def _decode_one(folder: Path, invert: Invert, name: str) -> Decoded:
     try:
+        check_regular(folder / name, name)
         data = (folder / name).read_bytes()  # once, so that the digest is that of what was decoded
         picture = read_picture(data, name=name, invert=invert)
     except PictureError as error:

@@ -113,7 +113,7 @@ def readable(name: str) -> str:
 
 def _is_header(row: Row, folder: Path) -> bool:
     """Say whether the first line names the columns: no picture stands in it, and no class."""
-    named = _is_picture(row.file) or (folder / row.file).is_file()
+    named = _is_picture(row.file) or _is_file(folder / row.file)
     return find_label(row.label) is None and not named and find_label(row.file) is None
 
 
@@ -133,11 +133,19 @@ def _file_of(row: Row, folder: Path, folded: dict[str, str]) -> tuple[str, str |
         return name, f"the columns are file,label in this order, not {row.file},{row.label}"
     if path.is_absolute() or ".." in path.parts or Path(row.file.replace("\\", "/")).is_absolute():
         return name, f"{row.file!r} is outside the folder; write paths below {folder}"
-    if (folder / path).is_file():
+    if _is_file(folder / path):
         return name, None
     near = folded.get(name.replace("\\", "/").casefold())
     hint = f": did you mean {near!r}?" if near else ""
     return name, f"{row.file!r} is not there{hint}"
+
+
+def _is_file(path: Path) -> bool:
+    """Say whether there is a file; a name that is too long for one has none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def _from_folders(folder: Path) -> Listing:

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.errors import PictureError, UsageError
-from toolkit.pictures import Invert
+from toolkit.pictures import Invert, check_invert
 from toolkit.prediction.predictor import Predictor, open_predictor
 from toolkit.prediction.sources import Source, printable
-from toolkit.prediction.stream import predict_each
+from toolkit.prediction.stream import check_count, predict_each
 from toolkit.records import PredictionRecord, UnreadableRecord
 
 __all__ = ["Predictor", "open_predictor", "predict", "predict_each"]
@@ -48,7 +48,8 @@ def predict(
         A record per image, in order, with ``label``, ``probability`` and the five most probable ``scores``.
 
     Raises:
-        UsageError: If ``images`` is one path or the bytes of one file, not several.
+        UsageError: If ``images`` is one path or the bytes of one file, not several, or a number or ``invert`` makes no
+            sense.
         PictureError: If a picture cannot be read, or an array is not of that shape and type.
         ToolkitError: If the model cannot be used.
 
@@ -61,6 +62,8 @@ def predict(
     """
     if isinstance(images, str | bytes | os.PathLike):  # the letters of a path would be taken for paths
         raise UsageError("predict takes several images, this is one: pass [image]")
+    check_invert(invert)  # before a model is opened
+    check_count("batch_size", batch_size)
     model = open_predictor(
         None if artifact is None else os.fspath(artifact),
         Path(folder),

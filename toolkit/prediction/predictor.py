@@ -19,6 +19,7 @@ from toolkit.errors import (
     FormatError,
     PrecisionError,
     ReportError,
+    UsageError,
     first_line,
 )
 from toolkit.formats import EAGER, FORMATS, Session, artifact_name, check_packages, format_of
@@ -108,22 +109,33 @@ def open_predictor(
         threads: On the CPU; None leaves it to the runtime.
 
     Raises:
+        UsageError: If a checkpoint is named twice, or ``threads`` is less than 1.
         DeviceUnavailableError: If the device is not here.
         FormatError, CheckpointError: If what is named cannot be used.
     """
+    if threads is not None and threads < 1:
+        raise UsageError(f"threads={threads}: pass 1 or more, or leave it out")
     device = resolve_device(device)
     if artifact in {EAGER, BUNDLED} or (artifact is None and checkpoint):
+        if artifact == BUNDLED:
+            _refuse_second(artifact, checkpoint)
         file = None if artifact == BUNDLED else checkpoint
         return _open_checkpoint(file, device, threads, f"the {'checkpoint' if file else 'bundled checkpoint'} in eager")
     if artifact is None:
         return _choose(folder, device, threads)
     path = Path(artifact)
     if artifact not in FORMATS and path.is_file() and not format_of(path):
+        _refuse_second(artifact, checkpoint)
         return _open_checkpoint(path, device, threads, "the checkpoint in eager")
     target = resolve_targets([artifact], folder, device)[0][0]
     warning = _doubt(target, checkpoint, device)
     words = f"{target.path}: named{'' if warning else ', parity has passed it'}"
     return _open_artifact(target, device, threads, words, warning)
+
+
+def _refuse_second(artifact: str, checkpoint: Path | None) -> None:
+    if checkpoint:
+        raise UsageError(f"{artifact} and --checkpoint {checkpoint} are two checkpoints; leave one of them out")
 
 
 def _doubt(target: Target, checkpoint: Path | None, device: str) -> str | None:

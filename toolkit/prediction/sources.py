@@ -47,6 +47,7 @@ def expand_words(words: Iterable[str]) -> list[Path | UnreadableRecord]:
     """Return the files and folders that the words of a command line mean, in order; a word may mean nothing.
 
     A word that is no file or folder is a pattern when it has ``*``, ``?`` or ``[``; ``**`` is any depth of folders.
+    What lies in a folder that the same pattern matches is left to that folder, so that each picture comes once.
     """
     found: list[Path | UnreadableRecord] = []
     for word in words:
@@ -54,11 +55,21 @@ def expand_words(words: Iterable[str]) -> list[Path | UnreadableRecord]:
             found.append(Path(word))
             continue
         matches = sorted(glob.glob(word, recursive=True))  # noqa: PTH207  Path.glob takes no absolute pattern
-        found += map(Path, matches)
+        found += _outermost(map(Path, matches))
         if not matches:
             reason = "no file matches this pattern" if glob.has_magic(word) else "there is no such file or folder"
             found.append(UnreadableRecord(source=printable(word), reason=reason, remedy="check the path"))
     return found
+
+
+def _outermost(paths: Iterable[Path]) -> Iterator[Path]:
+    """Yield sorted paths without those that lie in a folder among them."""
+    folders: set[Path] = set()
+    for path in paths:
+        if folders.isdisjoint(path.parents):
+            if path.is_dir():
+                folders.add(path)
+            yield path
 
 
 def walk(places: Iterable[Path | Found]) -> Iterator[Found]:

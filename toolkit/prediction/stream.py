@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.environment import usable_cpus
-from toolkit.errors import PictureError
-from toolkit.pictures import Invert, read_picture
+from toolkit.errors import PictureError, UsageError
+from toolkit.pictures import Invert, check_invert, read_picture
 from toolkit.prediction.sources import Found, Source
 from toolkit.records import PredictionRecord, UnreadableRecord
 from toolkit.scores import best_scores
@@ -54,10 +54,31 @@ def predict_each(
         workers: Threads that decode; None for as many as there are CPUs.
 
     Raises:
+        UsageError: At once, if ``invert``, ``batch_size`` or ``workers`` makes no sense.
         CorruptArtifactError: If the model gives up.
     """
+    check_invert(invert)
+    check_count("batch_size", batch_size)
+    if workers is not None:
+        check_count("workers", workers)
+    return _predict_each(probabilities, sources, invert, batch_size, workers or usable_cpus())
+
+
+def check_count(name: str, value: int) -> None:
+    """Refuse a number of things that is none.
+
+    Raises:
+        UsageError: Naming it.
+    """
+    if value < 1:
+        raise UsageError(f"{name}={value}: pass 1 or more")
+
+
+def _predict_each(
+    probabilities: Probabilities, sources: Iterable[Found], invert: Invert, batch_size: int, workers: int
+) -> Iterator[PredictionRecord | UnreadableRecord]:
     waiting: list[_Decoded | UnreadableRecord] = []
-    for each in _decode_all(sources, invert, workers or usable_cpus(), ahead=batch_size):
+    for each in _decode_all(sources, invert, workers, ahead=batch_size):
         waiting.append(each)
         if len(waiting) == batch_size:
             yield from _predict(probabilities, waiting)

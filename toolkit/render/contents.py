@@ -8,6 +8,7 @@ from rich.align import VerticalAlignMethod
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.text import Text
 
+from toolkit.render.plain import plain
 from toolkit.render.sheet import NONE, Sheet
 from toolkit.render.tables import Fitted
 
@@ -26,11 +27,6 @@ def shortened(text: str, most: int) -> str:
         return text
     tail = (most - 1) * 2 // 3
     return f"{text[: most - 1 - tail]}…{text[len(text) - tail :]}"
-
-
-def plain(text: str) -> str:
-    """Return a text of a file without what would steer the terminal that shows it."""
-    return "".join(each if each.isprintable() or each == "\n" else "�" for each in text)
 
 
 def fitted(sheet: Sheet, vertical: VerticalAlignMethod = "bottom") -> RenderableType:

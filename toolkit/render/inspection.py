@@ -22,10 +22,10 @@ from toolkit.render.contents import (
     fitted,
     hidden_rows,
     number_in_words,
-    plain,
     shape_in_words,
     shortened,
 )
+from toolkit.render.plain import plain
 from toolkit.render.sheet import CROSS, NONE, Column, Sheet, column
 from toolkit.render.tables import BAD, GOOD, make_table
 from toolkit.render.units import percent, size

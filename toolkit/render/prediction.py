@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from toolkit.records import LABELS, PredictionRecord, PredictorRecord, Report, UnreadableRecord
+from toolkit.render.plain import plain
 from toolkit.render.sheet import NONE, Sheet, column, told
 from toolkit.render.tables import BAD, GOOD, make_table
 
@@ -82,7 +83,7 @@ def said_sheet(records: Sequence[PredictionRecord], title: str) -> Sheet:
     return Sheet(
         title,
         told(
-            column(records, "picture", lambda each: visible(each.source), right=False),
+            column(records, "picture", lambda each: plain(each.source), right=False),
             column(records, "label", lambda each: each.label, right=False),
             column(records, "probability", lambda each: _percent(each.probability).strip()),
             column(records, "actual", lambda each: each.actual or NONE, right=False),
@@ -107,16 +108,11 @@ def predictor_line(record: PredictorRecord) -> Text:
 def few_parts(record: PredictionRecord) -> Iterator[RenderableType]:
     """Yield a picture with its most probable classes as bars."""
     yield Text()
-    name = visible(record.source)
+    name = plain(record.source, lines=False)
     yield Text(f"{name} ({INVERTED})" if record.inverted else name, style="bold")
     if record.actual is not None:
         yield Text(verdict(record))
     yield Bars(record)
-
-
-def visible(name: str) -> str:
-    """Return a file's name on one line: a new line or an escape in it would be the terminal's."""
-    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in name)
 
 
 def verdict(record: PredictionRecord) -> str:
@@ -126,15 +122,15 @@ def verdict(record: PredictionRecord) -> str:
 
 def one_line(record: PredictionRecord) -> str:
     """Return a picture among many as a line: what it is, how surely, which it is."""
-    if record.actual is not None:
-        return f"{verdict(record)}  {record.source}"
     remark = "  (inverted)" if record.inverted else ""
-    return f"{record.label:{_WIDTH}}  {_percent(record.probability)}  {visible(record.source)}{remark}"
+    known = record.actual is not None
+    said = verdict(record) if known else f"{record.label:{_WIDTH}}  {_percent(record.probability)}"
+    return plain(f"{said}  {record.source}{remark}", lines=False)
 
 
 def unreadable_line(record: UnreadableRecord) -> str:
     """Say which picture could not be read, why, and what to do."""
-    return f"{BAD[0]} {visible(record.source)}: {record.reason}; {record.remedy}"
+    return plain(f"{BAD[0]} {record.source}: {record.reason}; {record.remedy}", lines=False)
 
 
 def tally_parts(tally: Tally, *, many: bool) -> Iterator[RenderableType]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final, Protocol
 
 from toolkit.records import PredictionRecord, Report, UnreadableRecord, to_json
+from toolkit.render.plain import cell
 
 #: Writes text somewhere.
 Write = Callable[[str], object]
@@ -59,7 +60,7 @@ class JsonWriter:
 
 
 class CsvWriter:
-    """Writes a line for each picture, in order; see `COLUMNS`."""
+    """Writes a line for each picture, in order; see `COLUMNS`. No name of a file is a formula to a spreadsheet."""
 
     def __init__(self, write: Write) -> None:
         self._write = write
@@ -106,6 +107,5 @@ def _cells(record: PredictionRecord | UnreadableRecord) -> Iterator[str]:
 
 def _csv(cells: Iterable[str]) -> str:
     line = io.StringIO()
-    # With another end of line csv would leave a \r unquoted, which ends lines for readers.
-    csv.writer(line, lineterminator="\r\n").writerow(cells)
-    return line.getvalue().removesuffix("\r\n") + "\n"
+    csv.writer(line, lineterminator="\n").writerow(map(cell, cells))
+    return line.getvalue()

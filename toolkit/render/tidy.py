@@ -7,12 +7,9 @@ from typing import Final
 
 from toolkit.records import LatencyRecord, Report
 from toolkit.render.accuracy import evaluation_of
+from toolkit.render.plain import Value, cell
 from toolkit.render.saved import SavedReport
 from toolkit.render.speeds import EAGER, verdict_of
-
-Value = str | int | float | bool | None
-# What a spreadsheet would take for a formula when it begins a cell; the apostrophe makes it text there.
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 _OF_REPORTS: Final[dict[str, Callable[[SavedReport], Value]]] = {
     "file": lambda each: each.file,
@@ -77,7 +74,7 @@ def latency_csv(saved: Sequence[SavedReport]) -> str:
         facts = [of(each) for of in _OF_REPORTS.values()]
         for row in each.report.latency:
             numbers = [of(row) for of in _OF_ROWS.values()]
-            writer.writerow(map(_cell, [*facts, *numbers, *_accuracy(row, each.report)]))
+            writer.writerow(map(cell, [*facts, *numbers, *_accuracy(row, each.report)]))
     return text.getvalue()
 
 
@@ -95,10 +92,3 @@ def _ratio(row: LatencyRecord, name: str) -> float | None:
 
 def _is_baseline(row: LatencyRecord) -> bool:
     return row.format == EAGER and row.role == "row"
-
-
-def _cell(value: Value) -> Value:
-    if not isinstance(value, str):
-        return value
-    text = value.replace("\r", "\n")  # csv quotes the one, not the other
-    return f"'{text}" if value.startswith(_FORMULA) else text

@@ -14,11 +14,11 @@ from toolkit.render.contents import (
     fitted,
     hidden_rows,
     number_in_words,
-    plain,
     shape_in_words,
     shortened,
 )
 from toolkit.render.inspection import notes
+from toolkit.render.plain import plain
 from toolkit.render.sheet import NONE, Sheet, column
 from toolkit.render.tables import BAD, GOOD, make_table
 from toolkit.render.units import size
