@@ -14,11 +14,12 @@ from rich.text import Text
 
 from toolkit.records import Report
 from toolkit.render.conditions import Remark
-from toolkit.render.contents import WIDE, Sized, plain
+from toolkit.render.contents import WIDE, Sized
 from toolkit.render.dataset import dataset_tables
 from toolkit.render.gallery import gallery_parts
 from toolkit.render.inspection import inspection_tables
 from toolkit.render.pictures import own_pictures_lines
+from toolkit.render.plain import plain
 from toolkit.render.prediction import FEW, predictor_line, report_tally, said_sheet, tally_parts
 from toolkit.render.sheet import Column, Sheet
 from toolkit.render.tables import BAD, GOOD, Fitted
