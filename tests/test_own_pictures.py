@@ -375,3 +375,20 @@ def test_no_result_replaces_labels_pictures_or_artifacts(
         assert f"{option} {path} " in outcome.err
         assert f"choose another for {option}" in outcome.err
         assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("command", ["parity", "bench"])
+def test_no_result_replaces_a_picture_by_another_name_or_a_link_to_one(
+    cli: Cli, exported: Path, tmp_path: Path, command: str
+) -> None:
+    (tmp_path / "own").mkdir()
+    Image.fromarray(load_sample().images[0]).save(tmp_path / "elsewhere.png")
+    (tmp_path / "own" / "photo").write_bytes((tmp_path / "elsewhere.png").read_bytes())
+    (tmp_path / "own" / "link.png").symlink_to(tmp_path / "elsewhere.png")
+    (tmp_path / "labels.csv").write_text("photo,9\n")
+    for name in ("photo", "link.png"):
+        own = ["--images", tmp_path / "own", "--labels", tmp_path / "labels.csv"]
+        outcome = cli(command, "onnx", "--folder", exported, *own, "-o", tmp_path / "own" / name)
+        assert (outcome.code, outcome.out) == (2, "")
+        assert "choose another for --output" in outcome.err
+        assert (tmp_path / "own" / name).read_bytes() == (tmp_path / "elsewhere.png").read_bytes()

@@ -230,6 +230,8 @@ def bench(
             showing_rounds(quiet=quiet) as watch,
         ):
             own = read_pictures(images, labels, num_workers, progress)
+            if images and own:  # a line of --labels may name a file whose name is not that of a picture
+                check_files_differ(outputs, {"--images": [images / name for name in own.names]})
             request = Request(
                 names=tuple(targets or ()),
                 folder=str(folder),

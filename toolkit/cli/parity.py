@@ -221,6 +221,8 @@ def parity(
             )
             check_pictures_kept(outputs, [images])
             own = read_pictures(images, labels, num_workers, progress)
+            if images and own:  # a line of --labels may name a file whose name is not that of a picture
+                check_files_differ(outputs, {"--images": [images / name for name in own.names]})
             report = check_parity(
                 found,
                 reference,

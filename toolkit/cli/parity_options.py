@@ -71,8 +71,14 @@ def check_pictures_kept(outputs: Mapping[str, Path | None], folders: Iterable[Pa
     wanted = {name: path for name, path in outputs.items() if path and path.exists()}
     for folder in folders:
         for name, path in wanted.items() if folder else ():
-            if folder and path.resolve().is_relative_to(folder.resolve()) and _is_picture(path):
+            if folder and _is_inside(path, folder) and _is_picture(path):
                 raise UsageError(f"{name} {path} is a picture in {folder}, which is read; choose another for {name}")
+
+
+def _is_inside(path: Path, folder: Path) -> bool:
+    """Say whether a file, or the link to it, lies below a folder."""
+    places = (path.resolve(), path.parent.resolve())
+    return any(each.is_relative_to(folder.resolve()) for each in places)
 
 
 def _is_picture(path: Path) -> bool:
