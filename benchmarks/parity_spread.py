@@ -38,7 +38,7 @@ _HIDDEN: dict[str, tuple[int, ...]] = {
 }
 # So many models of the quickstart, each after other numbers of steps: seeds and threads repeat one model's luck.
 _SHORT, _FEWEST_STEPS, _KINDS_OF_STEPS = 24, 200, 8
-_RUNS = 648
+_RUNS = 432
 
 
 def checkpoints(folder: Path) -> Iterator[tuple[str, Checkpoint]]:
