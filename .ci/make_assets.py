@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from toolkit.data import load_data
-from toolkit.files import replacing, write_bytes
 from toolkit.records import LABELS, Report, TrainRecord, read_record
+from toolkit.system.files import replacing, write_bytes
 
 CARD = """# Model card: the bundled Fashion-MNIST classifier
 

@@ -25,9 +25,9 @@ from toolkit.bench.launch import worker_environment
 from toolkit.bench.prepare import Prepared, prepare_entries
 from toolkit.bench.statistics import paired_ratio
 from toolkit.checkpoint import load_checkpoint
-from toolkit.environment import default_threads
 from toolkit.export import export_formats
 from toolkit.records import quantile
+from toolkit.system.environment import default_threads
 
 _HERE = Path(__file__).parent
 _EAGER_ALLOWED, _OPENVINO_ALLOWED = 0.05, 0.10

@@ -18,15 +18,15 @@ import torch
 
 from toolkit.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from toolkit.data import load_data, load_sample
-from toolkit.environment import machine
 from toolkit.errors import DataNotFoundError
 from toolkit.export import export_formats
-from toolkit.files import write_bytes
 from toolkit.model import Mlp
 from toolkit.parity import Reference, check_artifact, make_plan
 from toolkit.parity.tolerance import LIMIT_IN_UNITS
 from toolkit.records import LABELS, PIXELS, ModelConfig, ParityRecord, quantile
 from toolkit.sessions import Target, resolve_targets
+from toolkit.system.environment import machine
+from toolkit.system.files import write_bytes
 
 _HIDDEN: dict[str, tuple[int, ...]] = {
     "linear": (),

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from toolkit.environment import machine
-from toolkit.files import write_bytes
 from toolkit.records import FitnessRecord, Report
+from toolkit.system.environment import machine
+from toolkit.system.files import write_bytes
 
 
 def conditions() -> dict[str, Any]:

@@ -14,11 +14,11 @@ import pytest
 from toolkit.bench.measure import closed_loop, settle
 from toolkit.checkpoint import load_checkpoint
 from toolkit.data import load_sample
-from toolkit.environment import default_threads
 from toolkit.export import export_formats
 from toolkit.formats import EAGER, FORMATS, Session, artifact_name
 from toolkit.formats.eager import open_eager
 from toolkit.sessions import Target, open_session
+from toolkit.system.environment import default_threads
 
 CALLS = 1_000
 

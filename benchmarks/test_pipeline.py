@@ -6,12 +6,12 @@ import pytest
 
 from toolkit.checkpoint import load_checkpoint
 from toolkit.data import load_test_set
-from toolkit.environment import versions
 from toolkit.export import export_formats
 from toolkit.formats import FORMATS, artifact_name, import_format
 from toolkit.parity import Reference, check_artifact, check_parity, make_plan
 from toolkit.records import ArtifactMetadata
 from toolkit.sessions import Target, resolve_targets
+from toolkit.system.environment import versions
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,6 @@ from test_records import latency, round_of
 from test_render_parity import bad, good
 
 from toolkit.bench.fitness import judge
-from toolkit.environment import new_report
 from toolkit.records import (
     BandwidthRecord,
     BenchRecord,
@@ -36,6 +35,7 @@ from toolkit.records import (
     Verdict,
     WrongImageRecord,
 )
+from toolkit.system.environment import new_report
 
 COUNTERS = Counters(
     usable_cpus=2,

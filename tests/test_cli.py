@@ -18,11 +18,11 @@ import toolkit
 from support import Cli, NeuralNetwork, Outcome
 from toolkit.cli import app
 from toolkit.cli.console import finish
-from toolkit.environment import new_report
 from toolkit.errors import OutputError, UnsupportedDeviceError
-from toolkit.files import folder_lock
 from toolkit.model import Mlp
 from toolkit.records import ModelConfig
+from toolkit.system.environment import new_report
+from toolkit.system.files import folder_lock
 
 COMMANDS = [command.callback.__name__ for command in app.registered_commands if command.callback]
 

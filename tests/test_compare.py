@@ -17,7 +17,6 @@ from support import Cli, Outcome
 from toolkit.bench.statistics import independent_ratio
 from toolkit.cli.options import parse_percent
 from toolkit.compare import compare_reports
-from toolkit.environment import new_report
 from toolkit.errors import ComparisonError, UsageError
 from toolkit.records import (
     AcceleratorRecord,
@@ -30,6 +29,7 @@ from toolkit.records import (
     Scenario,
     write_record,
 )
+from toolkit.system.environment import new_report
 
 MACHINE = MachineRecord(
     system="Linux 6.1.0 x86_64",

@@ -16,10 +16,10 @@ from toolkit import export as export_module
 from toolkit.checkpoint import Checkpoint, load_checkpoint
 from toolkit.errors import FolderBusyError, MissingPackageError, OutputError, ReportError, UnknownFormatError
 from toolkit.export import export_formats
-from toolkit.files import folder_lock, sha256_of
 from toolkit.formats import FORMATS, artifact_name, import_format
 from toolkit.manifest import BENCH
 from toolkit.records import Ledger, Manifest, read_record
+from toolkit.system.files import folder_lock, sha256_of
 
 NAMES = {artifact_name(info) for info in FORMATS.values()}
 
@@ -166,7 +166,7 @@ def test_a_full_disk_leaves_everything_as_it_was(
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full")
 def test_a_really_full_device_is_one_typed_error(tmp_path: Path) -> None:
-    from toolkit.files import replacing
+    from toolkit.system.files import replacing
 
     target = tmp_path / "report.json"
     target.write_text("old")

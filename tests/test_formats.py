@@ -15,7 +15,6 @@ import pytest
 import torch
 
 from toolkit.checkpoint import Checkpoint
-from toolkit.environment import versions
 from toolkit.errors import (
     CorruptArtifactError,
     MissingPackageError,
@@ -39,6 +38,7 @@ from toolkit.formats import onnx as onnx_format
 from toolkit.formats.eager import open_eager
 from toolkit.records import ArtifactMetadata, Precision
 from toolkit.sessions import Target, open_session
+from toolkit.system.environment import versions
 
 ALL = pytest.mark.parametrize("info", FORMATS.values(), ids=FORMATS)
 DEVICES = [

@@ -13,10 +13,10 @@ from lxml import etree
 from made_up import bench, clock, compared, comparison, cuda_bench, eager, fitness, ratio, rounds, row
 from test_render_parity import SAMPLE, WHERE, bad, counted, good, lower, record, unopened
 
-from toolkit.environment import new_report
 from toolkit.records import FailureRecord, ParityRecord, Report, Scenario, SkipRecord
 from toolkit.render.comparisons import slowdown_in_words
 from toolkit.render.junit import _clean, junit_xml
+from toolkit.system.environment import new_report
 
 SCHEMA = etree.XMLSchema(etree.parse(Path(__file__).parent / "golden" / "junit.xsd"))
 FAILURE = FailureRecord(target="model.onnx", format="onnx", device="cpu", batch_size=64, reason="out of memory")

@@ -65,7 +65,7 @@ print("LOADED", *[name for name in {RUNTIMES!r} if name in sys.modules])
 def test_records_errors_and_rendering_import_no_runtime() -> None:
     code = f"""
 import sys
-import toolkit.devices, toolkit.environment, toolkit.formats, toolkit.records, toolkit.render.terminal
+import toolkit.system.devices, toolkit.system.environment, toolkit.formats, toolkit.records, toolkit.render.terminal
 import toolkit.render.html, toolkit.render.tidy
 print("LOADED", *[name for name in {RUNTIMES!r} if name in sys.modules])
 """

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from support import save_small
 from toolkit.checkpoint import Checkpoint, load_checkpoint
 from toolkit.data import load_sample
-from toolkit.environment import versions
 from toolkit.errors import CannotCutError, CorruptArtifactError
 from toolkit.formats import FORMATS, artifact_name, import_format
 from toolkit.formats.prefixes import Prefix, Step, on_the_way, open_prefixes
@@ -24,6 +23,7 @@ from toolkit.model import Mlp
 from toolkit.parity.locate import Layer, divergence, locate, reference_layers
 from toolkit.records import ArtifactMetadata, DivergenceRecord, ModelConfig, Signature
 from toolkit.sessions import Target
+from toolkit.system.environment import versions
 
 LIMIT = 8.0
 CONFIG = ModelConfig(layer_sizes=(784, 32, 32, 10))

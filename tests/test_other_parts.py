@@ -10,7 +10,6 @@ from markdown_it import MarkdownIt
 from rich.console import Console
 from rich.progress_bar import ProgressBar
 
-from toolkit.environment import new_report
 from toolkit.records import LABELS, Report
 from toolkit.records.dataset import (
     DataRecord,
@@ -30,6 +29,7 @@ from toolkit.render.parts import _said, other_parts
 from toolkit.render.saved import SavedReport
 from toolkit.render.terminal import render_report
 from toolkit.render.units import percent
+from toolkit.system.environment import new_report
 
 GITHUB = MarkdownIt("commonmark").enable("table")
 NAME = "<b>|a*_`&amp;.onnx"

@@ -18,7 +18,6 @@ from toolkit.bench.outputs import batch_of
 from toolkit.bench.prepare import Prepared, prepare_entries, prepare_request
 from toolkit.checkpoint import Checkpoint, load_checkpoint
 from toolkit.data import ImageSet, load_sample
-from toolkit.environment import new_report
 from toolkit.errors import TrainingInterruptedError, UsageError
 from toolkit.golden import read_golden
 from toolkit.own_data import OwnPictures, own_pictures
@@ -27,6 +26,7 @@ from toolkit.parity.reference import make_golden
 from toolkit.records import LABELS, DatasetRecord, Report
 from toolkit.render.explanation import repeat_command
 from toolkit.render.terminal import render_report
+from toolkit.system.environment import new_report
 from toolkit.training import Course, make_course, train
 from toolkit.training.split import hold_back, hold_out, split_notes
 

@@ -26,9 +26,7 @@ from toolkit.bench.journal import keep_result
 from toolkit.cli import predictions
 from toolkit.cli.screen import drawing_bar
 from toolkit.data import load_sample, sample_indices
-from toolkit.environment import new_report
 from toolkit.errors import CorruptArtifactError, PictureError, UsageError
-from toolkit.files import sha256_of
 from toolkit.manifest import BENCH, LEDGER
 from toolkit.prediction import open_predictor, predict, predict_each
 from toolkit.prediction.predictor import Predictor
@@ -50,6 +48,8 @@ from toolkit.records import (
 from toolkit.render.plain import cell
 from toolkit.render.prediction import Bars, _bar, one_line
 from toolkit.render.prediction_files import JsonWriter, predictions_csv
+from toolkit.system.environment import new_report
+from toolkit.system.files import sha256_of
 
 SAMPLE = load_sample()
 BEGUN = new_report("predict")

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from toolkit.environment import new_report
 from toolkit.errors import ReportError
 from toolkit.records import (
     CheckName,
@@ -30,6 +29,7 @@ from toolkit.records import (
     to_json,
     write_record,
 )
+from toolkit.system.environment import new_report
 
 GOLDEN = Path(__file__).parent / "golden" / "report-schema-4.json"
 durations = st.floats(1e-9, 1e3)

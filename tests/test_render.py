@@ -5,10 +5,10 @@ import pytest
 from rich.console import Console
 from test_records import BAD, GOOD, parity
 
-from toolkit.environment import new_report
 from toolkit.records import FailureRecord, Report, SkipRecord
 from toolkit.render.terminal import render_report
 from toolkit.render.units import joules, percent, rate, seconds, size
+from toolkit.system.environment import new_report
 
 
 def text_of(report: Report, width: int = 160) -> str:

@@ -22,12 +22,12 @@ from made_up import (
 from rich.console import Console
 from test_records import latency
 
-from toolkit.environment import new_report
 from toolkit.records import Bound, EnergyRecord, Estimate, Report, Scenario
 from toolkit.render.comparisons import slowdown_in_words
 from toolkit.render.latency import latency_tables
 from toolkit.render.sheet import Column, Sheet, breaks_between, listed
 from toolkit.render.tables import Fitted
+from toolkit.system.environment import new_report
 
 WHAT = "It must take no time"
 

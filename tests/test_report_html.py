@@ -20,7 +20,6 @@ from PIL import Image
 from test_render_parity import bad, good, lower
 
 from support import Cli
-from toolkit.environment import new_report
 from toolkit.records import LABELS, Bound, FailureRecord, Report, Scenario, SkipRecord, write_record
 from toolkit.render.accuracy import frontier, rated_rows
 from toolkit.render.answer import answer
@@ -33,6 +32,7 @@ from toolkit.render.html.svg import Style, marker
 from toolkit.render.html.together import letters
 from toolkit.render.saved import SavedReport, short_names
 from toolkit.render.tidy import latency_csv
+from toolkit.system.environment import new_report
 
 HOSTILE = """</title><script>alert(1)</script>"'><img src=x onerror=alert(2)>{{ 7*7 }}<!--&amp;"""
 

@@ -22,7 +22,6 @@ from onnx import helper, numpy_helper
 from support import save_small
 from toolkit.checkpoint import load_checkpoint
 from toolkit.errors import OutputError
-from toolkit.files import sha256_of
 from toolkit.formats import FORMATS, FormatInfo, artifact_name, import_format
 from toolkit.formats.snippets import find_snippet
 from toolkit.model import Mlp
@@ -33,6 +32,7 @@ from toolkit.parity.shrink import shrink
 from toolkit.records import ArtifactMetadata, CheckRecord
 from toolkit.records.parity import CheckName
 from toolkit.sessions import Target, open_session
+from toolkit.system.files import sha256_of
 
 LIMIT = 1e-4
 IMAGES = np.random.default_rng(0).random((40, 1, 28, 28), np.float32)

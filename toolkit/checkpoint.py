@@ -15,7 +15,6 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from toolkit.errors import CheckpointError, ReportError, first_line
-from toolkit.files import write_bytes
 from toolkit.model import Mlp, build_model
 from toolkit.pickles import find_weights, read_torch_file
 from toolkit.records import (
@@ -26,6 +25,7 @@ from toolkit.records import (
     parse_record,
     read_record,
 )
+from toolkit.system.files import write_bytes
 from toolkit.weights import checked_weights, weights_sha256
 
 #: How the bundled checkpoint is called in reports and on the command line.

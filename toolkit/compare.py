@@ -9,7 +9,6 @@ from typing import Final
 
 from toolkit.bench.statistics import Rounds, independent_ratio
 from toolkit.bench.summary import compare, noise_of
-from toolkit.environment import new_report
 from toolkit.errors import ComparisonError
 from toolkit.formats import EAGER
 from toolkit.records import (
@@ -20,6 +19,7 @@ from toolkit.records import (
     Scenario,
     SkipRecord,
 )
+from toolkit.system.environment import new_report
 
 Key = tuple[str, str, int, int, Scenario]
 Pair = tuple[LatencyRecord, LatencyRecord]

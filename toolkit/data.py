@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
 from toolkit.errors import DataError, DataNotFoundError, OutputError, UsageError
-from toolkit.files import make_folder
 from toolkit.records import PIXELS, DataRecord
+from toolkit.system.files import make_folder
 
 UInt8Array = NDArray[np.uint8]
 FloatArray = NDArray[np.float32]

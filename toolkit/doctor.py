@@ -3,11 +3,11 @@
 import importlib
 
 from toolkit.data import describe_data
-from toolkit.devices import describe_devices
-from toolkit.environment import installed_version, new_report
 from toolkit.errors import FormatError
 from toolkit.formats import FORMATS, FormatInfo, check_packages, import_format
 from toolkit.records import DeviceRecord, DoctorRecord, FormatRecord, Report
+from toolkit.system.devices import describe_devices
+from toolkit.system.environment import installed_version, new_report
 
 
 def diagnose() -> Report:

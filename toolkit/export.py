@@ -7,15 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from toolkit.checkpoint import Checkpoint
-from toolkit.environment import new_report, versions
 from toolkit.errors import FormatError, OutputError, first_line
-from toolkit.files import check_writable, folder_lock, make_folder, sha256_of
 from toolkit.formats import FORMATS, FormatInfo, artifact_name, check_packages, find_format, import_format
 from toolkit.golden import write_golden
 from toolkit.manifest import GOLDEN, LEDGER, MANIFEST, note_verified, read_manifest
 from toolkit.parity import Reference, check_artifact, evaluate_reference, make_plan
 from toolkit.parity.reference import make_golden
-from toolkit.progress import Progress, silent
 from toolkit.records import (
     ArtifactMetadata,
     ArtifactRecord,
@@ -28,6 +25,9 @@ from toolkit.records import (
     write_record,
 )
 from toolkit.sessions import Target, skip_of
+from toolkit.system.environment import new_report, versions
+from toolkit.system.files import check_writable, folder_lock, make_folder, sha256_of
+from toolkit.system.progress import Progress, silent
 
 _STAGING = ".staging"
 

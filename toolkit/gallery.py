@@ -17,9 +17,7 @@ from toolkit.data import (
     load_test_set,
     sample_indices,
 )
-from toolkit.environment import new_report
 from toolkit.errors import DataNotFoundError
-from toolkit.progress import Progress, silent
 from toolkit.records import (
     LABELS,
     GalleryRecord,
@@ -30,6 +28,8 @@ from toolkit.records import (
 )
 from toolkit.scores import best_scores
 from toolkit.stock import BUNDLED_PLACE, SAMPLE, TEST_SET, TRAINING_SET, describe_set
+from toolkit.system.environment import new_report
+from toolkit.system.progress import Progress, silent
 
 Part = Literal["train", "test"]
 IntArray = NDArray[np.int64]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.files import write_bytes
+from toolkit.system.files import write_bytes
 
 
 @dataclass(frozen=True)

@@ -59,10 +59,10 @@ class ArtifactItem(pytest.Item):
             ArtifactFailedError: If one fails.
             ToolkitError: If it cannot be tried at all.
         """
-        from toolkit.devices import resolve_device
         from toolkit.formats import format_of
         from toolkit.parity import check_artifact
         from toolkit.sessions import Target
+        from toolkit.system.devices import resolve_device
         from toolkit.testing import failure_message, leaving_torch_as_it_is
 
         info = format_of(self.path)

@@ -12,9 +12,9 @@ from toolkit.export import export_formats
 from toolkit.formats import FORMATS
 from toolkit.manifest import REPORT
 from toolkit.parity import check_parity
-from toolkit.progress import Progress, silent
 from toolkit.records import Report, SkipRecord, write_record
 from toolkit.sessions import Target, check_runs, skip_of
+from toolkit.system.progress import Progress, silent
 
 #: Seconds for all rounds of bench: a first look; ``fmnist-tk bench`` takes longer and is surer.
 BUDGET_S: Final = 10.0

@@ -19,10 +19,10 @@ from toolkit.data import (
     places,
     read_verified,
 )
-from toolkit.environment import new_report
 from toolkit.errors import DataError, DataNotFoundError, UsageError
-from toolkit.progress import Progress, silent
 from toolkit.records import LABELS, DatasetFileRecord, DatasetRecord, FetchRecord, Report, SkipRecord
+from toolkit.system.environment import new_report
+from toolkit.system.progress import Progress, silent
 
 #: How the two parts and the sample are called in reports.
 TRAINING_SET, TEST_SET, SAMPLE = "Fashion-MNIST, training set", "Fashion-MNIST, test set", "Fashion-MNIST, sample"

@@ -16,7 +16,6 @@ import torch
 from torch import nn
 
 from toolkit.checkpoint import Checkpoint, checkpoint_of, load_checkpoint
-from toolkit.devices import resolve_device
 from toolkit.errors import ArtifactNotFoundError, CheckpointError, UsageError
 from toolkit.formats import FORMATS, format_of
 from toolkit.parity import Gates, Reference, check_artifact, make_plan
@@ -24,6 +23,7 @@ from toolkit.parity.probes import SEED
 from toolkit.parity.reference import ModuleReference, ReferenceModel, check_reference
 from toolkit.records import ParityRecord, Precision
 from toolkit.sessions import Target
+from toolkit.system.devices import resolve_device
 
 __all__ = ["assert_parity", "failure_message"]
 

@@ -8,9 +8,9 @@ from toolkit.checkpoint import BUNDLED, Checkpoint, load_checkpoint
 from toolkit.errors import UsageError
 from toolkit.formats import FORMATS, format_of
 from toolkit.own_data import OwnPictures, own_pictures
-from toolkit.progress import Progress
 from toolkit.records import Precision
 from toolkit.sessions import Target, resolve_targets
+from toolkit.system.progress import Progress
 
 #: A file or the name of a format; several of these; a folder of artifacts; or None for the default folder.
 Artifacts = str | Path | Sequence[str | Path] | None

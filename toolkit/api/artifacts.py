@@ -16,11 +16,11 @@ from toolkit.api.arguments import (
     pictures_of,
     reference_of,
 )
-from toolkit.devices import resolve_device
 from toolkit.parity.plan import find_test_set
 from toolkit.parity.probes import SEED
-from toolkit.progress import Progress, silent
 from toolkit.records import Precision, Report
+from toolkit.system.devices import resolve_device
+from toolkit.system.progress import Progress, silent
 from toolkit.testing import leaving_torch_as_it_is
 
 _GATES: Final = parity.Gates()

@@ -22,8 +22,8 @@ from toolkit.bench.journal import keep_result
 from toolkit.bench.prepare import Request, prepare_request
 from toolkit.bench.scenario import parse_scenario
 from toolkit.errors import UsageError
-from toolkit.progress import Progress, silent
 from toolkit.records import Report
+from toolkit.system.progress import Progress, silent
 from toolkit.testing import leaving_torch_as_it_is
 
 # More images than that fit into no memory.

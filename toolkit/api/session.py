@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from toolkit import sessions
 from toolkit.api.arguments import FOLDER, check_session
 from toolkit.checkpoint import Checkpoint
-from toolkit.devices import resolve_device
 from toolkit.errors import UsageError
 from toolkit.formats import Session
 from toolkit.formats.eager import open_eager
 from toolkit.records import LABELS, Precision
+from toolkit.system.devices import resolve_device
 
 _IMAGE: Final = (1, 28, 28)
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from toolkit import training
 from toolkit.api.arguments import MOST_THREADS, check_whole, path_of, pictures_of
 from toolkit.errors import UsageError
-from toolkit.progress import Progress, silent
 from toolkit.records import Report
+from toolkit.system.progress import Progress, silent
 from toolkit.testing import leaving_torch_as_it_is
 
 

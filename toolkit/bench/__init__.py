@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from toolkit.accelerators import accelerators
 from toolkit.bench.fitness import canary, judge, read_counters, with_slowdowns
 from toolkit.bench.inputs import keep_pictures, with_pictures
 from toolkit.bench.job import Entry, Job
@@ -20,10 +19,8 @@ from toolkit.bench.launch import run_child
 from toolkit.bench.limits import bound, measure_limits, moved_bytes
 from toolkit.bench.prepare import Prepared, prepare_entries
 from toolkit.bench.rounds import Measurement, Rounds, Watch
-from toolkit.environment import default_threads, new_report
 from toolkit.errors import ToolkitError
 from toolkit.formats import EAGER
-from toolkit.progress import Progress, silent
 from toolkit.records import (
     BenchRecord,
     ControlRecord,
@@ -37,6 +34,9 @@ from toolkit.records import (
     read_record,
 )
 from toolkit.sessions import Target
+from toolkit.system.accelerators import accelerators
+from toolkit.system.environment import default_threads, new_report
+from toolkit.system.progress import Progress, silent
 
 if TYPE_CHECKING:
     from toolkit.checkpoint import Checkpoint
@@ -103,7 +103,7 @@ def run_benchmark(
         targets: The artifacts.
         checkpoint: What they compute; eager, the baseline row, runs it.
         settings: How to measure; None for the defaults.
-        device: Where to run, as `toolkit.devices.resolve_device` returned it.
+        device: Where to run, as `toolkit.system.devices.resolve_device` returned it.
         unverified: Whether to time artifacts that parity has not passed; their rows are marked.
         skips: What was left out already; it goes into the report.
         own: Pictures that the timed calls get, in place of images of the sample.
@@ -258,7 +258,7 @@ def self_check(devices: Sequence[str]) -> Report:
     """Check the clock on each device and nothing else.
 
     Args:
-        devices: As `toolkit.devices.resolve_device` returned them, each once.
+        devices: As `toolkit.system.devices.resolve_device` returned them, each once.
     """
     with tempfile.TemporaryDirectory(prefix="fmnist-tk-bench-") as scratch:
         found = _self_checks(devices, Path(scratch))

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
-from toolkit.devices import synchronize
 from toolkit.formats import Session
 from toolkit.records import Precision, Signature
+from toolkit.system.devices import synchronize
 
 if TYPE_CHECKING:
     from types import ModuleType

@@ -10,10 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from toolkit.devices import device_type
-from toolkit.environment import usable_cpus
-from toolkit.nvml import card_number, open_nvml
 from toolkit.records import Counters
+from toolkit.system.devices import device_type
+from toolkit.system.environment import usable_cpus
+from toolkit.system.nvml import card_number, open_nvml
 
 # The counters' names, and what reads them under a root folder.
 _Reader = tuple[tuple[str, ...], Callable[[Path], Iterable[Any]]]
@@ -41,7 +41,7 @@ def read_counters(root: Path = SYSTEM, devices: Sequence[str] = ()) -> Counters:
     Args:
         root: The root folder of the machine. Of any other folder, a copy of such files, only these are read, and
             the running system is not asked: its processes, psutil and NVML.
-        devices: Those in use, as `toolkit.devices.resolve_device` returned them. Only their GPUs are asked: what
+        devices: Those in use, as `toolkit.system.devices.resolve_device` returned them. Only their GPUs are asked: what
             slows another one down is no fault of this run.
     """
     values: dict[str, Any] = {}

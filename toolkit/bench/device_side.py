@@ -3,9 +3,9 @@
 import os
 from typing import TYPE_CHECKING, Any, Final
 
-from toolkit.devices import device_type
 from toolkit.formats import Session
-from toolkit.nvml import open_nvml
+from toolkit.system.devices import device_type
+from toolkit.system.nvml import open_nvml
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -26,7 +26,7 @@ def device_times(
     Args:
         session: Warmed up, on ``device``.
         batch: Of its ``to_device``.
-        device: As `toolkit.devices.resolve_device` returned it.
+        device: As `toolkit.system.devices.resolve_device` returned it.
         runtime: The session's.
         calls: How many.
         torch: The torch module; tests pass a fake.
@@ -59,7 +59,7 @@ def device_memory_bytes(device: str, runtime: str, *, torch: "ModuleType | None"
     * MPS: what Metal's driver has allocated for this process at the end; torch caches what it frees.
 
     Args:
-        device: As `toolkit.devices.resolve_device` returned it.
+        device: As `toolkit.system.devices.resolve_device` returned it.
         runtime: The session's.
         torch: The torch module; tests pass a fake.
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Final
 
 from toolkit.bench.counters import SYSTEM, not_available
-from toolkit.devices import device_type
-from toolkit.nvml import card_number, open_nvml
 from toolkit.records import EnergyDomain, EnergyReading, Unavailable
+from toolkit.system.devices import device_type
+from toolkit.system.nvml import card_number, open_nvml
 
 # Domains whose sum counts everything once: dram is not part of the package; core and uncore are, and psys holds all.
 _COUNTED: Final = ("package", "dram")
@@ -21,7 +21,7 @@ def read_energy(
 
     Args:
         root: The root folder of the machine, or of a copy of its files.
-        device: ``cpu`` for RAPL, ``cuda`` or ``cuda:1`` for NVML, as `toolkit.devices.resolve_device` returned it.
+        device: ``cpu`` for RAPL, ``cuda`` or ``cuda:1`` for NVML, as `toolkit.system.devices.resolve_device` returned it.
         clock: Monotonic seconds.
     """
     kind = device_type(device)

@@ -59,7 +59,7 @@ def measure_limits(threads: int, working_sets_bytes: Sequence[int], scratch: Pat
         working_sets_bytes: Sizes at which to read memory, such as `moved_bytes` of each batch size; one that no
             cache holds is added.
         scratch: A folder for the processes' files.
-        device: As `toolkit.devices.resolve_device` returned it.
+        device: As `toolkit.system.devices.resolve_device` returned it.
 
     Returns:
         What could be measured. A runtime that is missing, crashes or hangs is a skip.

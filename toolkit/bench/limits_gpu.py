@@ -12,8 +12,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from toolkit.bench.limits import Kernel, Product, Shape, Work, flop
-from toolkit.devices import device_type, synchronize
 from toolkit.records import BandwidthRecord, Precision
+from toolkit.system.devices import device_type, synchronize
 
 if TYPE_CHECKING:
     from types import ModuleType

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toolkit.bench.job import Entry
-from toolkit.environment import installed_version
 from toolkit.errors import ToolkitError, UnverifiedArtifactError, UsageError
 from toolkit.formats import EAGER, EAGER_CUDAGRAPH, FORMATS, artifact_name, runtime_version
 from toolkit.golden import write_golden
 from toolkit.manifest import GOLDEN, check_verified, read_manifest
 from toolkit.records import CheckpointRecord, DatasetRecord, Record, SkipRecord
 from toolkit.sessions import Target, resolve_targets
+from toolkit.system.environment import installed_version
 
 if TYPE_CHECKING:
     from toolkit.checkpoint import Checkpoint
@@ -60,7 +60,7 @@ def prepare_request(request: Request) -> Prepared:
         ToolkitError: If something named is not there, does not work, or was not verified.
     """
     from toolkit.checkpoint import load_checkpoint
-    from toolkit.devices import resolve_device
+    from toolkit.system.devices import resolve_device
 
     checkpoint = load_checkpoint(Path(request.checkpoint) if request.checkpoint else None)
     scratch = Path(request.scratch)

@@ -18,7 +18,7 @@ def prepare_apart(request: Request) -> Prepared:
     Raises:
         ToolkitError: What the other process raised, or how it ended.
     """
-    from toolkit.environment import default_threads
+    from toolkit.system.environment import default_threads
 
     scratch = Path(request.scratch)
     asked, told = scratch / "request.json", scratch / "outcome.json"

@@ -15,9 +15,9 @@ from toolkit.bench.journal import Journal
 from toolkit.bench.launch import WorkerError
 from toolkit.bench.rows import Row
 from toolkit.bench.schedule import ENOUGH_ROUNDS, plan
-from toolkit.environment import usable_cpus
-from toolkit.progress import Progress
 from toolkit.records import FailureRecord, LatencyRecord, Unavailable
+from toolkit.system.environment import usable_cpus
+from toolkit.system.progress import Progress
 
 #: Told after each round: the rows so far, how many rounds are done, and how many are planned.
 Watch = Callable[[Sequence[LatencyRecord], int, int], None]

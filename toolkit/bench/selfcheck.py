@@ -21,9 +21,9 @@ from toolkit.bench.clock_jobs import (
     Unsynchronized,
 )
 from toolkit.bench.measure import Calls, closed_loop
-from toolkit.devices import device_type, resolve_device
 from toolkit.formats import Session
 from toolkit.records import ClockCheck, SelfCheckRecord, quantile
+from toolkit.system.devices import device_type, resolve_device
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -52,7 +52,7 @@ def self_check(device: str, measure: Measure = closed_loop) -> SelfCheckRecord:
     """Let a timer time jobs of known length on a device.
 
     Args:
-        device: As `toolkit.devices.resolve_device` returned it.
+        device: As `toolkit.system.devices.resolve_device` returned it.
         measure: The timer under test.
 
     Returns:

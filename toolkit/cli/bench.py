@@ -219,7 +219,7 @@ def bench(
     )
     devices = tuple(device or ["cpu"])
     if selfcheck:
-        from toolkit.devices import resolve_device
+        from toolkit.system.devices import resolve_device
 
         found = tuple(dict.fromkeys(resolve_device(each) for each in devices))
         finish(self_check(found), as_json=as_json, output=output, quiet=quiet, junit=junit, markdown=markdown)

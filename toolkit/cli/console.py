@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
     from toolkit.cli.screen import ShowRounds
-    from toolkit.progress import Progress
     from toolkit.records import LatencyRecord, Report
+    from toolkit.system.progress import Progress
 
 # Files and pipes have no width; a table that is cut at 80 columns would lose facts.
 _WIDTH_OF_FILES = 140
@@ -96,10 +96,10 @@ def _write_files(
     Returns:
         The error of the first that cannot be written.
     """
-    from toolkit.files import write_bytes
     from toolkit.records import to_json
     from toolkit.render.junit import junit_xml
     from toolkit.render.markdown import report_markdown
+    from toolkit.system.files import write_bytes
 
     failed: OutputError | None = None
     for path, text in ((output, to_json), (junit, junit_xml), (markdown, report_markdown)):
@@ -209,7 +209,7 @@ def progress_line(text: str) -> None:
 def showing_progress(*, quiet: bool) -> Iterator["Progress"]:
     """Give a `Progress` that draws a bar on a terminal and prints lines elsewhere, on stderr."""
     if quiet:
-        from toolkit.progress import silent
+        from toolkit.system.progress import silent
 
         yield silent
     elif sys.stderr.isatty():

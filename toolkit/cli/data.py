@@ -79,8 +79,8 @@ def fetch(
 
         fmnist-tk data fetch --out data/FashionMNIST/raw
     """
-    from toolkit.progress import silent
     from toolkit.stock import fetch_data
+    from toolkit.system.progress import silent
 
     bars = not quiet and sys.stderr.isatty()
     report = fetch_data(out, progress=silent if quiet else _step, bars=bars)

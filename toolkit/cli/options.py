@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toolkit.errors import UsageError
-from toolkit.files import check_writable
+from toolkit.system.files import check_writable
 
 if TYPE_CHECKING:
     from toolkit.records import Precision

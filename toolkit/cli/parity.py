@@ -204,10 +204,10 @@ def parity(
         check_files_differ(outputs, {"--rejudge": [rejudge]})
         report = _rejudged(rejudge, targets, gates)
     else:
-        from toolkit.devices import resolve_device
         from toolkit.parity import check_parity
         from toolkit.parity.plan import find_test_set
         from toolkit.sessions import Target, resolve_targets
+        from toolkit.system.devices import resolve_device
 
         device = resolve_device(device)
         declared = parse_precision(precision)

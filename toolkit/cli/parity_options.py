@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from toolkit.errors import UsageError
-from toolkit.files import check_writable
+from toolkit.system.files import check_writable
 
 
 def writable_folder(path: Path | None) -> Path | None:

@@ -9,7 +9,7 @@ from toolkit.errors import UsageError
 
 if TYPE_CHECKING:
     from toolkit.own_data import OwnPictures
-    from toolkit.progress import Progress
+    from toolkit.system.progress import Progress
 
 _PICTURES = "Own pictures"
 

@@ -20,7 +20,7 @@ from toolkit.cli.parity_options import check_files_differ, check_pictures_kept
 from toolkit.cli.picture_options import ImagesOption, LabelsOption, check_pictures
 from toolkit.cli.streams import stdout_to_stderr
 from toolkit.errors import UsageError
-from toolkit.files import check_writable
+from toolkit.system.files import check_writable
 
 if TYPE_CHECKING:
     from toolkit.pictures import Invert
@@ -170,7 +170,7 @@ def predict(
     if model.record.sha256:  # it has a file, maybe one that was not named
         check_files_differ({"--output": output}, {"the model": [Path(model.record.target)]})
     from toolkit.cli.predictions import Stream, finish_stream
-    from toolkit.environment import new_report
+    from toolkit.system.environment import new_report
 
     report = new_report("predict").model_copy(
         update={
@@ -283,8 +283,8 @@ def _open(
     artifact: str | None, folder: Path, checkpoint: Path | None, device: str, threads: int | None, *, quiet: bool
 ) -> "Predictor":
     """Open the model and say on stderr which one it is."""
-    from toolkit.environment import default_threads
     from toolkit.prediction.predictor import open_predictor
+    from toolkit.system.environment import default_threads
 
     with stdout_to_stderr():  # an artifact may print
         model = open_predictor(

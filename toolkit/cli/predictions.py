@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from toolkit.pictures import Invert
     from toolkit.prediction import Predictor
     from toolkit.prediction.sources import Found
-    from toolkit.progress import Progress
     from toolkit.records import PredictionRecord, Report, UnreadableRecord
     from toolkit.render.prediction_files import PredictionWriter
+    from toolkit.system.progress import Progress
 
 _INTERRUPTED = 130
 # Of a terminal's bar. Elsewhere a line is printed for a tenth of the pictures, and none while all goes fast.
@@ -137,8 +137,8 @@ def _pump(
 @contextmanager
 def _writing_file(path: Path) -> "Iterator[PredictionWriter]":
     """Give a writer to a temporary file, which takes the place of ``path`` when all went well."""
-    from toolkit.files import replacing
     from toolkit.render.prediction_files import CsvWriter, JsonWriter
+    from toolkit.system.files import replacing
 
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         yield CsvWriter(file.write) if path.suffix.lower() == ".csv" else JsonWriter(file.write)

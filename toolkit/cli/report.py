@@ -11,7 +11,7 @@ from toolkit.cli.console import finish, progress_line, say, show
 from toolkit.cli.options import DebugOption, JsonOption, QuietOption
 from toolkit.cli.parity_options import check_files_differ
 from toolkit.errors import OutputError, UsageError
-from toolkit.files import check_writable, write_bytes
+from toolkit.system.files import check_writable, write_bytes
 
 if TYPE_CHECKING:
     from toolkit.render.saved import SavedReport

@@ -74,9 +74,9 @@ def run(
         raise UsageError("--data is for --train: without it no training data is needed; leave it out")
     from toolkit.bench import Settings
     from toolkit.checkpoint import load_checkpoint
-    from toolkit.devices import resolve_device
     from toolkit.manifest import REPORT
     from toolkit.run import BUDGET_S, run_pipeline
+    from toolkit.system.devices import resolve_device
 
     device = resolve_device(device)
     training = None

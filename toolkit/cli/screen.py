@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from rich.live import Live
     from rich.progress import Progress as Bar
 
-    from toolkit.progress import Progress
     from toolkit.records import LatencyRecord
+    from toolkit.system.progress import Progress
 
     D = TypeVar("D", Live, Bar)
 

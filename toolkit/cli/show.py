@@ -22,7 +22,7 @@ from toolkit.cli.parity_options import artifacts_named, check_files_differ
 from toolkit.cli.streams import stdout_to_stderr
 from toolkit.cli.view import GRAPHICS, View, cell_pixels, choose_view
 from toolkit.errors import UsageError
-from toolkit.files import check_writable, write_bytes
+from toolkit.system.files import check_writable, write_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -154,7 +154,7 @@ def artifact_name(info: FormatInfo) -> str:
 
 def runtime_version(info: FormatInfo) -> str:
     """Return the installed version of a format's runtime; empty when it is not installed."""
-    from toolkit.environment import installed_version
+    from toolkit.system.environment import installed_version
 
     return next((found for name in info.distributions if (found := installed_version(name))), "")
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.errors import CorruptArtifactError, UnsafeArtifactError, first_line
-from toolkit.files import sha256_of
 from toolkit.formats import FormatInfo
+from toolkit.system.files import sha256_of
 
 # What the field that names an external file is called; a graph without these bytes has none.
 _MARK = b"location"

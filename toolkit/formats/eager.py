@@ -9,12 +9,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from toolkit.devices import device_type
 from toolkit.errors import UnsupportedDeviceError
 from toolkit.formats import EAGER_CUDAGRAPH, Session
 from toolkit.formats.libtorch import LibtorchSession, set_threads
 from toolkit.model import Mlp
 from toolkit.records import Signature, TensorSpec
+from toolkit.system.devices import device_type
 
 _IMAGES = ("batch", 1, 28, 28)
 # As often as torch's documentation warms up before it captures: lazy libraries start, workspaces are allocated.

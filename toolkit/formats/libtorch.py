@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from toolkit.archives import ZIP_ERRORS, damaged_member
-from toolkit.devices import device_type, synchronize
 from toolkit.errors import CorruptArtifactError, PrecisionError, UnsupportedDeviceError, first_line
 from toolkit.records import Precision, Signature
+from toolkit.system.devices import device_type, synchronize
 
 # The lowest first: it decides where several meet.
 _PRECISIONS: dict[torch.dtype, Precision] = {

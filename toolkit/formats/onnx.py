@@ -11,10 +11,10 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
-from toolkit.devices import device_index, device_type
 from toolkit.errors import CorruptArtifactError, PrecisionError, UnsupportedDeviceError, first_line
 from toolkit.formats import Session
 from toolkit.records import ArtifactMetadata, Precision, Signature, TensorSpec
+from toolkit.system.devices import device_index, device_type
 
 if TYPE_CHECKING:
     from toolkit.model import Mlp

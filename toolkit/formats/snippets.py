@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from toolkit.devices import device_index, device_type
+from toolkit.system.devices import device_index, device_type
 
 if TYPE_CHECKING:
     from toolkit.formats import FormatInfo

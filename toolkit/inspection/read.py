@@ -15,7 +15,6 @@ from toolkit.errors import (
     ReportError,
     UnsafeArtifactError,
 )
-from toolkit.files import sha256_of
 from toolkit.formats import FormatInfo, format_of, import_format
 from toolkit.formats.companions import artifact_files
 from toolkit.formats.graphs import StoredTensor, describe_artifact
@@ -33,6 +32,7 @@ from toolkit.records import (
     TensorRecord,
     parse_record,
 )
+from toolkit.system.files import sha256_of
 from toolkit.weights import checked_weights, weights_sha256
 
 _STACK = "linear_relu_stack"

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from toolkit.data import ImageSet
 from toolkit.errors import OwnDataError
-from toolkit.files import sha256_of
 from toolkit.own_data.decoding import Decoded, decode
 from toolkit.own_data.listing import Listed, Problem, list_pictures, readable
 from toolkit.pictures import Invert
-from toolkit.progress import Progress, silent
 from toolkit.records import LABELS, DatasetFileRecord, DatasetRecord
+from toolkit.system.files import sha256_of
+from toolkit.system.progress import Progress, silent
 
 __all__ = ["OwnPictures", "own_pictures"]
 

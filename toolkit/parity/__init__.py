@@ -10,7 +10,6 @@ from pathlib import Path
 
 from toolkit.checkpoint import Checkpoint
 from toolkit.data import ImageSet
-from toolkit.environment import default_threads, new_report
 from toolkit.errors import OutputError, ToolkitError, first_line
 from toolkit.manifest import note_verified
 from toolkit.own_data import OwnPictures
@@ -21,9 +20,10 @@ from toolkit.parity.probes import SEED
 from toolkit.parity.quality import Gates
 from toolkit.parity.reference import ArtifactReference, Reference, check_reference
 from toolkit.parity.rejudge import rejudge
-from toolkit.progress import Progress, silent
 from toolkit.records import FailureRecord, ParityRecord, Precision, Report, SkipRecord
 from toolkit.sessions import Target, open_session
+from toolkit.system.environment import default_threads, new_report
+from toolkit.system.progress import Progress, silent
 
 __all__ = ["Gates", "Plan", "Reference", "check_artifact", "check_parity", "evaluate_reference", "make_plan", "rejudge"]
 

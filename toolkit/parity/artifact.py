@@ -1,7 +1,6 @@
 """Parity of one artifact: open it, ask every check, and say why and where it fails."""
 
 from toolkit.errors import CorruptArtifactError, FormatError, PrecisionError, ReportError, UnsafeArtifactError
-from toolkit.files import sha256_of
 from toolkit.formats import Session, import_format, runtime_version
 from toolkit.formats.companions import artifact_digest
 from toolkit.manifest import read_manifest
@@ -22,6 +21,7 @@ from toolkit.records import (
     parse_record,
 )
 from toolkit.sessions import Target, open_session
+from toolkit.system.files import sha256_of
 
 
 def check_artifact(target: Target, plan: Plan, *, device: str = "cpu", threads: int | None = None) -> ParityRecord:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from toolkit.errors import OutputError
-from toolkit.files import check_writable
 from toolkit.sessions import Target
+from toolkit.system.files import check_writable
 
 #: The file of facts in a reproduction; under ``files`` it lists all that was written, itself too.
 FACTS: Final = "versions.json"

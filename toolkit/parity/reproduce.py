@@ -18,7 +18,6 @@ from typing import Any, Final
 import numpy as np
 
 from toolkit.errors import CorruptArtifactError, FormatError
-from toolkit.files import sha256_of
 from toolkit.formats import artifact_name, runtime_version
 from toolkit.formats.snippets import Snippet, find_snippet
 from toolkit.parity.faults import FAULTS, ONE_LINE, Expect, Fault, Float32Array, Run, answer
@@ -26,6 +25,7 @@ from toolkit.parity.place import FACTS, check_place, files_in, folder_name, repl
 from toolkit.parity.shrink import shrink
 from toolkit.records import CheckRecord
 from toolkit.sessions import Target, open_session
+from toolkit.system.files import sha256_of
 
 _SCRIPT: Final = "repro.py"
 _ASSERTION: Final = "AssertionError: "

@@ -13,7 +13,6 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.devices import resolve_device
 from toolkit.errors import (
     CorruptArtifactError,
     FormatError,
@@ -29,6 +28,7 @@ from toolkit.records import LABELS, Precision, PredictorRecord, Report, read_rec
 from toolkit.render.units import seconds
 from toolkit.scores import softmax
 from toolkit.sessions import Target, open_session, resolve_targets
+from toolkit.system.devices import resolve_device
 
 #: What stands for the checkpoint that comes with the package.
 BUNDLED = "bundled"
@@ -245,8 +245,8 @@ def _open_artifact(target: Target, device: str, threads: int | None, reason: str
 
 def _open_checkpoint(path: Path | None, device: str, threads: int | None, reason: str) -> Predictor:
     from toolkit.checkpoint import load_checkpoint
-    from toolkit.files import sha256_of
     from toolkit.formats.eager import open_eager
+    from toolkit.system.files import sha256_of
 
     session = open_eager(load_checkpoint(path).model(), device, threads)
     record = PredictorRecord(

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.environment import usable_cpus
 from toolkit.errors import PictureError, UsageError
 from toolkit.pictures import Invert, check_invert, read_picture
 from toolkit.prediction.sources import Found, Source
 from toolkit.records import PredictionRecord, UnreadableRecord
 from toolkit.scores import best_scores
+from toolkit.system.environment import usable_cpus
 
 #: Takes pixels ``(N, 28, 28)`` uint8, gives probabilities ``(N, 10)`` float64.
 Probabilities = Callable[[NDArray[np.uint8]], NDArray[np.float64]]

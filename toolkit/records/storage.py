@@ -7,8 +7,8 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from toolkit.errors import ReportError
-from toolkit.files import write_bytes
 from toolkit.records.base import Record
+from toolkit.system.files import write_bytes
 
 R = TypeVar("R", bound=Record)
 

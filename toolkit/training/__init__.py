@@ -8,14 +8,14 @@ import torch
 
 from toolkit.checkpoint import save_checkpoint
 from toolkit.data import ImageSet, load_data
-from toolkit.devices import resolve_device
-from toolkit.environment import new_report
 from toolkit.errors import TrainingError, TrainingInterruptedError, UsageError
-from toolkit.files import check_writable
 from toolkit.model import build_model
 from toolkit.own_data import OwnPictures
-from toolkit.progress import Progress, silent
 from toolkit.records import Report, TrainingSummary, TrainRecord
+from toolkit.system.devices import resolve_device
+from toolkit.system.environment import new_report
+from toolkit.system.files import check_writable
+from toolkit.system.progress import Progress, silent
 from toolkit.training.course import HIDDEN, make_course
 from toolkit.training.evaluate import evaluate
 from toolkit.training.loop import fast_bfloat16, training_epochs

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import ValidationError
 
-from toolkit.devices import resolve_device
-from toolkit.environment import default_threads
 from toolkit.errors import UsageError
 from toolkit.records import LABELS, PIXELS, ModelConfig
+from toolkit.system.devices import resolve_device
+from toolkit.system.environment import default_threads
 from toolkit.training.recipes import Recipe, find_recipe
 from toolkit.training.state import Course
 

@@ -11,9 +11,9 @@ from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError
 from torch import Tensor
 
 from toolkit.errors import CheckpointError
-from toolkit.files import write_bytes
 from toolkit.pickles import read_torch_file
 from toolkit.records import EpochRecord, ModelConfig, Record, Sha256
+from toolkit.system.files import write_bytes
 from toolkit.training.recipes import Recipe
 
 

@@ -77,7 +77,7 @@ def device_index(device: str) -> int:
 
 def describe_devices(torch: "ModuleType | None" = None) -> tuple[DeviceRecord, ...]:
     """Return every kind of device, with its name or the reason why it is not available."""
-    from toolkit.environment import machine
+    from toolkit.system.environment import machine
 
     torch = torch or _torch()
     here = machine()

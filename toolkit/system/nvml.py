@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
-from toolkit.devices import device_index
+from toolkit.system.devices import device_index
 
 
 class UnknownCardError(Exception):
@@ -40,7 +40,7 @@ def card_number(nvml: Any, device: str, environ: Mapping[str, str] = os.environ)
 
     Args:
         nvml: NVML, as `open_nvml` returned it.
-        device: ``cuda`` or ``cuda:1``, as `toolkit.devices.resolve_device` returned it.
+        device: ``cuda`` or ``cuda:1``, as `toolkit.system.devices.resolve_device` returned it.
         environ: The environment that CUDA was or will be started in.
 
     Raises:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from toolkit.accelerators import accelerators
 from toolkit.records import AcceleratorRecord
+from toolkit.system.accelerators import accelerators
 
 H200, L4 = ("NVIDIA H200", 140 << 30), (b"NVIDIA L4", 24 << 30)  # bytes in older bindings
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from toolkit.nvml import CardOrderError, UnknownCardError, card_number
+from toolkit.system.nvml import CardOrderError, UnknownCardError, card_number
 
 BY_BUS = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
 

@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 import torch
 
-from toolkit.devices import describe_devices, resolve_device, synchronize
 from toolkit.errors import DeviceUnavailableError, UsageError
+from toolkit.system.devices import describe_devices, resolve_device, synchronize
 
 
 def fake(*, cuda: str | None = None, gpus: int = 0, mps_built: bool = False, mps: bool = False) -> Any:

@@ -4,9 +4,9 @@ import subprocess
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from toolkit.devices import device_type
-from toolkit.nvml import CardOrderError, card_number, open_nvml, text_of
 from toolkit.records import AcceleratorRecord
+from toolkit.system.devices import device_type
+from toolkit.system.nvml import CardOrderError, card_number, open_nvml, text_of
 
 _SYSCTL: Final = ("/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string")
 _SYSCTL_S: Final = 10
@@ -17,7 +17,7 @@ def accelerators(devices: Iterable[str]) -> tuple[AcceleratorRecord, ...]:
     """Describe the devices in use that are not the CPU, each once, in the order in which they come.
 
     Args:
-        devices: As `toolkit.devices.resolve_device` returned them.
+        devices: As `toolkit.system.devices.resolve_device` returned them.
 
     Returns:
         A record per device. What cannot be found out is null there, with its reason; nothing fails.
