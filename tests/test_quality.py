@@ -22,8 +22,8 @@ from toolkit.parity.probes import Probe, picture_probe, sample_probe
 from toolkit.parity.quality import Gates, judge_quality, mcnemar, measure_quality
 from toolkit.parity.reference import Reference
 from toolkit.records import QualityRecord, Report, read_record, write_record
-from toolkit.scores import softmax
 from toolkit.sessions import Target
+from toolkit.workload.scores import softmax
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit")
 

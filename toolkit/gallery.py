@@ -26,10 +26,10 @@ from toolkit.records import (
     Report,
     ShownRecord,
 )
-from toolkit.scores import best_scores
 from toolkit.stock import BUNDLED_PLACE, SAMPLE, TEST_SET, TRAINING_SET, describe_set
 from toolkit.system.environment import new_report
 from toolkit.system.progress import Progress, silent
+from toolkit.workload.scores import best_scores
 
 Part = Literal["train", "test"]
 IntArray = NDArray[np.int64]

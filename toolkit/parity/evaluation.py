@@ -12,7 +12,7 @@ from toolkit.parity.checks import CLASSES
 from toolkit.parity.plan import Plan
 from toolkit.parity.probes import Probe
 from toolkit.records import MOST_WRONG, EvaluationRecord, ImageSource, WrongImageRecord
-from toolkit.scores import softmax
+from toolkit.workload.scores import softmax
 
 Float32Array = NDArray[np.float32]
 

@@ -11,7 +11,7 @@ from toolkit.parity.checks import CLASSES
 from toolkit.parity.probes import Probe
 from toolkit.parity.reference import ReferenceModel
 from toolkit.records import CheckRecord, ImageSource, QualityRecord
-from toolkit.scores import softmax
+from toolkit.workload.scores import softmax
 
 #: Checks that `judge_quality` makes; they can be made again from a saved record.
 QUALITY_CHECKS = ("noise", "accuracy", "significance", "agreement")

@@ -26,9 +26,9 @@ from toolkit.formats.companions import artifact_digest
 from toolkit.manifest import BENCH, REPORT, check_verified, read_manifest, verified_weights
 from toolkit.records import LABELS, Precision, PredictorRecord, Report, read_record
 from toolkit.render.units import seconds
-from toolkit.scores import softmax
 from toolkit.sessions import Target, open_session, resolve_targets
 from toolkit.system.devices import resolve_device
+from toolkit.workload.scores import softmax
 
 #: What stands for the checkpoint that comes with the package.
 BUNDLED = "bundled"

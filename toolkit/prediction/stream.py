@@ -15,8 +15,8 @@ from toolkit.errors import PictureError, UsageError
 from toolkit.pictures import Invert, check_invert, read_picture
 from toolkit.prediction.sources import Found, Source
 from toolkit.records import PredictionRecord, UnreadableRecord
-from toolkit.scores import best_scores
 from toolkit.system.environment import usable_cpus
+from toolkit.workload.scores import best_scores
 
 #: Takes pixels ``(N, 28, 28)`` uint8, gives probabilities ``(N, 10)`` float64.
 Probabilities = Callable[[NDArray[np.uint8]], NDArray[np.float64]]
