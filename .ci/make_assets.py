@@ -1,6 +1,6 @@
 """Make the bundled sample and the model card anew.
 
-fmnist-tk train --threads 2 -o toolkit/assets/fashion-mlp.safetensors --json > benchmarks/results/strong-seed-0.json
+fmnist-tk train --threads 2 -o toolkit/fashion/assets/fashion-mlp.safetensors --json > benchmarks/results/strong-seed-0.json
 python .ci/make_assets.py toolkit/assets benchmarks/results/strong-seed-{0,1,2}.json
 """
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from toolkit.data import load_data
+from toolkit.fashion.data import load_data
 from toolkit.records import LABELS, Report, TrainRecord, read_record
 from toolkit.system.files import replacing, write_bytes
 

@@ -24,8 +24,8 @@ from toolkit.bench.fitness import judge, read_counters
 from toolkit.bench.launch import worker_environment
 from toolkit.bench.prepare import Prepared, prepare_entries
 from toolkit.bench.statistics import paired_ratio
-from toolkit.checkpoint import load_checkpoint
 from toolkit.export import export_formats
+from toolkit.fashion.checkpoint import load_checkpoint
 from toolkit.records import quantile
 from toolkit.system.environment import default_threads
 

@@ -29,8 +29,8 @@ from slowed_worker import SLOWED
 from toolkit.bench import DEFAULT_BUDGET_S, Settings, launch, run_bench
 from toolkit.bench.job import Entry
 from toolkit.bench.prepare import Prepared, prepare_entries
-from toolkit.checkpoint import load_checkpoint
 from toolkit.export import export_formats
+from toolkit.fashion.checkpoint import load_checkpoint
 from toolkit.records import LatencyRecord, Report, quantile
 from toolkit.sessions import resolve_targets
 from toolkit.system.environment import default_threads, usable_cpus

@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader
 from torchvision.datasets import FashionMNIST
 from torchvision.transforms import ToTensor
 
-from toolkit.model import Mlp
+from toolkit.fashion.model import Mlp
 
 
 def main(root: str) -> None:

@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from toolkit.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from toolkit.data import load_data, load_sample
 from toolkit.errors import DataNotFoundError
 from toolkit.export import export_formats
-from toolkit.model import Mlp
+from toolkit.fashion.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from toolkit.fashion.data import load_data, load_sample
+from toolkit.fashion.model import Mlp
 from toolkit.parity import Reference, check_artifact, make_plan
 from toolkit.parity.tolerance import LIMIT_IN_UNITS
 from toolkit.records import LABELS, PIXELS, ModelConfig, ParityRecord, quantile
@@ -58,7 +58,7 @@ def checkpoints(folder: Path) -> Iterator[tuple[str, Checkpoint]]:
 
 def _quickstart(folder: Path) -> Checkpoint | None:
     """Train as the tutorial does; None without the data set."""
-    from toolkit.training import Course, find_recipe, train
+    from toolkit.fashion.training import Course, find_recipe, train
 
     course = Course(recipe=find_recipe("quickstart"), config=ModelConfig(), seed=0, holdout=0, device="cpu", threads=2)
     try:

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from toolkit.bench.measure import closed_loop, settle
-from toolkit.checkpoint import load_checkpoint
-from toolkit.data import load_sample
 from toolkit.export import export_formats
+from toolkit.fashion.checkpoint import load_checkpoint
+from toolkit.fashion.data import load_sample
 from toolkit.formats import EAGER, FORMATS, Session, artifact_name
 from toolkit.formats.eager import open_eager
 from toolkit.sessions import Target, open_session

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from toolkit.checkpoint import load_checkpoint
-from toolkit.data import load_test_set
 from toolkit.export import export_formats
+from toolkit.fashion.checkpoint import load_checkpoint
+from toolkit.fashion.data import load_test_set
 from toolkit.formats import FORMATS, artifact_name, import_format
 from toolkit.parity import Reference, check_artifact, check_parity, make_plan
 from toolkit.records import ArtifactMetadata

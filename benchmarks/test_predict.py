@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from toolkit.checkpoint import load_checkpoint
-from toolkit.data import load_sample
 from toolkit.export import export_formats
+from toolkit.fashion.checkpoint import load_checkpoint
+from toolkit.fashion.data import load_sample
 from toolkit.prediction import open_predictor, predict_each
 from toolkit.prediction.sources import walk
 from toolkit.records import PredictionRecord

@@ -11,13 +11,13 @@ from torch.utils.data import DataLoader
 from torchvision.datasets import FashionMNIST
 from torchvision.transforms import ToTensor
 
-from toolkit.data import SHA256, ImageSet, find_files, load_data, load_sample, read_verified
-from toolkit.model import Mlp
+from toolkit.fashion.data import SHA256, ImageSet, find_files, load_data, load_sample, read_verified
+from toolkit.fashion.model import Mlp
+from toolkit.fashion.training import Course, find_recipe
+from toolkit.fashion.training.batches import Batches
+from toolkit.fashion.training.loop import _one_epoch, _start, training_epochs
 from toolkit.records import ModelConfig
 from toolkit.system.environment import default_threads
-from toolkit.training import Course, find_recipe
-from toolkit.training.batches import Batches
-from toolkit.training.loop import _one_epoch, _start, training_epochs
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ import torch
 from torch.utils.benchmark import Timer
 
 from toolkit.bench.measure import settle
-from toolkit.checkpoint import load_checkpoint
+from toolkit.fashion.checkpoint import load_checkpoint
 from toolkit.golden import read_golden
 
 _SECONDS = 0.1

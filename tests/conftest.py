@@ -12,11 +12,11 @@ import torch
 from hypothesis import settings
 
 from support import Cli, Outcome, save_small
-from toolkit.checkpoint import Checkpoint, load_checkpoint
 from toolkit.cli import main
 from toolkit.cli.console import note_typed
 from toolkit.cli.options import _state
-from toolkit.data import describe_data
+from toolkit.fashion.checkpoint import Checkpoint, load_checkpoint
+from toolkit.fashion.data import describe_data
 from toolkit.records import BandwidthRecord, LimitsRecord, PeakRecord
 
 # A shell lets its background jobs ignore Ctrl-C, and these would hand that on to the processes of the tests.

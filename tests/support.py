@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from toolkit.checkpoint import save_checkpoint
-from toolkit.model import Mlp
+from toolkit.fashion.checkpoint import save_checkpoint
+from toolkit.fashion.model import Mlp
 from toolkit.records import ModelConfig, Report
 
 Cli = Callable[..., "Outcome"]

@@ -18,7 +18,6 @@ import torch
 
 import toolkit
 from support import ROOT, load_script
-from toolkit.data import load_sample
 from toolkit.errors import (
     ArtifactNotFoundError,
     CheckpointError,
@@ -27,7 +26,8 @@ from toolkit.errors import (
     UnverifiedArtifactError,
     UsageError,
 )
-from toolkit.model import Mlp
+from toolkit.fashion.data import load_sample
+from toolkit.fashion.model import Mlp
 from toolkit.records import ModelConfig
 
 update_api = load_script(ROOT / ".ci" / "update_api.py")
@@ -56,7 +56,7 @@ def workplace(exported: Path, small_folder: Path, tmp_path: Path, monkeypatch: p
     shutil.copytree(small_folder, folder)
     shutil.copytree(exported, folder / "exported")
     monkeypatch.chdir(folder)
-    monkeypatch.setattr("toolkit.training.load_data", lambda *_, **__: (load_sample(), load_sample()))
+    monkeypatch.setattr("toolkit.fashion.training.load_data", lambda *_, **__: (load_sample(), load_sample()))
     return folder
 
 

@@ -20,8 +20,8 @@ from toolkit.bench.job import Entry, Job
 from toolkit.bench.outputs import batch_of, compare
 from toolkit.bench.prepare import Request, prepare_request
 from toolkit.bench.scenario import parse_scenario
-from toolkit.checkpoint import Checkpoint, load_checkpoint
 from toolkit.errors import UnverifiedArtifactError
+from toolkit.fashion.checkpoint import Checkpoint, load_checkpoint
 from toolkit.formats import FORMATS, artifact_name
 from toolkit.golden import read_golden
 from toolkit.manifest import check_verified, note_verified

@@ -12,7 +12,7 @@ import pytest
 
 from toolkit.bench import device_side
 from toolkit.bench.device_side import device_memory_bytes, device_times
-from toolkit.checkpoint import Checkpoint
+from toolkit.fashion.checkpoint import Checkpoint
 from toolkit.formats.eager import open_cudagraph, open_eager
 
 

@@ -347,7 +347,7 @@ SCRIPT = """
     from test_bench_faults import QUICK, entry, prepared
     from dataclasses import replace
     from toolkit.bench import launch, run_bench
-    from toolkit.checkpoint import load_checkpoint
+    from toolkit.fashion.checkpoint import load_checkpoint
     from toolkit.records import read_record, Report
     launch.WORKER = "fake_worker"
     scratch = Path(sys.argv[1])

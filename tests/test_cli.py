@@ -19,7 +19,7 @@ from support import Cli, NeuralNetwork, Outcome
 from toolkit.cli import app
 from toolkit.cli.console import finish
 from toolkit.errors import OutputError, UnsupportedDeviceError
-from toolkit.model import Mlp
+from toolkit.fashion.model import Mlp
 from toolkit.records import ModelConfig
 from toolkit.system.environment import new_report
 from toolkit.system.files import folder_lock

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from toolkit.checkpoint import Checkpoint
-from toolkit.data import load_sample
-from toolkit.model import Mlp
+from toolkit.fashion.checkpoint import Checkpoint
+from toolkit.fashion.data import load_sample
+from toolkit.fashion.model import Mlp
 from toolkit.parity.diagnose import diagnose
 
 ADVICE = "do this"

@@ -136,7 +136,7 @@ def test_another_remedy_takes_the_place_of_the_usual_one() -> None:
 
 def test_a_config_that_does_not_fit_is_named_once(tmp_path: Path) -> None:
     from support import save_small
-    from toolkit.checkpoint import load_checkpoint
+    from toolkit.fashion.checkpoint import load_checkpoint
 
     (tmp_path / "model.config.json").write_text("{")
     import torch

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from support import Cli
-from toolkit.checkpoint import Checkpoint
-from toolkit.data import load_sample
+from toolkit.fashion.checkpoint import Checkpoint
+from toolkit.fashion.data import load_sample
 from toolkit.parity import evaluate_reference, make_plan
 from toolkit.parity.calls import RuntimeFailedError
 from toolkit.parity.evaluation import evaluate, evaluate_artifact
@@ -149,7 +149,7 @@ def test_an_artifact_that_fails_is_not_evaluated(infer: object, plan: Plan) -> N
 
 @pytest.mark.data
 def test_the_whole_test_set_is_evaluated_with_logits_that_parity_has_anyway(bundled: Checkpoint) -> None:
-    from toolkit.data import load_test_set
+    from toolkit.fashion.data import load_test_set
 
     plan = make_plan(Reference(bundled), full=load_test_set())
     assert plan.labelled is plan.probes[0]

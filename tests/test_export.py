@@ -13,9 +13,9 @@ import pytest
 
 from support import save_small
 from toolkit import export as export_module
-from toolkit.checkpoint import Checkpoint, load_checkpoint
 from toolkit.errors import FolderBusyError, MissingPackageError, OutputError, ReportError, UnknownFormatError
 from toolkit.export import export_formats
+from toolkit.fashion.checkpoint import Checkpoint, load_checkpoint
 from toolkit.formats import FORMATS, artifact_name, import_format
 from toolkit.manifest import BENCH
 from toolkit.records import Ledger, Manifest, read_record

@@ -14,8 +14,8 @@ import torch
 from torch import nn
 
 from support import Cli, NeuralNetwork
-from toolkit.checkpoint import Checkpoint
 from toolkit.errors import UnsafeArtifactError
+from toolkit.fashion.checkpoint import Checkpoint
 from toolkit.formats import FORMATS, format_of
 from toolkit.formats.companions import artifact_digest, artifact_files
 from toolkit.manifest import check_verified

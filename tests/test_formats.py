@@ -14,7 +14,6 @@ import onnxruntime
 import pytest
 import torch
 
-from toolkit.checkpoint import Checkpoint
 from toolkit.errors import (
     CorruptArtifactError,
     MissingPackageError,
@@ -23,6 +22,7 @@ from toolkit.errors import (
     UnsafeArtifactError,
     UnsupportedDeviceError,
 )
+from toolkit.fashion.checkpoint import Checkpoint
 from toolkit.formats import (
     FORMATS,
     FormatInfo,

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from toolkit.checkpoint import Checkpoint
 from toolkit.errors import UnsupportedDeviceError
+from toolkit.fashion.checkpoint import Checkpoint
 from toolkit.formats.eager import CudaGraphSession, open_cudagraph, open_eager
 from toolkit.formats.libtorch import LibtorchSession
 from toolkit.records import Signature

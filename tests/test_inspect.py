@@ -17,7 +17,7 @@ from rich.console import Console
 from torch import nn
 
 from support import Cli, NeuralNetwork, Outcome, save_small
-from toolkit.checkpoint import Checkpoint, load_checkpoint
+from toolkit.fashion.checkpoint import Checkpoint, load_checkpoint
 from toolkit.formats import FORMATS, FormatInfo, artifact_name, import_format
 from toolkit.formats.graphs import StoredTensor, describe_artifact
 from toolkit.inspection import compare_files, inspect_file

@@ -14,12 +14,12 @@ from onnx import parser
 from torch import Tensor, nn
 
 from support import save_small
-from toolkit.checkpoint import Checkpoint, load_checkpoint
-from toolkit.data import load_sample
 from toolkit.errors import CannotCutError, CorruptArtifactError
+from toolkit.fashion.checkpoint import Checkpoint, load_checkpoint
+from toolkit.fashion.data import load_sample
+from toolkit.fashion.model import Mlp
 from toolkit.formats import FORMATS, artifact_name, import_format
 from toolkit.formats.prefixes import Prefix, Step, on_the_way, open_prefixes
-from toolkit.model import Mlp
 from toolkit.parity.locate import Layer, divergence, locate, reference_layers
 from toolkit.records import ArtifactMetadata, DivergenceRecord, ModelConfig, Signature
 from toolkit.sessions import Target

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from toolkit.data import load_sample
 from toolkit.errors import OwnDataError
-from toolkit.labels import find_label
+from toolkit.fashion.data import load_sample
+from toolkit.fashion.labels import find_label
 from toolkit.own_data import decoding, own_pictures
 from toolkit.own_data.listing import list_pictures
 from toolkit.records import LABELS

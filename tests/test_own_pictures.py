@@ -16,9 +16,11 @@ from support import Cli, save_small
 from toolkit.bench.inputs import MOST_PICTURES, keep_pictures, with_pictures
 from toolkit.bench.outputs import batch_of
 from toolkit.bench.prepare import Prepared, prepare_entries, prepare_request
-from toolkit.checkpoint import Checkpoint, load_checkpoint
-from toolkit.data import ImageSet, load_sample
 from toolkit.errors import TrainingInterruptedError, UsageError
+from toolkit.fashion.checkpoint import Checkpoint, load_checkpoint
+from toolkit.fashion.data import ImageSet, load_sample
+from toolkit.fashion.training import Course, make_course, train
+from toolkit.fashion.training.split import hold_back, hold_out, split_notes
 from toolkit.golden import read_golden
 from toolkit.own_data import OwnPictures, own_pictures
 from toolkit.parity import Reference, make_plan
@@ -27,8 +29,6 @@ from toolkit.records import LABELS, DatasetRecord, Report
 from toolkit.render.explanation import repeat_command
 from toolkit.render.terminal import render_report
 from toolkit.system.environment import new_report
-from toolkit.training import Course, make_course, train
-from toolkit.training.split import hold_back, hold_out, split_notes
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +162,7 @@ def test_training_goes_on_with_the_same_pictures_only(own: OwnPictures, tmp_path
 def test_training_begun_with_fashion_mnist_takes_no_own_pictures(
     own: OwnPictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("toolkit.training.load_data", lambda folder, workers: (load_sample(), load_sample()))
+    monkeypatch.setattr("toolkit.fashion.training.load_data", lambda folder, workers: (load_sample(), load_sample()))
     with pytest.raises(TrainingInterruptedError):
         train(course(), tmp_path / "m.safetensors", progress=interrupt_after(1))  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="the training was begun with Fashion-MNIST; leave --images out"):

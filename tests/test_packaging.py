@@ -23,10 +23,10 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
 
 def test_the_wheel_holds_the_checkpoint_the_sample_their_papers_and_the_templates(wheel: zipfile.ZipFile) -> None:
     sizes = {each.filename: each.file_size for each in wheel.infolist()}
-    assert sizes["toolkit/assets/fashion-mlp.safetensors"] > 2_600_000
-    assert 0 < sizes["toolkit/assets/sample.npz"] <= 500_000
-    assert "toolkit/assets/LICENSE-fashion-mnist.txt" in sizes
-    assert "toolkit/assets/model-card.md" in sizes
+    assert sizes["toolkit/fashion/assets/fashion-mlp.safetensors"] > 2_600_000
+    assert 0 < sizes["toolkit/fashion/assets/sample.npz"] <= 500_000
+    assert "toolkit/fashion/assets/LICENSE-fashion-mnist.txt" in sizes
+    assert "toolkit/fashion/assets/model-card.md" in sizes
     assert "toolkit/py.typed" in sizes
     for name in ("page.html.jinja", "blocks.html.jinja", "style.css"):
         assert sizes[f"toolkit/render/html/templates/{name}"] > 1000

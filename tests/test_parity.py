@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support import save_small
-from toolkit.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from toolkit.data import load_sample
 from toolkit.export import export_formats
+from toolkit.fashion.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from toolkit.fashion.data import load_sample
+from toolkit.fashion.model import Mlp
 from toolkit.formats import FORMATS, artifact_name
-from toolkit.model import Mlp
 from toolkit.parity import Plan, Reference, check_artifact, make_plan
 from toolkit.parity.checks import (
     check_batch_sizes,

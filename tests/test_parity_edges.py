@@ -16,9 +16,9 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from support import Cli, NeuralNetwork
-from toolkit.checkpoint import Checkpoint
 from toolkit.cli.streams import stdout_to_stderr
 from toolkit.errors import CorruptArtifactError, OutputError, PrecisionError
+from toolkit.fashion.checkpoint import Checkpoint
 from toolkit.formats import FORMATS, format_of
 from toolkit.formats.companions import artifact_digest, artifact_files
 from toolkit.formats.libtorch import LibtorchSession, effective_precision

@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import EpsImagePlugin, Image, ImageOps
 
-from toolkit.data import load_sample
 from toolkit.errors import PictureError, UsageError
+from toolkit.fashion.data import load_sample
 from toolkit.photos import _sharpen, convert_photo
 from toolkit.pictures import Picture, read_picture
 

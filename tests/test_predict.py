@@ -25,8 +25,8 @@ from support import Cli, save_small
 from toolkit.bench.journal import keep_result
 from toolkit.cli import predictions
 from toolkit.cli.screen import drawing_bar
-from toolkit.data import load_sample, sample_indices
 from toolkit.errors import CorruptArtifactError, PictureError, UsageError
+from toolkit.fashion.data import load_sample, sample_indices
 from toolkit.manifest import BENCH, LEDGER
 from toolkit.prediction import open_predictor, predict, predict_each
 from toolkit.prediction.predictor import Predictor
@@ -210,7 +210,7 @@ class TestCommand:
     def test_an_image_that_is_not_bundled_needs_the_full_set(
         self, cli: Cli, in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("toolkit.data.places", lambda: [in_empty_folder])
+        monkeypatch.setattr("toolkit.fashion.data.places", lambda: [in_empty_folder])
         outcome = cli("predict", "--test", "0,1")
         assert outcome.code == 2
         assert "error: --test 1: not among the 1,000 bundled test images (0, 25, 31, 35, 63, …)" in outcome.err

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from support import Cli
-from toolkit.checkpoint import Checkpoint
-from toolkit.data import load_sample
+from toolkit.fashion.checkpoint import Checkpoint
+from toolkit.fashion.data import load_sample
 from toolkit.formats import FORMATS
 from toolkit.manifest import check_verified
 from toolkit.parity.probes import Probe, picture_probe, sample_probe

@@ -17,8 +17,8 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from PIL import Image
 
 from support import ROOT, Cli, NeuralNetwork, load_script
-from toolkit.checkpoint import load_checkpoint
-from toolkit.data import load_sample
+from toolkit.fashion.checkpoint import load_checkpoint
+from toolkit.fashion.data import load_sample
 from toolkit.records import Report, read_record, write_record
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -20,11 +20,11 @@ from hypothesis.extra import numpy as hnp
 from onnx import helper, numpy_helper
 
 from support import save_small
-from toolkit.checkpoint import load_checkpoint
 from toolkit.errors import OutputError
+from toolkit.fashion.checkpoint import load_checkpoint
+from toolkit.fashion.model import Mlp
 from toolkit.formats import FORMATS, FormatInfo, artifact_name, import_format
 from toolkit.formats.snippets import find_snippet
-from toolkit.model import Mlp
 from toolkit.parity.faults import FAULTS
 from toolkit.parity.place import folder_name
 from toolkit.parity.reproduce import Reproduction, _script, write_reproduction

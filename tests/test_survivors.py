@@ -10,10 +10,10 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from support import NeuralNetwork
-from toolkit.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from toolkit.errors import UsageError
+from toolkit.fashion.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from toolkit.fashion.model import Mlp
 from toolkit.formats import FORMATS
-from toolkit.model import Mlp
 from toolkit.parity import Plan, Reference, check_artifact, check_parity, make_plan
 from toolkit.records import ModelConfig, ParityRecord
 from toolkit.sessions import Target

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from support import NeuralNetwork
-from toolkit.checkpoint import Checkpoint, checkpoint_of
 from toolkit.errors import ArtifactNotFoundError, CheckpointError
+from toolkit.fashion.checkpoint import Checkpoint, checkpoint_of
 from toolkit.parity import Gates
 from toolkit.testing import assert_parity
 

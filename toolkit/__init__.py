@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from toolkit.api.benchmark import run_benchmark
     from toolkit.api.session import compute_logits, open_session
     from toolkit.api.training import train
-    from toolkit.checkpoint import Checkpoint, load_checkpoint
     from toolkit.errors import ToolkitError
+    from toolkit.fashion.checkpoint import Checkpoint, load_checkpoint
     from toolkit.formats import Session
     from toolkit.prediction import predict
     from toolkit.records import Report
@@ -37,14 +37,14 @@ __all__ = [
 __version__ = "0.1.0"
 
 _MODULES: Final = {
-    "Checkpoint": "toolkit.checkpoint",
+    "Checkpoint": "toolkit.fashion.checkpoint",
     "Report": "toolkit.records",
     "Session": "toolkit.formats",
     "ToolkitError": "toolkit.errors",
     "check_parity": "toolkit.api.artifacts",
     "compute_logits": "toolkit.api.session",
     "export_formats": "toolkit.api.artifacts",
-    "load_checkpoint": "toolkit.checkpoint",
+    "load_checkpoint": "toolkit.fashion.checkpoint",
     "open_session": "toolkit.api.session",
     "predict": "toolkit.prediction",
     "run_benchmark": "toolkit.api.benchmark",

@@ -2,8 +2,8 @@
 
 import importlib
 
-from toolkit.data import describe_data
 from toolkit.errors import FormatError
+from toolkit.fashion.data import describe_data
 from toolkit.formats import FORMATS, FormatInfo, check_packages, import_format
 from toolkit.records import DeviceRecord, DoctorRecord, FormatRecord, Report
 from toolkit.system.devices import describe_devices

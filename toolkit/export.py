@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from toolkit.checkpoint import Checkpoint
 from toolkit.errors import FormatError, OutputError, first_line
+from toolkit.fashion.checkpoint import Checkpoint
 from toolkit.formats import FORMATS, FormatInfo, artifact_name, check_packages, find_format, import_format
 from toolkit.golden import write_golden
 from toolkit.manifest import GOLDEN, LEDGER, MANIFEST, note_verified, read_manifest

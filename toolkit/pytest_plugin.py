@@ -87,7 +87,7 @@ class ArtifactItem(pytest.Item):
 
     def _plan(self) -> "Plan":
         """Return the plan of this run; the reference is computed once."""
-        from toolkit.checkpoint import load_checkpoint
+        from toolkit.fashion.checkpoint import load_checkpoint
         from toolkit.parity import Reference, make_plan
 
         name = self.config.getoption("--parity-checkpoint")

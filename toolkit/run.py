@@ -6,9 +6,9 @@ from typing import Final
 
 from toolkit.bench import Settings, run_benchmark
 from toolkit.bench.rounds import Watch
-from toolkit.checkpoint import Checkpoint
 from toolkit.errors import FormatError
 from toolkit.export import export_formats
+from toolkit.fashion.checkpoint import Checkpoint
 from toolkit.formats import FORMATS
 from toolkit.manifest import REPORT
 from toolkit.parity import check_parity

@@ -15,8 +15,8 @@ from typing import Any, get_args
 import torch
 from torch import nn
 
-from toolkit.checkpoint import Checkpoint, checkpoint_of, load_checkpoint
 from toolkit.errors import ArtifactNotFoundError, CheckpointError, UsageError
+from toolkit.fashion.checkpoint import Checkpoint, checkpoint_of, load_checkpoint
 from toolkit.formats import FORMATS, format_of
 from toolkit.parity import Gates, Reference, check_artifact, make_plan
 from toolkit.parity.probes import SEED

@@ -4,7 +4,7 @@ import torch
 from mutants.mutant import Mutant, one_of, with_module
 from torch import Tensor, nn
 
-from toolkit.model import Mlp
+from toolkit.fashion.model import Mlp
 
 
 class Held(nn.Module):

@@ -6,8 +6,8 @@ import pytest
 from mutants.mutant import Context
 
 from support import save_small
-from toolkit.checkpoint import Checkpoint, load_checkpoint
 from toolkit.export import export_formats
+from toolkit.fashion.checkpoint import Checkpoint, load_checkpoint
 from toolkit.records import ModelConfig
 
 

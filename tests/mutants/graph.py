@@ -20,7 +20,7 @@ from mutants.mutant import (
 from torch import Tensor, nn
 from torch.nn import functional
 
-from toolkit.model import Mlp
+from toolkit.fashion.model import Mlp
 
 
 def leaky(x: Tensor) -> Tensor:

@@ -24,8 +24,8 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 from torch.export import Dim
 
+from toolkit.fashion.model import Mlp
 from toolkit.formats import FORMATS, artifact_name, import_format
-from toolkit.model import Mlp
 from toolkit.records import LABELS, ArtifactMetadata, Preprocessing
 
 

@@ -17,9 +17,9 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 from torch.export import Dim
 
-from toolkit.checkpoint import Checkpoint
+from toolkit.fashion.checkpoint import Checkpoint
+from toolkit.fashion.model import Mlp, build_model
 from toolkit.formats import FORMATS, artifact_name
-from toolkit.model import Mlp, build_model
 from toolkit.records.parity import CheckName
 
 Family = Literal["weights", "graph", "interface", "behaviour", "file"]

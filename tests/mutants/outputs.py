@@ -11,7 +11,7 @@ from mutants.mutant import Build, Mutant, Surgery, one_of, rename, splice, with_
 from onnx import TensorProto, helper
 from torch import Tensor, nn
 
-from toolkit.model import Mlp
+from toolkit.fashion.model import Mlp
 from toolkit.records import CheckName
 
 

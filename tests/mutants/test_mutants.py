@@ -10,8 +10,8 @@ import torch
 from mutants import behaviour, calls, files, graph, inputs, outputs, weights
 from mutants.mutant import Context, Family, Mutant, Wrapped, same, same_logits, with_function, with_module, with_state
 
-from toolkit.checkpoint import Checkpoint
-from toolkit.data import load_sample
+from toolkit.fashion.checkpoint import Checkpoint
+from toolkit.fashion.data import load_sample
 from toolkit.formats import FORMATS
 from toolkit.parity import Plan, Reference, check_artifact, make_plan
 from toolkit.records import ParityRecord

@@ -9,7 +9,7 @@ from mutants.mutant import Context, Mutant, State, one_of, put_nodes, with_state
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from toolkit.model import Mlp
+from toolkit.fashion.model import Mlp
 from toolkit.records import ModelConfig
 
 LAYERS = {"first": "linear_relu_stack.0", "second": "linear_relu_stack.2", "third": "linear_relu_stack.4"}

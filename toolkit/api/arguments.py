@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, get_args
 
-from toolkit.checkpoint import BUNDLED, Checkpoint, load_checkpoint
 from toolkit.errors import UsageError
+from toolkit.fashion.checkpoint import BUNDLED, Checkpoint, load_checkpoint
 from toolkit.formats import FORMATS, format_of
 from toolkit.own_data import OwnPictures, own_pictures
 from toolkit.records import Precision

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from toolkit import sessions
 from toolkit.api.arguments import FOLDER, check_session
-from toolkit.checkpoint import Checkpoint
 from toolkit.errors import UsageError
+from toolkit.fashion.checkpoint import Checkpoint
 from toolkit.formats import Session
 from toolkit.formats.eager import open_eager
 from toolkit.records import LABELS, Precision

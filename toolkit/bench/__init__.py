@@ -39,7 +39,7 @@ from toolkit.system.environment import default_threads, new_report
 from toolkit.system.progress import Progress, silent
 
 if TYPE_CHECKING:
-    from toolkit.checkpoint import Checkpoint
+    from toolkit.fashion.checkpoint import Checkpoint
     from toolkit.own_data import OwnPictures
 
 __all__ = ["DEFAULT_BATCH_SIZES", "DEFAULT_BUDGET_S", "DEFAULT_THRESHOLD", "Settings", "run_bench", "run_benchmark"]

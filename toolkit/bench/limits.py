@@ -164,7 +164,7 @@ def _torch_products(threads: int) -> list[Product]:
     def onednn(shape: Shape) -> Work:
         rows, inner, columns = shape
         left, right = torch.rand(rows, inner), torch.rand(columns, inner)
-        product = torch.ops.mkldnn._linear_pointwise  # see toolkit/training/products.py
+        product = torch.ops.mkldnn._linear_pointwise  # see toolkit/fashion/training/products.py
         return lambda: product(left, right, None, "none", [], ""), flop(shape)
 
     has_mkl = torch.backends.mkl.is_available()  # type: ignore[no-untyped-call]  # torch has no annotation for it

@@ -20,7 +20,7 @@ from toolkit.sessions import Target, resolve_targets
 from toolkit.system.environment import installed_version
 
 if TYPE_CHECKING:
-    from toolkit.checkpoint import Checkpoint
+    from toolkit.fashion.checkpoint import Checkpoint
 
 
 class Request(Record):
@@ -59,7 +59,7 @@ def prepare_request(request: Request) -> Prepared:
     Raises:
         ToolkitError: If something named is not there, does not work, or was not verified.
     """
-    from toolkit.checkpoint import load_checkpoint
+    from toolkit.fashion.checkpoint import load_checkpoint
     from toolkit.system.devices import resolve_device
 
     checkpoint = load_checkpoint(Path(request.checkpoint) if request.checkpoint else None)
@@ -186,7 +186,7 @@ def _bases(
         UsageError: If it is neither, or has none of the formats.
     """
     if against.is_file():
-        from toolkit.checkpoint import load_checkpoint
+        from toolkit.fashion.checkpoint import load_checkpoint
 
         entries = _eager(load_checkpoint(against), device, scratch, pictures)
         update = [{"target": f"{each.target} of {against}", "role": "base"} for each in entries]

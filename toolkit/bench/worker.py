@@ -180,7 +180,7 @@ class Worker:
         """Open what the job names; this alone is timed."""
         entry, threads = self._entry, self._job.threads
         if entry.format in {EAGER, EAGER_CUDAGRAPH}:
-            from toolkit.checkpoint import load_checkpoint
+            from toolkit.fashion.checkpoint import load_checkpoint
             from toolkit.formats.eager import open_cudagraph, open_eager
 
             model = load_checkpoint(Path(entry.checkpoint) if entry.checkpoint else None).model()
@@ -215,7 +215,7 @@ class Worker:
 def _import_runtime(format: str) -> None:
     if format in {EAGER, EAGER_CUDAGRAPH}:
         import_module("toolkit.formats.eager")
-        import_module("toolkit.checkpoint")
+        import_module("toolkit.fashion.checkpoint")
     else:
         import_format(FORMATS[format])
 

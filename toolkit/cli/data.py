@@ -47,7 +47,7 @@ def info(
 
         fmnist-tk data info --data /usr/share/datasets/fashion-mnist --json
     """
-    from toolkit.stock import take_stock
+    from toolkit.fashion.stock import take_stock
 
     finish(take_stock(data), as_json=as_json, output=output, quiet=quiet)
 
@@ -79,7 +79,7 @@ def fetch(
 
         fmnist-tk data fetch --out data/FashionMNIST/raw
     """
-    from toolkit.stock import fetch_data
+    from toolkit.fashion.stock import fetch_data
     from toolkit.system.progress import silent
 
     bars = not quiet and sys.stderr.isatty()

@@ -32,7 +32,7 @@ from toolkit.cli.streams import stdout_to_stderr
 from toolkit.errors import UsageError
 
 if TYPE_CHECKING:
-    from toolkit.checkpoint import Checkpoint
+    from toolkit.fashion.checkpoint import Checkpoint
     from toolkit.parity.quality import Gates
     from toolkit.records import Report
     from toolkit.sessions import Target
@@ -246,7 +246,7 @@ def _reference(checkpoint: Path | None, against: Path | None) -> "Checkpoint | T
     Raises:
         ToolkitError: If it cannot be read, or both are given.
     """
-    from toolkit.checkpoint import load_checkpoint
+    from toolkit.fashion.checkpoint import load_checkpoint
     from toolkit.sessions import resolve_targets
 
     if against is None:

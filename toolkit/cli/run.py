@@ -73,7 +73,7 @@ def run(
     if data and not train:
         raise UsageError("--data is for --train: without it no training data is needed; leave it out")
     from toolkit.bench import Settings
-    from toolkit.checkpoint import load_checkpoint
+    from toolkit.fashion.checkpoint import load_checkpoint
     from toolkit.manifest import REPORT
     from toolkit.run import BUDGET_S, run_pipeline
     from toolkit.system.devices import resolve_device
@@ -82,8 +82,8 @@ def run(
     training = None
     with showing_progress(quiet=quiet) as progress, showing_rounds(quiet=quiet) as watch:
         if train:
-            from toolkit.training import make_course
-            from toolkit.training import train as run_training
+            from toolkit.fashion.training import make_course
+            from toolkit.fashion.training import train as run_training
 
             checkpoint = folder / "model.safetensors"
             course = make_course("strong", {}, device=device, threads=threads)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from toolkit.gallery import Gallery, Pool
+    from toolkit.fashion.gallery import Gallery, Pool
     from toolkit.records import Report
     from toolkit.render.gallery import Tile
 
@@ -153,7 +153,7 @@ def show(
         {"--output": output, "--out": path}, {"--wrong": artifacts_named([wrong], folder) if wrong else []}
     )
     chosen = _view(view, silent=as_json or quiet)
-    from toolkit.gallery import choose_samples, open_pool
+    from toolkit.fashion.gallery import choose_samples, open_pool
 
     pool = open_pool("train" if train else "test", data)
     if pool.is_sample and not quiet:
@@ -167,7 +167,7 @@ def show(
 
 
 def _class_number(text: str) -> int:
-    from toolkit.labels import find_label, near_label
+    from toolkit.fashion.labels import find_label, near_label
     from toolkit.records import LABELS
 
     number = find_label(text)
@@ -213,7 +213,7 @@ def _say_that_it_is_the_sample() -> None:
 def _find_wrong(
     pool: "Pool", artifact: str, folder: Path, device: str, *, count: int, label: int | None, quiet: bool
 ) -> "Gallery":
-    from toolkit.gallery import find_wrong
+    from toolkit.fashion.gallery import find_wrong
     from toolkit.prediction.predictor import open_predictor
 
     with stdout_to_stderr():  # an artifact may print

@@ -163,8 +163,8 @@ def train(
         "label_smoothing": label_smoothing,
     }
     widths = _widths(hidden)
-    from toolkit.training import make_course
-    from toolkit.training import train as run_training
+    from toolkit.fashion.training import make_course
+    from toolkit.fashion.training import train as run_training
 
     course = make_course(
         recipe,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from toolkit.model import Mlp
+    from toolkit.fashion.model import Mlp
     from toolkit.records import ArtifactMetadata, Precision, Signature
 
     FloatArray = NDArray[np.float32]

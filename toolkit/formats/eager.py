@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from toolkit.errors import UnsupportedDeviceError
+from toolkit.fashion.model import Mlp
 from toolkit.formats import EAGER_CUDAGRAPH, Session
 from toolkit.formats.libtorch import LibtorchSession, set_threads
-from toolkit.model import Mlp
 from toolkit.records import Signature, TensorSpec
 from toolkit.system.devices import device_type
 

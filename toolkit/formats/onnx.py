@@ -17,7 +17,7 @@ from toolkit.records import ArtifactMetadata, Precision, Signature, TensorSpec
 from toolkit.system.devices import device_index, device_type
 
 if TYPE_CHECKING:
-    from toolkit.model import Mlp
+    from toolkit.fashion.model import Mlp
 
 _NAME = "onnx"
 #: The property of a model that holds our own description.

@@ -15,9 +15,9 @@ from torch.fx import GraphModule
 
 from toolkit.archives import foreign_pickles, read_members
 from toolkit.errors import CorruptArtifactError, UnsafeArtifactError, first_line
+from toolkit.fashion.model import Mlp
 from toolkit.formats import Session
 from toolkit.formats.libtorch import LibtorchSession, check_archive, check_placed, set_threads
-from toolkit.model import Mlp
 from toolkit.records import ArtifactMetadata, Signature, TensorSpec
 
 _NAME = "torch-export"

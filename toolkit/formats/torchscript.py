@@ -11,9 +11,9 @@ from typing import Any
 import torch
 
 from toolkit.errors import CorruptArtifactError, first_line
+from toolkit.fashion.model import Mlp
 from toolkit.formats import Session
 from toolkit.formats.libtorch import LibtorchSession, check_archive, check_placed, set_threads
-from toolkit.model import Mlp
 from toolkit.records import ArtifactMetadata, Signature, TensorSpec
 
 _NAME = "torchscript"

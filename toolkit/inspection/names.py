@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from toolkit.fashion.weights import KEY, weights_sha256, without_prefix
 from toolkit.formats.graphs import StoredTensor
 from toolkit.records import PIXELS
-from toolkit.weights import KEY, weights_sha256, without_prefix
 
 _FLOATS = ("float16", "float32", "float64", "bfloat16")
 

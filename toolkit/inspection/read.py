@@ -6,7 +6,6 @@ from pathlib import Path
 
 from torch import Tensor
 
-from toolkit.checkpoint import StoredWeights, read_stored
 from toolkit.errors import (
     ArtifactNotFoundError,
     CheckpointError,
@@ -15,6 +14,8 @@ from toolkit.errors import (
     ReportError,
     UnsafeArtifactError,
 )
+from toolkit.fashion.checkpoint import StoredWeights, read_stored
+from toolkit.fashion.weights import checked_weights, weights_sha256
 from toolkit.formats import FormatInfo, format_of, import_format
 from toolkit.formats.companions import artifact_files
 from toolkit.formats.graphs import StoredTensor, describe_artifact
@@ -33,7 +34,6 @@ from toolkit.records import (
     parse_record,
 )
 from toolkit.system.files import sha256_of
-from toolkit.weights import checked_weights, weights_sha256
 
 _STACK = "linear_relu_stack"
 _MOST_NAMED = 4

@@ -13,8 +13,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.data import ImageSet
 from toolkit.errors import OwnDataError
+from toolkit.fashion.data import ImageSet
 from toolkit.own_data.decoding import Decoded, decode
 from toolkit.own_data.listing import Listed, Problem, list_pictures, readable
 from toolkit.pictures import Invert

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from toolkit.errors import OwnDataError
-from toolkit.labels import find_label, unknown_label
+from toolkit.fashion.labels import find_label, unknown_label
 from toolkit.own_data.csv_file import Row, read_rows
 from toolkit.pictures import SUFFIXES
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from toolkit.checkpoint import Checkpoint
-from toolkit.data import ImageSet
 from toolkit.errors import OutputError, ToolkitError, first_line
+from toolkit.fashion.checkpoint import Checkpoint
+from toolkit.fashion.data import ImageSet
 from toolkit.manifest import note_verified
 from toolkit.own_data import OwnPictures
 from toolkit.parity.artifact import check_artifact

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from toolkit.model import Mlp
+from toolkit.fashion.model import Mlp
 from toolkit.records import LABELS
 
 Float64Array = NDArray[np.float64]

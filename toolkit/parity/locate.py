@@ -15,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 
 from toolkit.errors import first_line
+from toolkit.fashion.model import Mlp
 from toolkit.formats.libtorch import effective_precision
 from toolkit.formats.prefixes import Prefix, open_prefixes
-from toolkit.model import Mlp
 from toolkit.parity.calls import call_session
 from toolkit.parity.tolerance import ROUNDING_UNIT, rounding_unit, told
 from toolkit.records import DivergenceRecord

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from toolkit.data import ImageSet, load_test_set
 from toolkit.errors import DataNotFoundError
+from toolkit.fashion.data import ImageSet, load_test_set
 from toolkit.parity.probes import SEED, Probe, default_probes, picture_probe, sample_probe
 from toolkit.parity.quality import Gates
 from toolkit.parity.reference import Expectations, ReferenceModel

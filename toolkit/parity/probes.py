@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from toolkit.data import ImageSet, load_sample
-from toolkit.model import Mlp
+from toolkit.fashion.data import ImageSet, load_sample
+from toolkit.fashion.model import Mlp
 
 Float32Array = NDArray[np.float32]
 

@@ -9,13 +9,13 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from toolkit.checkpoint import Checkpoint
-from toolkit.data import ImageSet, load_sample
 from toolkit.errors import UsageError, first_line
+from toolkit.fashion.checkpoint import Checkpoint
+from toolkit.fashion.data import ImageSet, load_sample
+from toolkit.fashion.model import Mlp
 from toolkit.formats import Session
 from toolkit.formats.libtorch import effective_precision
 from toolkit.golden import Golden
-from toolkit.model import Mlp
 from toolkit.parity.calls import call_session
 from toolkit.parity.checks import CLASSES
 from toolkit.parity.probes import Probe, sample_probe

@@ -55,7 +55,7 @@ def predict(
 
     Example:
         >>> import toolkit
-        >>> from toolkit.data import load_sample
+        >>> from toolkit.fashion.data import load_sample
         >>> [boot] = toolkit.predict(load_sample().images[:1], artifact="bundled")
         >>> boot.label, f"{boot.probability:.0%}"
         ('Ankle boot', '94%')

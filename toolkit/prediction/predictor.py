@@ -144,7 +144,7 @@ def _doubt(target: Target, checkpoint: Path | None, device: str) -> str | None:
     if checkpoint is None:
         verified = verified_weights(target, device)
         return None if verified else f"{target.path} is not verified: parity has not passed this file; {remedy}"
-    from toolkit.checkpoint import load_checkpoint
+    from toolkit.fashion.checkpoint import load_checkpoint
 
     remedy += f" --checkpoint {checkpoint}"
     try:
@@ -244,7 +244,7 @@ def _open_artifact(target: Target, device: str, threads: int | None, reason: str
 
 
 def _open_checkpoint(path: Path | None, device: str, threads: int | None, reason: str) -> Predictor:
-    from toolkit.checkpoint import load_checkpoint
+    from toolkit.fashion.checkpoint import load_checkpoint
     from toolkit.formats.eager import open_eager
     from toolkit.system.files import sha256_of
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.data import ImageSet, load_sample, load_test_set, sample_indices
 from toolkit.errors import DataNotFoundError, OwnDataError, UsageError
+from toolkit.fashion.data import ImageSet, load_sample, load_test_set, sample_indices
 from toolkit.own_data.listing import list_pictures
 from toolkit.pictures import SUFFIXES
 from toolkit.records import LABELS, UnreadableRecord

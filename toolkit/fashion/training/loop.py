@@ -8,15 +8,15 @@ from contextlib import nullcontext
 import torch
 from torch.nn import functional
 
-from toolkit.data import ImageSet
 from toolkit.errors import TrainingError
-from toolkit.model import Mlp
+from toolkit.fashion.data import ImageSet
+from toolkit.fashion.model import Mlp
+from toolkit.fashion.training.batches import Batches
+from toolkit.fashion.training.evaluate import evaluate
+from toolkit.fashion.training.products import forward
+from toolkit.fashion.training.recipes import Recipe, learning_rate
+from toolkit.fashion.training.state import Course, Snapshot
 from toolkit.records import EpochRecord
-from toolkit.training.batches import Batches
-from toolkit.training.evaluate import evaluate
-from toolkit.training.products import forward
-from toolkit.training.recipes import Recipe, learning_rate
-from toolkit.training.state import Course, Snapshot
 
 
 def fast_bfloat16(device: str) -> bool:

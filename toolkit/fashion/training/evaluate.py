@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from toolkit.data import ImageSet
+from toolkit.fashion.data import ImageSet
 from toolkit.records import LABELS
 
 _BATCH = 1000

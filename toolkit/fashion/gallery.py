@@ -8,7 +8,8 @@ from typing import Final, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.data import (
+from toolkit.errors import DataNotFoundError
+from toolkit.fashion.data import (
     ImageSet,
     UInt8Array,
     find_files,
@@ -17,7 +18,7 @@ from toolkit.data import (
     load_test_set,
     sample_indices,
 )
-from toolkit.errors import DataNotFoundError
+from toolkit.fashion.stock import BUNDLED_PLACE, SAMPLE, TEST_SET, TRAINING_SET, describe_set
 from toolkit.records import (
     LABELS,
     GalleryRecord,
@@ -26,7 +27,6 @@ from toolkit.records import (
     Report,
     ShownRecord,
 )
-from toolkit.stock import BUNDLED_PLACE, SAMPLE, TEST_SET, TRAINING_SET, describe_set
 from toolkit.system.environment import new_report
 from toolkit.system.progress import Progress, silent
 from toolkit.workload.scores import best_scores

@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from pydantic import ValidationError
 
 from toolkit.errors import UsageError
+from toolkit.fashion.training.recipes import Recipe, find_recipe
+from toolkit.fashion.training.state import Course
 from toolkit.records import LABELS, PIXELS, ModelConfig
 from toolkit.system.devices import resolve_device
 from toolkit.system.environment import default_threads
-from toolkit.training.recipes import Recipe, find_recipe
-from toolkit.training.state import Course
 
 #: Widths of the quickstart's hidden layers.
 HIDDEN = (512, 512)

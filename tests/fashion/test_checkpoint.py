@@ -12,11 +12,11 @@ import torch
 from torch import nn
 
 from support import NeuralNetwork, save_small
-from toolkit.checkpoint import load_checkpoint, save_checkpoint
 from toolkit.errors import CheckpointError, UnsafeCheckpointError
-from toolkit.model import Mlp
+from toolkit.fashion.checkpoint import load_checkpoint, save_checkpoint
+from toolkit.fashion.model import Mlp
+from toolkit.fashion.weights import weights_sha256
 from toolkit.records import ModelConfig, TrainingSummary
-from toolkit.weights import weights_sha256
 
 
 @pytest.fixture

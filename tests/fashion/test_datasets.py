@@ -12,10 +12,10 @@ from torchvision import tv_tensors
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import Compose, Grayscale, Lambda, ToTensor, v2
 
-import toolkit.datasets
-from toolkit.data import ImageSet, load_sample
-from toolkit.datasets import FashionMnist, LabelledPictures, one_hot, to_input
+import toolkit.fashion.datasets
 from toolkit.errors import DataNotFoundError, OwnDataError, PictureError
+from toolkit.fashion.data import ImageSet, load_sample
+from toolkit.fashion.datasets import FashionMnist, LabelledPictures, one_hot, to_input
 
 
 @pytest.fixture
@@ -115,8 +115,8 @@ def test_the_csv_of_the_tutorial(by_class: Path) -> None:
 def test_fashion_mnist_has_the_same_interface(monkeypatch: pytest.MonkeyPatch) -> None:
     sample = load_sample()
     other = ImageSet(sample.images[::-1].copy(), sample.labels[::-1].copy())
-    monkeypatch.setattr(toolkit.datasets, "load_data", lambda folder=None: (other, sample))
-    monkeypatch.setattr(toolkit.datasets, "load_test_set", lambda folder: sample)
+    monkeypatch.setattr(toolkit.fashion.datasets, "load_data", lambda folder=None: (other, sample))
+    monkeypatch.setattr(toolkit.fashion.datasets, "load_test_set", lambda folder: sample)
     picture, label = FashionMnist(train=False)[5]
     assert torch.equal(picture, torch.from_numpy(sample.inputs()[5]))
     assert (label, FashionMnist.classes[label]) == (6, "Shirt")
@@ -126,7 +126,7 @@ def test_fashion_mnist_has_the_same_interface(monkeypatch: pytest.MonkeyPatch) -
     def nowhere(folder: Path | None) -> ImageSet:
         raise DataNotFoundError("not here", "url")
 
-    monkeypatch.setattr(toolkit.datasets, "load_test_set", nowhere)
+    monkeypatch.setattr(toolkit.fashion.datasets, "load_test_set", nowhere)
     assert torch.equal(FashionMnist(train=False)[5][0], picture)  # what load_data downloads
     with pytest.raises(DataNotFoundError):
         FashionMnist(train=False, data="nowhere")

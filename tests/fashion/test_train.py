@@ -13,18 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader, TensorDataset
 
-import toolkit.training as train_module
+import toolkit.fashion.training as train_module
 from support import NeuralNetwork
-from toolkit.checkpoint import load_checkpoint
-from toolkit.data import ImageSet, load_sample
 from toolkit.errors import CheckpointError, OutputError, TrainingError, TrainingInterruptedError, UsageError
-from toolkit.model import Mlp
+from toolkit.fashion.checkpoint import load_checkpoint
+from toolkit.fashion.data import ImageSet, load_sample
+from toolkit.fashion.model import Mlp
+from toolkit.fashion.training import Course, find_recipe, train
+from toolkit.fashion.training.batches import Batches
+from toolkit.fashion.training.loop import training_epochs
+from toolkit.fashion.training.products import forward
+from toolkit.fashion.training.recipes import Recipe, learning_rate
 from toolkit.records import EpochRecord, ModelConfig
-from toolkit.training import Course, find_recipe, train
-from toolkit.training.batches import Batches
-from toolkit.training.loop import training_epochs
-from toolkit.training.products import forward
-from toolkit.training.recipes import Recipe, learning_rate
 
 SMALL = ModelConfig(layer_sizes=(784, 24, 10))
 
@@ -229,10 +229,10 @@ def test_one_cycle_is_pytorchs(steps: int, warmup: float) -> None:
 def endless_training(folder: Path) -> subprocess.Popen[str]:
     """Start ``fmnist-tk train`` on the bundled images, with more epochs than any test waits for."""
     script = """
-        import toolkit.training
+        import toolkit.fashion.training
         from toolkit.cli import main
-        from toolkit.data import load_sample
-        toolkit.training.load_data = lambda folder, workers: (load_sample(), load_sample())
+        from toolkit.fashion.data import load_sample
+        toolkit.fashion.training.load_data = lambda folder, workers: (load_sample(), load_sample())
         main(["train", "--epochs", "100000", "--hidden", "8", "--threads", "1", "-o", "out/model.safetensors"])
     """
     return subprocess.Popen(

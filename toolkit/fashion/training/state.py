@@ -11,10 +11,10 @@ from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError
 from torch import Tensor
 
 from toolkit.errors import CheckpointError
-from toolkit.pickles import read_torch_file
+from toolkit.fashion.pickles import read_torch_file
+from toolkit.fashion.training.recipes import Recipe
 from toolkit.records import EpochRecord, ModelConfig, Record, Sha256
 from toolkit.system.files import write_bytes
-from toolkit.training.recipes import Recipe
 
 
 class Course(Record):

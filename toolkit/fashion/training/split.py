@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.data import ImageSet
 from toolkit.errors import UsageError
+from toolkit.fashion.data import ImageSet
 from toolkit.records import LABELS
 
 

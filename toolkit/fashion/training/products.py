@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from toolkit.model import Mlp
+from toolkit.fashion.model import Mlp
 
 
 def forward(model: Mlp, images: Tensor) -> Tensor:

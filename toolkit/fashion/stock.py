@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from toolkit.data import (
+from toolkit.errors import DataError, DataNotFoundError, UsageError
+from toolkit.fashion.data import (
     SHA256,
     ImageSet,
     cache_folder,
@@ -19,7 +20,6 @@ from toolkit.data import (
     places,
     read_verified,
 )
-from toolkit.errors import DataError, DataNotFoundError, UsageError
 from toolkit.records import LABELS, DatasetFileRecord, DatasetRecord, FetchRecord, Report, SkipRecord
 from toolkit.system.environment import new_report
 from toolkit.system.progress import Progress, silent

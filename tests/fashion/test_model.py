@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support import NeuralNetwork
-from toolkit.model import Mlp, build_model
+from toolkit.fashion.model import Mlp, build_model
 from toolkit.records import ModelConfig
 
 

@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms import v2
 
-from toolkit.data import ImageSet, load_data, load_test_set
 from toolkit.errors import DataNotFoundError, OwnDataError
+from toolkit.fashion.data import ImageSet, load_data, load_test_set
 from toolkit.own_data.listing import list_pictures
 from toolkit.pictures import Invert, read_picture
 from toolkit.records import LABELS

@@ -72,7 +72,7 @@ def sample_indices() -> NDArray[np.int64]:
 
 
 def _stored_sample() -> dict[str, NDArray[Any]]:
-    with np.load(BytesIO((files("toolkit.assets") / "sample.npz").read_bytes())) as stored:
+    with np.load(BytesIO((files("toolkit.fashion.assets") / "sample.npz").read_bytes())) as stored:
         return dict(stored)
 
 

@@ -15,8 +15,9 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from toolkit.errors import CheckpointError, ReportError, first_line
-from toolkit.model import Mlp, build_model
-from toolkit.pickles import find_weights, read_torch_file
+from toolkit.fashion.model import Mlp, build_model
+from toolkit.fashion.pickles import find_weights, read_torch_file
+from toolkit.fashion.weights import checked_weights, weights_sha256
 from toolkit.records import (
     CheckpointMetadata,
     CheckpointRecord,
@@ -26,7 +27,6 @@ from toolkit.records import (
     read_record,
 )
 from toolkit.system.files import write_bytes
-from toolkit.weights import checked_weights, weights_sha256
 
 #: How the bundled checkpoint is called in reports and on the command line.
 BUNDLED = "bundled"
@@ -96,7 +96,7 @@ def load_checkpoint(path: str | Path | None = None) -> Checkpoint:
         torch.Size([2, 10])
     """
     if path is None:
-        with as_file(files("toolkit.assets") / "fashion-mlp.safetensors") as bundled:
+        with as_file(files("toolkit.fashion.assets") / "fashion-mlp.safetensors") as bundled:
             return _read(bundled, BUNDLED)
     return _read(Path(path), str(path))
 

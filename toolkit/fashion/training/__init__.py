@@ -6,22 +6,22 @@ from pathlib import Path
 
 import torch
 
-from toolkit.checkpoint import save_checkpoint
-from toolkit.data import ImageSet, load_data
 from toolkit.errors import TrainingError, TrainingInterruptedError, UsageError
-from toolkit.model import build_model
+from toolkit.fashion.checkpoint import save_checkpoint
+from toolkit.fashion.data import ImageSet, load_data
+from toolkit.fashion.model import build_model
+from toolkit.fashion.training.course import HIDDEN, make_course
+from toolkit.fashion.training.evaluate import evaluate
+from toolkit.fashion.training.loop import fast_bfloat16, training_epochs
+from toolkit.fashion.training.recipes import RECIPES, Recipe, find_recipe
+from toolkit.fashion.training.split import hold_back, hold_out, split_notes
+from toolkit.fashion.training.state import Course, Snapshot, load_snapshot, save_snapshot
 from toolkit.own_data import OwnPictures
 from toolkit.records import Report, TrainingSummary, TrainRecord
 from toolkit.system.devices import resolve_device
 from toolkit.system.environment import new_report
 from toolkit.system.files import check_writable
 from toolkit.system.progress import Progress, silent
-from toolkit.training.course import HIDDEN, make_course
-from toolkit.training.evaluate import evaluate
-from toolkit.training.loop import fast_bfloat16, training_epochs
-from toolkit.training.recipes import RECIPES, Recipe, find_recipe
-from toolkit.training.split import hold_back, hold_out, split_notes
-from toolkit.training.state import Course, Snapshot, load_snapshot, save_snapshot
 
 __all__ = ["HIDDEN", "RECIPES", "Course", "Recipe", "find_recipe", "make_course", "partial_path", "train"]
 

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from support import Cli
-from toolkit import data
-from toolkit.data import ImageSet, load_sample, sample_indices
-from toolkit.gallery import Gallery, Pool, choose_samples, find_wrong, open_pool
-from toolkit.labels import find_label, near_label
+from toolkit.fashion import data
+from toolkit.fashion.data import ImageSet, load_sample, sample_indices
+from toolkit.fashion.gallery import Gallery, Pool, choose_samples, find_wrong, open_pool
+from toolkit.fashion.labels import find_label, near_label
 from toolkit.records import LABELS, PredictorRecord
 from toolkit.render.figure import gallery_png
 from toolkit.render.gallery import Tile, make_tiles
@@ -237,7 +237,7 @@ class TestCommand:
         """What the bundled checkpoint gets wrong of the sample, by torch alone."""
         import torch
 
-        from toolkit.checkpoint import load_checkpoint
+        from toolkit.fashion.checkpoint import load_checkpoint
 
         sample = load_sample()
         with torch.inference_mode():

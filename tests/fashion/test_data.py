@@ -14,9 +14,9 @@ import torchvision
 from PIL import Image
 
 from support import Cli
-from toolkit import data, stock
-from toolkit.data import SHA256, SYSTEM_FOLDER, load_data, load_sample, sample_indices
 from toolkit.errors import DataError, DataNotFoundError, OutputError, UsageError
+from toolkit.fashion import data, stock
+from toolkit.fashion.data import SHA256, SYSTEM_FOLDER, load_data, load_sample, sample_indices
 
 T10K = "t10k-labels-idx1-ubyte"
 
@@ -47,7 +47,7 @@ def test_the_sample_is_stratified_and_small() -> None:
     sample = load_sample()
     assert np.bincount(sample.labels).tolist() == [100] * 10
     assert sample.images.shape == (1000, 28, 28)
-    assert len((files("toolkit.assets") / "sample.npz").read_bytes()) <= 500_000
+    assert len((files("toolkit.fashion.assets") / "sample.npz").read_bytes()) <= 500_000
 
 
 def test_inputs_are_those_of_torchvisions_to_tensor() -> None:

@@ -1,0 +1,1 @@
+"""Everything that is Fashion-MNIST: model, checkpoints, data, training, labels, assets."""
