@@ -9,8 +9,8 @@ from PIL import Image
 from toolkit.export import export_formats
 from toolkit.fashion.checkpoint import load_checkpoint
 from toolkit.fashion.data import load_sample
-from toolkit.prediction import open_predictor, predict_each
-from toolkit.prediction.sources import walk
+from toolkit.pictures.prediction import open_predictor, predict_each
+from toolkit.pictures.prediction.sources import walk
 from toolkit.records import PredictionRecord
 
 

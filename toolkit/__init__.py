@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from toolkit.errors import ToolkitError
     from toolkit.fashion.checkpoint import Checkpoint, load_checkpoint
     from toolkit.formats import Session
-    from toolkit.prediction import predict
+    from toolkit.pictures.prediction import predict
     from toolkit.records import Report
 
 __all__ = [
@@ -46,7 +46,7 @@ _MODULES: Final = {
     "export_formats": "toolkit.api.artifacts",
     "load_checkpoint": "toolkit.fashion.checkpoint",
     "open_session": "toolkit.api.session",
-    "predict": "toolkit.prediction",
+    "predict": "toolkit.pictures.prediction",
     "run_benchmark": "toolkit.api.benchmark",
     "train": "toolkit.api.training",
 }

@@ -7,7 +7,7 @@ from typing import Final, get_args
 from toolkit.errors import UsageError
 from toolkit.fashion.checkpoint import BUNDLED, Checkpoint, load_checkpoint
 from toolkit.formats import FORMATS, format_of
-from toolkit.own_data import OwnPictures, own_pictures
+from toolkit.pictures.own_data import OwnPictures, own_pictures
 from toolkit.records import Precision
 from toolkit.sessions import Target, resolve_targets
 from toolkit.system.progress import Progress

@@ -40,7 +40,7 @@ from toolkit.system.progress import Progress, silent
 
 if TYPE_CHECKING:
     from toolkit.fashion.checkpoint import Checkpoint
-    from toolkit.own_data import OwnPictures
+    from toolkit.pictures.own_data import OwnPictures
 
 __all__ = ["DEFAULT_BATCH_SIZES", "DEFAULT_BUDGET_S", "DEFAULT_THRESHOLD", "Settings", "run_bench", "run_benchmark"]
 

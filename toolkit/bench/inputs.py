@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 from toolkit.bench.prepare import Prepared
 
 if TYPE_CHECKING:
-    from toolkit.own_data import OwnPictures
+    from toolkit.pictures.own_data import OwnPictures
 
 #: So many are kept at most: the largest default batch. As floats they are 3 MB in each worker.
 MOST_PICTURES: Final = 1024

@@ -82,7 +82,7 @@ def _is_inside(path: Path, folder: Path) -> bool:
 
 
 def _is_picture(path: Path) -> bool:
-    from toolkit.pictures import SUFFIXES
+    from toolkit.pictures.picture import SUFFIXES
 
     return path.suffix.lower() in SUFFIXES
 

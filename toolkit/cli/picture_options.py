@@ -8,7 +8,7 @@ import typer
 from toolkit.errors import UsageError
 
 if TYPE_CHECKING:
-    from toolkit.own_data import OwnPictures
+    from toolkit.pictures.own_data import OwnPictures
     from toolkit.system.progress import Progress
 
 _PICTURES = "Own pictures"
@@ -85,6 +85,6 @@ def read_pictures(
     """
     if images is None:
         return None
-    from toolkit.own_data import own_pictures
+    from toolkit.pictures.own_data import own_pictures
 
     return own_pictures(images, labels, num_workers=num_workers or 0, progress=progress)

@@ -23,9 +23,9 @@ from toolkit.errors import UsageError
 from toolkit.system.files import check_writable
 
 if TYPE_CHECKING:
-    from toolkit.pictures import Invert
-    from toolkit.prediction import Predictor
-    from toolkit.prediction.sources import Found, Source
+    from toolkit.pictures.picture import Invert
+    from toolkit.pictures.prediction import Predictor
+    from toolkit.pictures.prediction.sources import Found, Source
 
 __all__ = ["predict"]
 
@@ -191,7 +191,7 @@ def _check_inputs_kept(
     Raises:
         UsageError: Naming it.
     """
-    from toolkit.prediction.sources import Source
+    from toolkit.pictures.prediction.sources import Source
 
     words = [each for each in places if isinstance(each, Path)]
     own = [each.content for each in places if isinstance(each, Source) and isinstance(each.content, Path)]
@@ -211,7 +211,7 @@ def _places(
         OwnDataError: If labels and pictures do not go together.
         DataError: If test images are needed and not here.
     """
-    from toolkit.prediction.sources import STDIN, expand_words, sources_of_own_pictures, sources_of_test_set
+    from toolkit.pictures.prediction.sources import STDIN, expand_words, sources_of_own_pictures, sources_of_test_set
 
     if data and test is None:
         raise UsageError("--data is for --test: pictures need no data set; leave it out")
@@ -235,7 +235,7 @@ def _numbers(text: str) -> list[int]:
 
 
 def _stdin() -> "Source":
-    from toolkit.prediction.sources import STDIN, Source
+    from toolkit.pictures.prediction.sources import STDIN, Source
 
     if sys.stdin is None or sys.stdin.isatty():
         raise UsageError(
@@ -250,7 +250,7 @@ def _stdin() -> "Source":
 def _how(invert: str) -> "Invert":
     from typing import get_args
 
-    from toolkit.pictures import Invert
+    from toolkit.pictures.picture import Invert
 
     for known in get_args(Invert):
         if invert == known:
@@ -265,7 +265,7 @@ def _count(places: "list[Path | Found]") -> int:
     Raises:
         UsageError: If there is none.
     """
-    from toolkit.prediction.sources import walk
+    from toolkit.pictures.prediction.sources import walk
     from toolkit.records import UnreadableRecord
 
     total, problem = 0, None
@@ -283,7 +283,7 @@ def _open(
     artifact: str | None, folder: Path, checkpoint: Path | None, device: str, threads: int | None, *, quiet: bool
 ) -> "Predictor":
     """Open the model and say on stderr which one it is."""
-    from toolkit.prediction.predictor import open_predictor
+    from toolkit.pictures.prediction.predictor import open_predictor
     from toolkit.system.environment import default_threads
 
     with stdout_to_stderr():  # an artifact may print

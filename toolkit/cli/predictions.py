@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from toolkit.pictures import Invert
-    from toolkit.prediction import Predictor
-    from toolkit.prediction.sources import Found
+    from toolkit.pictures.picture import Invert
+    from toolkit.pictures.prediction import Predictor
+    from toolkit.pictures.prediction.sources import Found
     from toolkit.records import PredictionRecord, Report, UnreadableRecord
     from toolkit.render.prediction_files import PredictionWriter
     from toolkit.system.progress import Progress
@@ -55,8 +55,8 @@ class Stream:
 
     def results(self) -> "Iterator[PredictionRecord | UnreadableRecord]":
         """Yield the results in order."""
-        from toolkit.prediction.sources import walk
-        from toolkit.prediction.stream import predict_each
+        from toolkit.pictures.prediction.sources import walk
+        from toolkit.pictures.prediction.stream import predict_each
 
         return predict_each(
             self._probabilities,

@@ -214,7 +214,7 @@ def _find_wrong(
     pool: "Pool", artifact: str, folder: Path, device: str, *, count: int, label: int | None, quiet: bool
 ) -> "Gallery":
     from toolkit.fashion.gallery import find_wrong
-    from toolkit.prediction.predictor import open_predictor
+    from toolkit.pictures.prediction.predictor import open_predictor
 
     with stdout_to_stderr():  # an artifact may print
         predictor = open_predictor(artifact, folder, device=device)

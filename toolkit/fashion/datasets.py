@@ -19,8 +19,8 @@ from torchvision.transforms import v2
 
 from toolkit.errors import DataNotFoundError, OwnDataError
 from toolkit.fashion.data import ImageSet, load_data, load_test_set
-from toolkit.own_data.listing import list_pictures
-from toolkit.pictures import Invert, read_picture
+from toolkit.pictures.own_data.listing import list_pictures
+from toolkit.pictures.picture import Invert, read_picture
 from toolkit.records import LABELS
 
 __all__ = ["FashionMnist", "LabelledPictures", "one_hot", "to_input"]

@@ -12,7 +12,6 @@ from toolkit.errors import OutputError, ToolkitError, first_line
 from toolkit.fashion.checkpoint import Checkpoint
 from toolkit.fashion.data import ImageSet
 from toolkit.manifest import note_verified
-from toolkit.own_data import OwnPictures
 from toolkit.parity.artifact import check_artifact
 from toolkit.parity.evaluation import evaluate_reference
 from toolkit.parity.plan import Plan, make_plan
@@ -20,6 +19,7 @@ from toolkit.parity.probes import SEED
 from toolkit.parity.quality import Gates
 from toolkit.parity.reference import ArtifactReference, Reference, check_reference
 from toolkit.parity.rejudge import rejudge
+from toolkit.pictures.own_data import OwnPictures
 from toolkit.records import FailureRecord, ParityRecord, Precision, Report, SkipRecord
 from toolkit.sessions import Target, open_session
 from toolkit.system.environment import default_threads, new_report

@@ -16,7 +16,7 @@ from toolkit.fashion.training.loop import fast_bfloat16, training_epochs
 from toolkit.fashion.training.recipes import RECIPES, Recipe, find_recipe
 from toolkit.fashion.training.split import hold_back, hold_out, split_notes
 from toolkit.fashion.training.state import Course, Snapshot, load_snapshot, save_snapshot
-from toolkit.own_data import OwnPictures
+from toolkit.pictures.own_data import OwnPictures
 from toolkit.records import Report, TrainingSummary, TrainRecord
 from toolkit.system.devices import resolve_device
 from toolkit.system.environment import new_report

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from toolkit.errors import OwnDataError
 from toolkit.fashion.data import ImageSet
-from toolkit.own_data.decoding import Decoded, decode
-from toolkit.own_data.listing import Listed, Problem, list_pictures, readable
-from toolkit.pictures import Invert
+from toolkit.pictures.own_data.decoding import Decoded, decode
+from toolkit.pictures.own_data.listing import Listed, Problem, list_pictures, readable
+from toolkit.pictures.picture import Invert
 from toolkit.records import LABELS, DatasetFileRecord, DatasetRecord
 from toolkit.system.files import sha256_of
 from toolkit.system.progress import Progress, silent

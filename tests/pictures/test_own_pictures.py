@@ -22,9 +22,9 @@ from toolkit.fashion.data import ImageSet, load_sample
 from toolkit.fashion.training import Course, make_course, train
 from toolkit.fashion.training.split import hold_back, hold_out, split_notes
 from toolkit.golden import read_golden
-from toolkit.own_data import OwnPictures, own_pictures
 from toolkit.parity import Reference, make_plan
 from toolkit.parity.reference import make_golden
+from toolkit.pictures.own_data import OwnPictures, own_pictures
 from toolkit.records import LABELS, DatasetRecord, Report
 from toolkit.render.explanation import repeat_command
 from toolkit.render.terminal import render_report

@@ -11,8 +11,8 @@ from typing import Final
 
 from toolkit.errors import OwnDataError
 from toolkit.fashion.labels import find_label, unknown_label
-from toolkit.own_data.csv_file import Row, read_rows
-from toolkit.pictures import SUFFIXES
+from toolkit.pictures.own_data.csv_file import Row, read_rows
+from toolkit.pictures.picture import SUFFIXES
 
 # Of many names, a sentence shows so many.
 _SHOWN = 3

@@ -17,8 +17,8 @@ from PIL import Image
 from toolkit.errors import OwnDataError
 from toolkit.fashion.data import load_sample
 from toolkit.fashion.labels import find_label
-from toolkit.own_data import decoding, own_pictures
-from toolkit.own_data.listing import list_pictures
+from toolkit.pictures.own_data import decoding, own_pictures
+from toolkit.pictures.own_data.listing import list_pictures
 from toolkit.records import LABELS
 
 NAMES = ("a.png", "b c.png", "d,e.png", 'f"g.png', "ä/ö.png", "h/i/j.JPG", "10", "-k.webp", "#l.png", "label.png")

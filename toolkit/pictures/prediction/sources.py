@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from toolkit.errors import DataNotFoundError, OwnDataError, UsageError
 from toolkit.fashion.data import ImageSet, load_sample, load_test_set, sample_indices
-from toolkit.own_data.listing import list_pictures
-from toolkit.pictures import SUFFIXES
+from toolkit.pictures.own_data.listing import list_pictures
+from toolkit.pictures.picture import SUFFIXES
 from toolkit.records import LABELS, UnreadableRecord
 
 #: What stands for stdin among the pictures.
@@ -117,7 +117,7 @@ def sources_of_own_pictures(images: Path, labels: Path | None = None) -> tuple[l
     Whether a picture can be read shows when it is its turn.
 
     Args:
-        images: As in `toolkit.own_data.own_pictures`.
+        images: As in `toolkit.pictures.own_data.own_pictures`.
         labels: As there.
 
     Raises:

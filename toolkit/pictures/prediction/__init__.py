@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.errors import PictureError, UsageError
-from toolkit.pictures import Invert, check_invert
-from toolkit.prediction.predictor import Predictor, open_predictor
-from toolkit.prediction.sources import Source, printable
-from toolkit.prediction.stream import check_count, predict_each
+from toolkit.pictures.picture import Invert, check_invert
+from toolkit.pictures.prediction.predictor import Predictor, open_predictor
+from toolkit.pictures.prediction.sources import Source, printable
+from toolkit.pictures.prediction.stream import check_count, predict_each
 from toolkit.records import PredictionRecord, UnreadableRecord
 
 __all__ = ["Predictor", "open_predictor", "predict", "predict_each"]

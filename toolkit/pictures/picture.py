@@ -1,7 +1,7 @@
 """Pictures of people: any file that Pillow reads becomes what the model was trained on, 28 × 28, bright on black.
 
 A grey picture of 28 × 28 keeps its bytes, or is negated as a whole. Anything else goes the way of the dataset's own
-photos (`toolkit.photos`).
+photos (`toolkit.pictures.photos`).
 """
 
 import stat
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from toolkit.errors import PictureError, UsageError, first_line
-from toolkit.photos import CLOSE, convert_photo, to_bytes, to_grey
+from toolkit.pictures.photos import CLOSE, convert_photo, to_bytes, to_grey
 
 Invert = Literal["auto", "yes", "no"]
 UInt8Array = NDArray[np.uint8]

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.errors import OwnDataError, PictureError
-from toolkit.pictures import Invert, check_regular, read_picture
+from toolkit.pictures.picture import Invert, check_regular, read_picture
 
 # Small enough that a worker with large photos holds up no other, large enough that handing over costs nothing.
 _CHUNK: Final = 16

@@ -18,8 +18,8 @@ from PIL import EpsImagePlugin, Image, ImageOps
 
 from toolkit.errors import PictureError, UsageError
 from toolkit.fashion.data import load_sample
-from toolkit.photos import _sharpen, convert_photo
-from toolkit.pictures import Picture, read_picture
+from toolkit.pictures.photos import _sharpen, convert_photo
+from toolkit.pictures.picture import Picture, read_picture
 
 SAMPLE = load_sample().images
 BOOT = SAMPLE[0]

@@ -1,0 +1,1 @@
+"""Picture files and folders become arrays; predictions stream through them."""
