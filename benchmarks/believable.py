@@ -31,8 +31,8 @@ from toolkit.bench.job import Entry
 from toolkit.bench.prepare import Prepared, prepare_entries
 from toolkit.export import export_formats
 from toolkit.fashion.checkpoint import load_checkpoint
+from toolkit.formats.target import resolve_targets
 from toolkit.records import LatencyRecord, Report, quantile
-from toolkit.sessions import resolve_targets
 from toolkit.system.environment import default_threads, usable_cpus
 
 _HERE = Path(__file__).parent

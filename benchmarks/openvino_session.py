@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from toolkit.bench.measure import closed_loop
 from toolkit.bench.worker import compare
-from toolkit.golden import read_golden
+from toolkit.formats.golden import read_golden
 from toolkit.records import quantile
 
 _WARM_S = 0.3

@@ -21,10 +21,10 @@ from toolkit.export import export_formats
 from toolkit.fashion.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from toolkit.fashion.data import load_data, load_sample
 from toolkit.fashion.model import Mlp
+from toolkit.formats.target import Target, resolve_targets
 from toolkit.parity import Reference, check_artifact, make_plan
 from toolkit.parity.tolerance import LIMIT_IN_UNITS
 from toolkit.records import LABELS, PIXELS, ModelConfig, ParityRecord, quantile
-from toolkit.sessions import Target, resolve_targets
 from toolkit.system.environment import machine
 from toolkit.system.files import write_bytes
 

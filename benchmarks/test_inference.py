@@ -17,7 +17,7 @@ from toolkit.fashion.checkpoint import load_checkpoint
 from toolkit.fashion.data import load_sample
 from toolkit.formats import EAGER, FORMATS, Session, artifact_name
 from toolkit.formats.eager import open_eager
-from toolkit.sessions import Target, open_session
+from toolkit.formats.target import Target, open_session
 from toolkit.system.environment import default_threads
 
 CALLS = 1_000

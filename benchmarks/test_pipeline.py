@@ -8,9 +8,9 @@ from toolkit.export import export_formats
 from toolkit.fashion.checkpoint import load_checkpoint
 from toolkit.fashion.data import load_test_set
 from toolkit.formats import FORMATS, artifact_name, import_format
+from toolkit.formats.target import Target, resolve_targets
 from toolkit.parity import Reference, check_artifact, check_parity, make_plan
 from toolkit.records import ArtifactMetadata
-from toolkit.sessions import Target, resolve_targets
 from toolkit.system.environment import versions
 
 

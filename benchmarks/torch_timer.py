@@ -15,7 +15,7 @@ from torch.utils.benchmark import Timer
 
 from toolkit.bench.measure import settle
 from toolkit.fashion.checkpoint import load_checkpoint
-from toolkit.golden import read_golden
+from toolkit.formats.golden import read_golden
 
 _SECONDS = 0.1
 #: What eager's session does in a call; entering inference mode is part of it.

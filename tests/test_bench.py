@@ -23,11 +23,11 @@ from toolkit.bench.scenario import parse_scenario
 from toolkit.errors import UnverifiedArtifactError
 from toolkit.fashion.checkpoint import Checkpoint, load_checkpoint
 from toolkit.formats import FORMATS, artifact_name
-from toolkit.golden import read_golden
-from toolkit.manifest import check_verified, note_verified
+from toolkit.formats.golden import read_golden
+from toolkit.formats.manifest import check_verified, note_verified
+from toolkit.formats.target import Target, open_session, resolve_targets
 from toolkit.parity import Reference, check_artifact, make_plan
 from toolkit.records import CheckRecord
-from toolkit.sessions import Target, open_session, resolve_targets
 
 REAL_MEASURE_LIMITS = bench_module.measure_limits  # conftest puts known limits in its place for every test
 QUICK = Settings(batch_sizes=(1,), threads=(1,), budget_s=0.3, control=False, against_limits=False, restarts=0)
@@ -58,7 +58,7 @@ def test_verification_is_of_these_bytes_these_weights_and_this_runtime(
     with pytest.raises(UnverifiedArtifactError, match="against another checkpoint"):
         check_verified(onnx, "0" * 64, "cpu", "")
     with monkeypatch.context() as patch:
-        patch.setattr("toolkit.manifest.runtime_version", lambda info: "9.9")
+        patch.setattr("toolkit.formats.manifest.runtime_version", lambda info: "9.9")
         with pytest.raises(UnverifiedArtifactError, match=r"installed is 9\.9"):
             check_verified(onnx, weights, "cpu", "")
     with onnx.path.open("ab") as file:

@@ -177,7 +177,7 @@ class TestResults:
         self, exported: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A machine with CUDA and an ONNX Runtime without: the CPU stands for CUDA in libtorch."""
-        from toolkit import sessions
+        from toolkit.formats import target as sessions
 
         real = sessions.open_session
 

@@ -17,7 +17,7 @@ from toolkit.errors import FolderBusyError, MissingPackageError, OutputError, Re
 from toolkit.export import export_formats
 from toolkit.fashion.checkpoint import Checkpoint, load_checkpoint
 from toolkit.formats import FORMATS, artifact_name, import_format
-from toolkit.manifest import BENCH
+from toolkit.formats.manifest import BENCH
 from toolkit.records import Ledger, Manifest, read_record
 from toolkit.system.files import folder_lock, sha256_of
 

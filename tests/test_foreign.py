@@ -18,10 +18,10 @@ from toolkit.errors import UnsafeArtifactError
 from toolkit.fashion.checkpoint import Checkpoint
 from toolkit.formats import FORMATS, format_of
 from toolkit.formats.companions import artifact_digest, artifact_files
-from toolkit.manifest import check_verified
+from toolkit.formats.manifest import check_verified
+from toolkit.formats.target import Target, open_session
 from toolkit.parity import Plan, Reference, check_artifact, make_plan
 from toolkit.records import ParityRecord
-from toolkit.sessions import Target, open_session
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:`torch.jit"),

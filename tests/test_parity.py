@@ -17,6 +17,7 @@ from toolkit.fashion.checkpoint import Checkpoint, load_checkpoint, save_checkpo
 from toolkit.fashion.data import load_sample
 from toolkit.fashion.model import Mlp
 from toolkit.formats import FORMATS, artifact_name
+from toolkit.formats.target import Target
 from toolkit.parity import Plan, Reference, check_artifact, make_plan
 from toolkit.parity.checks import (
     check_batch_sizes,
@@ -40,7 +41,6 @@ from toolkit.records import (
     Signature,
     TensorSpec,
 )
-from toolkit.sessions import Target
 
 UNIT = 1e-6
 UNITS = np.full(10, UNIT)

@@ -22,10 +22,10 @@ from toolkit.fashion.checkpoint import Checkpoint
 from toolkit.formats import FORMATS, format_of
 from toolkit.formats.companions import artifact_digest, artifact_files
 from toolkit.formats.libtorch import LibtorchSession, effective_precision
-from toolkit.manifest import LEDGER, check_verified, note_verified
+from toolkit.formats.manifest import LEDGER, check_verified, note_verified
+from toolkit.formats.target import Target, open_session
 from toolkit.parity import Plan, Reference, check_artifact, make_plan
 from toolkit.records import Ledger, ParityRecord, Signature, read_record
-from toolkit.sessions import Target, open_session
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit")
 

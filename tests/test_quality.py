@@ -17,12 +17,12 @@ from support import Cli
 from toolkit.fashion.checkpoint import Checkpoint
 from toolkit.fashion.data import load_sample
 from toolkit.formats import FORMATS
-from toolkit.manifest import check_verified
+from toolkit.formats.manifest import check_verified
+from toolkit.formats.target import Target
 from toolkit.parity.probes import Probe, picture_probe, sample_probe
 from toolkit.parity.quality import Gates, judge_quality, mcnemar, measure_quality
 from toolkit.parity.reference import Reference
 from toolkit.records import QualityRecord, Report, read_record, write_record
-from toolkit.sessions import Target
 from toolkit.workload.scores import softmax
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit")

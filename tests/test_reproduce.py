@@ -25,13 +25,13 @@ from toolkit.fashion.checkpoint import load_checkpoint
 from toolkit.fashion.model import Mlp
 from toolkit.formats import FORMATS, FormatInfo, artifact_name, import_format
 from toolkit.formats.snippets import find_snippet
+from toolkit.formats.target import Target, open_session
 from toolkit.parity.faults import FAULTS
 from toolkit.parity.place import folder_name
 from toolkit.parity.reproduce import Reproduction, _script, write_reproduction
 from toolkit.parity.shrink import shrink
 from toolkit.records import ArtifactMetadata, CheckRecord
 from toolkit.records.parity import CheckName
-from toolkit.sessions import Target, open_session
 from toolkit.system.files import sha256_of
 
 LIMIT = 1e-4

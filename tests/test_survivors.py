@@ -14,9 +14,9 @@ from toolkit.errors import UsageError
 from toolkit.fashion.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from toolkit.fashion.model import Mlp
 from toolkit.formats import FORMATS
+from toolkit.formats.target import Target
 from toolkit.parity import Plan, Reference, check_artifact, check_parity, make_plan
 from toolkit.records import ModelConfig, ParityRecord
-from toolkit.sessions import Target
 from toolkit.testing import assert_parity
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit")

@@ -9,8 +9,9 @@ from pathlib import Path
 from toolkit.errors import FormatError, OutputError, first_line
 from toolkit.fashion.checkpoint import Checkpoint
 from toolkit.formats import FORMATS, FormatInfo, artifact_name, check_packages, find_format, import_format
-from toolkit.golden import write_golden
-from toolkit.manifest import GOLDEN, LEDGER, MANIFEST, note_verified, read_manifest
+from toolkit.formats.golden import write_golden
+from toolkit.formats.manifest import GOLDEN, LEDGER, MANIFEST, note_verified, read_manifest
+from toolkit.formats.target import Target, skip_of
 from toolkit.parity import Reference, check_artifact, evaluate_reference, make_plan
 from toolkit.parity.reference import make_golden
 from toolkit.records import (
@@ -24,7 +25,6 @@ from toolkit.records import (
     SkipRecord,
     write_record,
 )
-from toolkit.sessions import Target, skip_of
 from toolkit.system.environment import new_report, versions
 from toolkit.system.files import check_writable, folder_lock, make_folder, sha256_of
 from toolkit.system.progress import Progress, silent

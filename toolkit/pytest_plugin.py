@@ -60,8 +60,8 @@ class ArtifactItem(pytest.Item):
             ToolkitError: If it cannot be tried at all.
         """
         from toolkit.formats import format_of
+        from toolkit.formats.target import Target
         from toolkit.parity import check_artifact
-        from toolkit.sessions import Target
         from toolkit.system.devices import resolve_device
         from toolkit.testing import failure_message, leaving_torch_as_it_is
 

@@ -10,10 +10,10 @@ from toolkit.errors import FormatError
 from toolkit.export import export_formats
 from toolkit.fashion.checkpoint import Checkpoint
 from toolkit.formats import FORMATS
-from toolkit.manifest import REPORT
+from toolkit.formats.manifest import REPORT
+from toolkit.formats.target import Target, check_runs, skip_of
 from toolkit.parity import check_parity
 from toolkit.records import Report, SkipRecord, write_record
-from toolkit.sessions import Target, check_runs, skip_of
 from toolkit.system.progress import Progress, silent
 
 #: Seconds for all rounds of bench: a first look; ``fmnist-tk bench`` takes longer and is surer.

@@ -18,11 +18,11 @@ from torch import nn
 from toolkit.errors import ArtifactNotFoundError, CheckpointError, UsageError
 from toolkit.fashion.checkpoint import Checkpoint, checkpoint_of, load_checkpoint
 from toolkit.formats import FORMATS, format_of
+from toolkit.formats.target import Target
 from toolkit.parity import Gates, Reference, check_artifact, make_plan
 from toolkit.parity.probes import SEED
 from toolkit.parity.reference import ModuleReference, ReferenceModel, check_reference
 from toolkit.records import ParityRecord, Precision
-from toolkit.sessions import Target
 from toolkit.system.devices import resolve_device
 
 __all__ = ["assert_parity", "failure_message"]

@@ -13,9 +13,9 @@ from mutants.mutant import Context, Family, Mutant, Wrapped, same, same_logits, 
 from toolkit.fashion.checkpoint import Checkpoint
 from toolkit.fashion.data import load_sample
 from toolkit.formats import FORMATS
+from toolkit.formats.target import Target
 from toolkit.parity import Plan, Reference, check_artifact, make_plan
 from toolkit.records import ParityRecord
-from toolkit.sessions import Target
 
 MUTANTS = tuple(
     mutant for module in (weights, graph, inputs, outputs, behaviour, calls, files) for mutant in module.MUTANTS

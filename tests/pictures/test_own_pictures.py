@@ -21,7 +21,7 @@ from toolkit.fashion.checkpoint import Checkpoint, load_checkpoint
 from toolkit.fashion.data import ImageSet, load_sample
 from toolkit.fashion.training import Course, make_course, train
 from toolkit.fashion.training.split import hold_back, hold_out, split_notes
-from toolkit.golden import read_golden
+from toolkit.formats.golden import read_golden
 from toolkit.parity import Reference, make_plan
 from toolkit.parity.reference import make_golden
 from toolkit.pictures.own_data import OwnPictures, own_pictures

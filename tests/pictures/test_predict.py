@@ -27,7 +27,7 @@ from toolkit.cli import predictions
 from toolkit.cli.screen import drawing_bar
 from toolkit.errors import CorruptArtifactError, PictureError, UsageError
 from toolkit.fashion.data import load_sample, sample_indices
-from toolkit.manifest import BENCH, LEDGER
+from toolkit.formats.manifest import BENCH, LEDGER
 from toolkit.pictures.prediction import open_predictor, predict, predict_each
 from toolkit.pictures.prediction.predictor import Predictor
 from toolkit.pictures.prediction.sources import Source

@@ -7,9 +7,9 @@ from typing import Final, get_args
 from toolkit.errors import UsageError
 from toolkit.fashion.checkpoint import BUNDLED, Checkpoint, load_checkpoint
 from toolkit.formats import FORMATS, format_of
+from toolkit.formats.target import Target, resolve_targets
 from toolkit.pictures.own_data import OwnPictures, own_pictures
 from toolkit.records import Precision
-from toolkit.sessions import Target, resolve_targets
 from toolkit.system.progress import Progress
 
 #: A file or the name of a format; several of these; a folder of artifacts; or None for the default folder.

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from toolkit import export, parity, sessions
+from toolkit import export, parity
 from toolkit.api.arguments import (
     FOLDER,
     Artifacts,
@@ -16,6 +16,7 @@ from toolkit.api.arguments import (
     pictures_of,
     reference_of,
 )
+from toolkit.formats import target as sessions
 from toolkit.parity.plan import find_test_set
 from toolkit.parity.probes import SEED
 from toolkit.records import Precision, Report

@@ -6,11 +6,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit import sessions
 from toolkit.api.arguments import FOLDER, check_session
 from toolkit.errors import UsageError
 from toolkit.fashion.checkpoint import Checkpoint
 from toolkit.formats import Session
+from toolkit.formats import target as sessions
 from toolkit.formats.eager import open_eager
 from toolkit.records import LABELS, Precision
 from toolkit.system.devices import resolve_device

@@ -21,6 +21,7 @@ from toolkit.bench.prepare import Prepared, prepare_entries
 from toolkit.bench.rounds import Measurement, Rounds, Watch
 from toolkit.errors import ToolkitError
 from toolkit.formats import EAGER
+from toolkit.formats.target import Target
 from toolkit.records import (
     BenchRecord,
     ControlRecord,
@@ -33,7 +34,6 @@ from toolkit.records import (
     SkipRecord,
     read_record,
 )
-from toolkit.sessions import Target
 from toolkit.system.accelerators import accelerators
 from toolkit.system.environment import default_threads, new_report
 from toolkit.system.progress import Progress, silent

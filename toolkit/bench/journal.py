@@ -14,7 +14,7 @@ from typing import IO
 from pydantic import ValidationError
 
 from toolkit.errors import OutputError, ReportError
-from toolkit.manifest import BENCH, MANIFEST
+from toolkit.formats.manifest import BENCH, MANIFEST
 from toolkit.records import (
     FailureRecord,
     LatencyRecord,

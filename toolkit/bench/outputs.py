@@ -7,7 +7,7 @@ import psutil
 from numpy.typing import NDArray
 
 from toolkit.formats import Session
-from toolkit.golden import Golden
+from toolkit.formats.golden import Golden
 
 _BYTES_PER_IMAGE: Final = 4 * 28 * 28
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 from toolkit.bench.job import Entry
 from toolkit.errors import ToolkitError, UnverifiedArtifactError, UsageError
 from toolkit.formats import EAGER, EAGER_CUDAGRAPH, FORMATS, artifact_name, runtime_version
-from toolkit.golden import write_golden
-from toolkit.manifest import GOLDEN, check_verified, read_manifest
+from toolkit.formats.golden import write_golden
+from toolkit.formats.manifest import GOLDEN, check_verified, read_manifest
+from toolkit.formats.target import Target, resolve_targets
 from toolkit.records import CheckpointRecord, DatasetRecord, Record, SkipRecord
-from toolkit.sessions import Target, resolve_targets
 from toolkit.system.environment import installed_version
 
 if TYPE_CHECKING:

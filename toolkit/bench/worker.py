@@ -34,9 +34,9 @@ from toolkit.bench.memory import peak_growth_bytes, read_memory
 from toolkit.bench.outputs import batch_of, compare
 from toolkit.errors import first_line
 from toolkit.formats import EAGER, EAGER_CUDAGRAPH, FORMATS, Session, import_format
-from toolkit.golden import Golden, read_golden
+from toolkit.formats.golden import Golden, read_golden
+from toolkit.formats.target import Target, load_session, open_session
 from toolkit.records import MemoryReading
-from toolkit.sessions import Target, load_session, open_session
 
 _DEVICE_CALLS: Final = 20
 _WAKE_S: Final = 0.002

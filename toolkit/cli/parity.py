@@ -33,9 +33,9 @@ from toolkit.errors import UsageError
 
 if TYPE_CHECKING:
     from toolkit.fashion.checkpoint import Checkpoint
+    from toolkit.formats.target import Target
     from toolkit.parity.quality import Gates
     from toolkit.records import Report
-    from toolkit.sessions import Target
 
 __all__ = ["parity"]
 
@@ -204,9 +204,9 @@ def parity(
         check_files_differ(outputs, {"--rejudge": [rejudge]})
         report = _rejudged(rejudge, targets, gates)
     else:
+        from toolkit.formats.target import Target, resolve_targets
         from toolkit.parity import check_parity
         from toolkit.parity.plan import find_test_set
-        from toolkit.sessions import Target, resolve_targets
         from toolkit.system.devices import resolve_device
 
         device = resolve_device(device)
@@ -247,7 +247,7 @@ def _reference(checkpoint: Path | None, against: Path | None) -> "Checkpoint | T
         ToolkitError: If it cannot be read, or both are given.
     """
     from toolkit.fashion.checkpoint import load_checkpoint
-    from toolkit.sessions import resolve_targets
+    from toolkit.formats.target import resolve_targets
 
     if against is None:
         return load_checkpoint(checkpoint)

@@ -74,7 +74,7 @@ def run(
         raise UsageError("--data is for --train: without it no training data is needed; leave it out")
     from toolkit.bench import Settings
     from toolkit.fashion.checkpoint import load_checkpoint
-    from toolkit.manifest import REPORT
+    from toolkit.formats.manifest import REPORT
     from toolkit.run import BUDGET_S, run_pipeline
     from toolkit.system.devices import resolve_device
 

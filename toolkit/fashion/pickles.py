@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from toolkit.archives import WEIGHTS_GLOBAL, ZIP_ERRORS, damaged_member, requested_globals
 from toolkit.errors import CheckpointError, UnsafeCheckpointError, first_line
+from toolkit.formats.archives import WEIGHTS_GLOBAL, ZIP_ERRORS, damaged_member, requested_globals
 
 _LAYERS: tuple[type[nn.Module], ...] = (nn.Sequential, nn.Flatten, nn.Linear, nn.ReLU)
 _LAYER_NAMES = {f"{layer.__module__}.{layer.__qualname__}" for layer in _LAYERS}

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from toolkit.archives import ZIP_ERRORS, damaged_member
 from toolkit.errors import CorruptArtifactError, PrecisionError, UnsupportedDeviceError, first_line
+from toolkit.formats.archives import ZIP_ERRORS, damaged_member
 from toolkit.records import Precision, Signature
 from toolkit.system.devices import device_type, synchronize
 

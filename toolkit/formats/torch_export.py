@@ -13,10 +13,10 @@ from torch.export import Dim, ExportedProgram
 from torch.export.passes import move_to_device_pass
 from torch.fx import GraphModule
 
-from toolkit.archives import foreign_pickles, read_members
 from toolkit.errors import CorruptArtifactError, UnsafeArtifactError, first_line
 from toolkit.fashion.model import Mlp
 from toolkit.formats import Session
+from toolkit.formats.archives import foreign_pickles, read_members
 from toolkit.formats.libtorch import LibtorchSession, check_archive, check_placed, set_threads
 from toolkit.records import ArtifactMetadata, Signature, TensorSpec
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from toolkit.errors import OutputError, ToolkitError, first_line
 from toolkit.fashion.checkpoint import Checkpoint
 from toolkit.fashion.data import ImageSet
-from toolkit.manifest import note_verified
+from toolkit.formats.manifest import note_verified
+from toolkit.formats.target import Target, open_session
 from toolkit.parity.artifact import check_artifact
 from toolkit.parity.evaluation import evaluate_reference
 from toolkit.parity.plan import Plan, make_plan
@@ -21,7 +22,6 @@ from toolkit.parity.reference import ArtifactReference, Reference, check_referen
 from toolkit.parity.rejudge import rejudge
 from toolkit.pictures.own_data import OwnPictures
 from toolkit.records import FailureRecord, ParityRecord, Precision, Report, SkipRecord
-from toolkit.sessions import Target, open_session
 from toolkit.system.environment import default_threads, new_report
 from toolkit.system.progress import Progress, silent
 

@@ -3,7 +3,8 @@
 from toolkit.errors import CorruptArtifactError, FormatError, PrecisionError, ReportError, UnsafeArtifactError
 from toolkit.formats import Session, import_format, runtime_version
 from toolkit.formats.companions import artifact_digest
-from toolkit.manifest import read_manifest
+from toolkit.formats.manifest import read_manifest
+from toolkit.formats.target import Target, open_session
 from toolkit.parity.checks import check_contract, check_integrity, verdict
 from toolkit.parity.evaluation import evaluate_artifact
 from toolkit.parity.examine import Examination, examine
@@ -20,7 +21,6 @@ from toolkit.records import (
     check_order,
     parse_record,
 )
-from toolkit.sessions import Target, open_session
 from toolkit.system.files import sha256_of
 
 

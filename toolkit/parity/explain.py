@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from toolkit.formats.companions import artifact_files
 from toolkit.formats.reshaped import IMAGE_SHAPES, fitted_shape
+from toolkit.formats.target import Target
 from toolkit.parity.behaviour import POISON
 from toolkit.parity.calls import RuntimeFailedError, UnusableOutputError
 from toolkit.parity.diagnose import diagnose
@@ -16,7 +17,6 @@ from toolkit.parity.plan import Plan
 from toolkit.parity.reproduce import Reproduction, write_reproduction
 from toolkit.parity.tolerance import LIMIT_IN_UNITS
 from toolkit.records import CheckRecord, ParityRecord, ReproductionRecord
-from toolkit.sessions import Target
 
 # More images do not make a diagnosis surer.
 _DIAGNOSED_IMAGES = 256

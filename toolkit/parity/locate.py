@@ -18,10 +18,10 @@ from toolkit.errors import first_line
 from toolkit.fashion.model import Mlp
 from toolkit.formats.libtorch import effective_precision
 from toolkit.formats.prefixes import Prefix, open_prefixes
+from toolkit.formats.target import Target
 from toolkit.parity.calls import call_session
 from toolkit.parity.tolerance import ROUNDING_UNIT, rounding_unit, told
 from toolkit.records import DivergenceRecord
-from toolkit.sessions import Target
 
 Float32Array = NDArray[np.float32]
 Float64Array = NDArray[np.float64]

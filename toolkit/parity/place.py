@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from toolkit.errors import OutputError
-from toolkit.sessions import Target
+from toolkit.formats.target import Target
 from toolkit.system.files import check_writable
 
 #: The file of facts in a reproduction; under ``files`` it lists all that was written, itself too.

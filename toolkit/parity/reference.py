@@ -14,8 +14,8 @@ from toolkit.fashion.checkpoint import Checkpoint
 from toolkit.fashion.data import ImageSet, load_sample
 from toolkit.fashion.model import Mlp
 from toolkit.formats import Session
+from toolkit.formats.golden import Golden
 from toolkit.formats.libtorch import effective_precision
-from toolkit.golden import Golden
 from toolkit.parity.calls import call_session
 from toolkit.parity.checks import CLASSES
 from toolkit.parity.probes import Probe, sample_probe

@@ -20,11 +20,11 @@ import numpy as np
 from toolkit.errors import CorruptArtifactError, FormatError
 from toolkit.formats import artifact_name, runtime_version
 from toolkit.formats.snippets import Snippet, find_snippet
+from toolkit.formats.target import Target, open_session
 from toolkit.parity.faults import FAULTS, ONE_LINE, Expect, Fault, Float32Array, Run, answer
 from toolkit.parity.place import FACTS, check_place, files_in, folder_name, replacing_folder
 from toolkit.parity.shrink import shrink
 from toolkit.records import CheckRecord
-from toolkit.sessions import Target, open_session
 from toolkit.system.files import sha256_of
 
 _SCRIPT: Final = "repro.py"

@@ -23,10 +23,10 @@ from toolkit.errors import (
 )
 from toolkit.formats import EAGER, FORMATS, Session, artifact_name, check_packages, format_of
 from toolkit.formats.companions import artifact_digest
-from toolkit.manifest import BENCH, REPORT, check_verified, read_manifest, verified_weights
+from toolkit.formats.manifest import BENCH, REPORT, check_verified, read_manifest, verified_weights
+from toolkit.formats.target import Target, open_session, resolve_targets
 from toolkit.records import LABELS, Precision, PredictorRecord, Report, read_record
 from toolkit.render.units import seconds
-from toolkit.sessions import Target, open_session, resolve_targets
 from toolkit.system.devices import resolve_device
 from toolkit.workload.scores import softmax
 

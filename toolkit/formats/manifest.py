@@ -9,7 +9,7 @@ from toolkit.formats.companions import artifact_digest
 from toolkit.records import Ledger, Manifest, ParityRecord, VerificationRecord, read_record, write_record
 
 if TYPE_CHECKING:
-    from toolkit.sessions import Target
+    from toolkit.formats.target import Target
 
 MANIFEST, LEDGER, GOLDEN = "manifest.json", "verified.json", "golden.npz"
 #: What ``fmnist-tk run`` measured in the folder.

@@ -23,8 +23,8 @@ from toolkit.formats import (
     import_format,
 )
 from toolkit.formats.companions import artifact_files
+from toolkit.formats.manifest import read_manifest
 from toolkit.formats.reshaped import fit_session, image_shape
-from toolkit.manifest import read_manifest
 from toolkit.records import Precision, SkipRecord
 
 

@@ -36,8 +36,8 @@ from toolkit.formats import (
 )
 from toolkit.formats import onnx as onnx_format
 from toolkit.formats.eager import open_eager
+from toolkit.formats.target import Target, open_session
 from toolkit.records import ArtifactMetadata, Precision
-from toolkit.sessions import Target, open_session
 from toolkit.system.environment import versions
 
 ALL = pytest.mark.parametrize("info", FORMATS.values(), ids=FORMATS)
