@@ -23,7 +23,7 @@ from toolkit.fashion.data import load_data, load_sample
 from toolkit.fashion.model import Mlp
 from toolkit.formats.target import Target, resolve_targets
 from toolkit.parity import Reference, check_artifact, make_plan
-from toolkit.parity.tolerance import LIMIT_IN_UNITS
+from toolkit.parity.rules.tolerance import LIMIT_IN_UNITS
 from toolkit.records import LABELS, PIXELS, ModelConfig, ParityRecord, quantile
 from toolkit.system.environment import machine
 from toolkit.system.files import write_bytes

@@ -34,7 +34,7 @@ from toolkit.errors import UsageError
 if TYPE_CHECKING:
     from toolkit.fashion.checkpoint import Checkpoint
     from toolkit.formats.target import Target
-    from toolkit.parity.quality import Gates
+    from toolkit.parity.rules.quality import Gates
     from toolkit.records import Report
 
 __all__ = ["parity"]
@@ -184,7 +184,7 @@ def parity(
         fmnist-tk parity --images photos --labels labels.csv
     """
     check_pictures(images, labels, num_workers, data=data, full=full)
-    from toolkit.parity.quality import Gates
+    from toolkit.parity.rules.quality import Gates
 
     gates = Gates(max_drop, min_agreement, significance)
     outputs = {"--output": output, "--junit": junit, "--markdown": markdown}
@@ -258,7 +258,7 @@ def _reference(checkpoint: Path | None, against: Path | None) -> "Checkpoint | T
 
 
 def _rejudged(path: Path, targets: list[str] | None, gates: "Gates") -> "Report":
-    from toolkit.parity.rejudge import rejudge
+    from toolkit.parity.rules.rejudge import rejudge
     from toolkit.records import Report, read_record
 
     if targets:

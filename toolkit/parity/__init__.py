@@ -17,9 +17,9 @@ from toolkit.parity.artifact import check_artifact
 from toolkit.parity.evaluation import evaluate_reference
 from toolkit.parity.plan import Plan, make_plan
 from toolkit.parity.probes import SEED
-from toolkit.parity.quality import Gates
 from toolkit.parity.reference import ArtifactReference, Reference, check_reference
-from toolkit.parity.rejudge import rejudge
+from toolkit.parity.rules.quality import Gates
+from toolkit.parity.rules.rejudge import rejudge
 from toolkit.pictures.own_data import OwnPictures
 from toolkit.records import FailureRecord, ParityRecord, Precision, Report, SkipRecord
 from toolkit.system.environment import default_threads, new_report

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.parity.calls import RuntimeFailedError, UnusableOutputError
-from toolkit.parity.checks import CLASSES
+from toolkit.parity.examine.calls import RuntimeFailedError, UnusableOutputError
 from toolkit.parity.plan import Plan
 from toolkit.parity.probes import Probe
+from toolkit.parity.rules.checks import CLASSES
 from toolkit.records import MOST_WRONG, EvaluationRecord, ImageSource, WrongImageRecord
 from toolkit.workload.scores import softmax
 

@@ -16,10 +16,10 @@ from toolkit.fashion.model import Mlp
 from toolkit.formats import Session
 from toolkit.formats.golden import Golden
 from toolkit.formats.libtorch import effective_precision
-from toolkit.parity.calls import call_session
-from toolkit.parity.checks import CLASSES
+from toolkit.parity.examine.calls import call_session
 from toolkit.parity.probes import Probe, sample_probe
-from toolkit.parity.tolerance import LIMIT_IN_UNITS, class_units
+from toolkit.parity.rules.checks import CLASSES
+from toolkit.parity.rules.tolerance import LIMIT_IN_UNITS, class_units
 from toolkit.records import CheckpointRecord
 
 Float32Array = NDArray[np.float32]

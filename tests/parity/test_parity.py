@@ -19,7 +19,9 @@ from toolkit.fashion.model import Mlp
 from toolkit.formats import FORMATS, artifact_name
 from toolkit.formats.target import Target
 from toolkit.parity import Plan, Reference, check_artifact, make_plan
-from toolkit.parity.checks import (
+from toolkit.parity.probes import Probe, sample_probe
+from toolkit.parity.reference import Expectations, expectation
+from toolkit.parity.rules.checks import (
     check_batch_sizes,
     check_dtype,
     check_finite,
@@ -27,10 +29,8 @@ from toolkit.parity.checks import (
     check_shape,
     check_values,
 )
-from toolkit.parity.probes import Probe, sample_probe
-from toolkit.parity.reference import Expectations, expectation
-from toolkit.parity.signature import check_signature
-from toolkit.parity.tolerance import LIMIT_IN_UNITS, class_units, rounding_unit
+from toolkit.parity.rules.signature import check_signature
+from toolkit.parity.rules.tolerance import LIMIT_IN_UNITS, class_units, rounding_unit
 from toolkit.records import (
     LABELS,
     ArtifactMetadata,

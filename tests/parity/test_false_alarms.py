@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from toolkit.parity.tolerance import LIMIT_IN_UNITS
+from toolkit.parity.rules.tolerance import LIMIT_IN_UNITS
 
 ROOT = Path(__file__).parent.parent
 RUNS = 500

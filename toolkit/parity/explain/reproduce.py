@@ -21,9 +21,9 @@ from toolkit.errors import CorruptArtifactError, FormatError
 from toolkit.formats import artifact_name, runtime_version
 from toolkit.formats.snippets import Snippet, find_snippet
 from toolkit.formats.target import Target, open_session
-from toolkit.parity.faults import FAULTS, ONE_LINE, Expect, Fault, Float32Array, Run, answer
-from toolkit.parity.place import FACTS, check_place, files_in, folder_name, replacing_folder
-from toolkit.parity.shrink import shrink
+from toolkit.parity.explain.faults import FAULTS, ONE_LINE, Expect, Fault, Float32Array, Run, answer
+from toolkit.parity.explain.place import FACTS, check_place, files_in, folder_name, replacing_folder
+from toolkit.parity.explain.shrink import shrink
 from toolkit.records import CheckRecord
 from toolkit.system.files import sha256_of
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.parity.checks import Yardstick, check_same, verdict
+from toolkit.parity.rules.checks import Yardstick, check_same, verdict
 from toolkit.records import CheckRecord
 
 Float32Array = NDArray[np.float32]

@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 from toolkit.formats.companions import artifact_files
 from toolkit.formats.reshaped import IMAGE_SHAPES, fitted_shape
 from toolkit.formats.target import Target
-from toolkit.parity.behaviour import POISON
-from toolkit.parity.calls import RuntimeFailedError, UnusableOutputError
-from toolkit.parity.diagnose import diagnose
 from toolkit.parity.examine import Examination
-from toolkit.parity.locate import divergence
+from toolkit.parity.examine.behaviour import POISON
+from toolkit.parity.examine.calls import RuntimeFailedError, UnusableOutputError
+from toolkit.parity.explain.diagnose import diagnose
+from toolkit.parity.explain.locate import divergence
+from toolkit.parity.explain.reproduce import Reproduction, write_reproduction
 from toolkit.parity.plan import Plan
-from toolkit.parity.reproduce import Reproduction, write_reproduction
-from toolkit.parity.tolerance import LIMIT_IN_UNITS
+from toolkit.parity.rules.tolerance import LIMIT_IN_UNITS
 from toolkit.records import CheckRecord, ParityRecord, ReproductionRecord
 
 # More images do not make a diagnosis surer.

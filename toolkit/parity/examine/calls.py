@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from toolkit.errors import first_line
 from toolkit.formats import Session
-from toolkit.parity.checks import check_dtype, check_shape
+from toolkit.parity.rules.checks import check_dtype, check_shape
 from toolkit.records import CheckRecord, Precision
 
 Float32Array = NDArray[np.float32]

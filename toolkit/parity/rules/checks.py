@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.parity.tolerance import LIMIT_IN_UNITS, ROUNDING_UNIT, told
+from toolkit.parity.rules.tolerance import LIMIT_IN_UNITS, ROUNDING_UNIT, told
 from toolkit.records import (
     ArtifactMetadata,
     ArtifactRecord,
@@ -163,7 +163,7 @@ def check_values(probe: str, errors: Float64Array, units: Float64Array, overflow
     Args:
         probe: Name of the probe.
         errors: ``|actual - reference|`` of every logit ``(N, 10)`` that can be judged, float64.
-        units: ``(10,)``: eager's largest error on the same images, absolute; see `toolkit.parity.tolerance`.
+        units: ``(10,)``: eager's largest error on the same images, absolute; see `toolkit.parity.rules.tolerance`.
         overflowing: Further images that cannot be judged, because eager float32 itself overflows on them.
     """
     if not errors.size:

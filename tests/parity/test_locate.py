@@ -21,7 +21,7 @@ from toolkit.fashion.model import Mlp
 from toolkit.formats import FORMATS, artifact_name, import_format
 from toolkit.formats.prefixes import Prefix, Step, on_the_way, open_prefixes
 from toolkit.formats.target import Target
-from toolkit.parity.locate import Layer, divergence, locate, reference_layers
+from toolkit.parity.explain.locate import Layer, divergence, locate, reference_layers
 from toolkit.records import ArtifactMetadata, DivergenceRecord, ModelConfig, Signature
 from toolkit.system.environment import versions
 

@@ -1,7 +1,7 @@
 """Judging again: the measurements of a saved report, by today's limits and other gates, without running anything."""
 
-from toolkit.parity.quality import MOST_NOISE, QUALITY_CHECKS, Gates, judge_quality
-from toolkit.parity.tolerance import LIMIT_IN_UNITS, MOST_DIFFERENCE_OF_LOWER, behaviour_limit
+from toolkit.parity.rules.quality import MOST_NOISE, QUALITY_CHECKS, Gates, judge_quality
+from toolkit.parity.rules.tolerance import LIMIT_IN_UNITS, MOST_DIFFERENCE_OF_LOWER, behaviour_limit
 from toolkit.records import CheckRecord, ParityRecord, Report, check_order
 
 

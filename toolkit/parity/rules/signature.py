@@ -1,7 +1,7 @@
 """The signature check: what an artifact declares of its inputs and outputs."""
 
 from toolkit.formats.reshaped import IMAGE_SHAPES, fits
-from toolkit.parity.checks import CLASSES, allowed_dtypes, verdict
+from toolkit.parity.rules.checks import CLASSES, allowed_dtypes, verdict
 from toolkit.records import CheckRecord, Precision, Signature, TensorSpec
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.parity.checks import CLASSES
 from toolkit.parity.probes import Probe
 from toolkit.parity.reference import ReferenceModel
+from toolkit.parity.rules.checks import CLASSES
 from toolkit.records import CheckRecord, ImageSource, QualityRecord
 from toolkit.workload.scores import softmax
 

@@ -14,8 +14,8 @@ from support import Cli
 from toolkit.fashion.checkpoint import Checkpoint
 from toolkit.fashion.data import load_sample
 from toolkit.parity import evaluate_reference, make_plan
-from toolkit.parity.calls import RuntimeFailedError
 from toolkit.parity.evaluation import evaluate, evaluate_artifact
+from toolkit.parity.examine.calls import RuntimeFailedError
 from toolkit.parity.plan import Plan
 from toolkit.parity.probes import Probe
 from toolkit.parity.reference import Reference

@@ -19,8 +19,8 @@ from toolkit.fashion.model import Mlp
 from toolkit.formats.libtorch import effective_precision
 from toolkit.formats.prefixes import Prefix, open_prefixes
 from toolkit.formats.target import Target
-from toolkit.parity.calls import call_session
-from toolkit.parity.tolerance import ROUNDING_UNIT, rounding_unit, told
+from toolkit.parity.examine.calls import call_session
+from toolkit.parity.rules.tolerance import ROUNDING_UNIT, rounding_unit, told
 from toolkit.records import DivergenceRecord
 
 Float32Array = NDArray[np.float32]

@@ -20,8 +20,8 @@ from toolkit.formats import FORMATS
 from toolkit.formats.manifest import check_verified
 from toolkit.formats.target import Target
 from toolkit.parity.probes import Probe, picture_probe, sample_probe
-from toolkit.parity.quality import Gates, judge_quality, mcnemar, measure_quality
 from toolkit.parity.reference import Reference
+from toolkit.parity.rules.quality import Gates, judge_quality, mcnemar, measure_quality
 from toolkit.records import QualityRecord, Report, read_record, write_record
 from toolkit.workload.scores import softmax
 

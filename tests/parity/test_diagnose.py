@@ -10,7 +10,7 @@ from torch import nn
 from toolkit.fashion.checkpoint import Checkpoint
 from toolkit.fashion.data import load_sample
 from toolkit.fashion.model import Mlp
-from toolkit.parity.diagnose import diagnose
+from toolkit.parity.explain.diagnose import diagnose
 
 ADVICE = "do this"
 LOWERED = f"arithmetic: this runtime probably lowered precision; {ADVICE}"

@@ -26,10 +26,10 @@ from toolkit.fashion.model import Mlp
 from toolkit.formats import FORMATS, FormatInfo, artifact_name, import_format
 from toolkit.formats.snippets import find_snippet
 from toolkit.formats.target import Target, open_session
-from toolkit.parity.faults import FAULTS
-from toolkit.parity.place import folder_name
-from toolkit.parity.reproduce import Reproduction, _script, write_reproduction
-from toolkit.parity.shrink import shrink
+from toolkit.parity.explain.faults import FAULTS
+from toolkit.parity.explain.place import folder_name
+from toolkit.parity.explain.reproduce import Reproduction, _script, write_reproduction
+from toolkit.parity.explain.shrink import shrink
 from toolkit.records import ArtifactMetadata, CheckRecord
 from toolkit.records.parity import CheckName
 from toolkit.system.files import sha256_of

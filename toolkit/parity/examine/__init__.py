@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.formats import Session
-from toolkit.parity.behaviour import (
+from toolkit.parity.examine.behaviour import (
     ANCHOR_IMAGES,
     BATCH_SIZES,
     LEAST_IMAGES,
@@ -19,8 +19,11 @@ from toolkit.parity.behaviour import (
     poison,
     run_alone,
 )
-from toolkit.parity.calls import Calls, RuntimeFailedError, UnusableOutputError
-from toolkit.parity.checks import (
+from toolkit.parity.examine.calls import Calls, RuntimeFailedError, UnusableOutputError
+from toolkit.parity.examine.search import search
+from toolkit.parity.probes import Probe
+from toolkit.parity.reference import Expectation, Expectations
+from toolkit.parity.rules.checks import (
     CLASSES,
     Yardstick,
     check_batch_sizes,
@@ -31,11 +34,8 @@ from toolkit.parity.checks import (
     check_values,
     verdict,
 )
-from toolkit.parity.probes import Probe
-from toolkit.parity.quality import check_noise, relative_noise
-from toolkit.parity.reference import Expectation, Expectations
-from toolkit.parity.search import search
-from toolkit.parity.tolerance import MOST_DIFFERENCE_OF_LOWER, behaviour_limit
+from toolkit.parity.rules.quality import check_noise, relative_noise
+from toolkit.parity.rules.tolerance import MOST_DIFFERENCE_OF_LOWER, behaviour_limit
 from toolkit.records import CheckName, CheckRecord, Precision
 
 Float32Array = NDArray[np.float32]

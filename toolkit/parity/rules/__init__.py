@@ -1,0 +1,1 @@
+"""The rules: tolerance, checks, and what a lower precision must keep."""
