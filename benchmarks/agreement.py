@@ -20,9 +20,9 @@ from typing import Any
 from result_file import conditions, reasons_of, save
 
 from toolkit.bench import DEFAULT_BATCH_SIZES, Settings, run_bench
-from toolkit.bench.fitness import judge, read_counters
-from toolkit.bench.launch import worker_environment
-from toolkit.bench.prepare import Prepared, prepare_entries
+from toolkit.bench.engine.launch import worker_environment
+from toolkit.bench.engine.prepare import Prepared, prepare_entries
+from toolkit.bench.machine.fitness import judge, read_counters
 from toolkit.bench.statistics import paired_ratio
 from toolkit.export import export_formats
 from toolkit.fashion.checkpoint import load_checkpoint

@@ -26,9 +26,10 @@ from typing import Any
 from result_file import conditions, fitness_of, reasons_of, save
 from slowed_worker import SLOWED
 
-from toolkit.bench import DEFAULT_BUDGET_S, Settings, launch, run_bench
-from toolkit.bench.job import Entry
-from toolkit.bench.prepare import Prepared, prepare_entries
+from toolkit.bench import DEFAULT_BUDGET_S, Settings, run_bench
+from toolkit.bench.engine import launch
+from toolkit.bench.engine.job import Entry
+from toolkit.bench.engine.prepare import Prepared, prepare_entries
 from toolkit.export import export_formats
 from toolkit.fashion.checkpoint import load_checkpoint
 from toolkit.formats.target import resolve_targets

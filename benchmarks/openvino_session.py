@@ -16,8 +16,8 @@ import numpy as np
 import openvino
 from numpy.typing import NDArray
 
-from toolkit.bench.measure import closed_loop
-from toolkit.bench.worker import compare
+from toolkit.bench.engine.measure import closed_loop
+from toolkit.bench.engine.worker import compare
 from toolkit.formats.golden import read_golden
 from toolkit.records import quantile
 

@@ -9,8 +9,8 @@ import re
 import time
 from typing import Any
 
-from toolkit.bench import worker
-from toolkit.bench.job import Job
+from toolkit.bench.engine import worker
+from toolkit.bench.engine.job import Job
 from toolkit.formats import EAGER, Session
 
 #: Format of a slowed row: not eager's, or it would be a second baseline.

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from toolkit.bench.measure import closed_loop, settle
+from toolkit.bench.engine.measure import closed_loop, settle
 from toolkit.export import export_formats
 from toolkit.fashion.checkpoint import load_checkpoint
 from toolkit.fashion.data import load_sample

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch.utils.benchmark import Timer
 
-from toolkit.bench.measure import settle
+from toolkit.bench.engine.measure import settle
 from toolkit.fashion.checkpoint import load_checkpoint
 from toolkit.formats.golden import read_golden
 

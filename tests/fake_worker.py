@@ -13,9 +13,9 @@ import sys
 import time
 from collections import Counter
 
-from toolkit.bench.job import Answer, Finished, Job, Measured, Opened, Order, Warmed
-from toolkit.bench.launch import die_with_parent
-from toolkit.bench.worker import _lines
+from toolkit.bench.engine.job import Answer, Finished, Job, Measured, Opened, Order, Warmed
+from toolkit.bench.engine.launch import die_with_parent
+from toolkit.bench.engine.worker import _lines
 
 
 def misbehave(how: str, answers: int) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from test_records import latency, round_of
 from test_render_parity import bad, good
 
-from toolkit.bench.fitness import judge
+from toolkit.bench.machine.fitness import judge
 from toolkit.records import (
     BandwidthRecord,
     BenchRecord,

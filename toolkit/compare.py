@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from toolkit.bench.statistics import Rounds, independent_ratio
-from toolkit.bench.summary import compare, noise_of
+from toolkit.bench.statistics.summary import compare, noise_of
 from toolkit.errors import ComparisonError
 from toolkit.formats import EAGER
 from toolkit.records import (

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from toolkit.bench import Settings, run_benchmark
-from toolkit.bench.rounds import Watch
+from toolkit.bench.engine.rounds import Watch
 from toolkit.errors import FormatError
 from toolkit.export import export_formats
 from toolkit.fashion.checkpoint import Checkpoint

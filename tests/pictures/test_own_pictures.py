@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import toolkit.bench
-import toolkit.bench.prepare_child
+import toolkit.bench.engine.prepare_child
 from support import Cli, save_small
-from toolkit.bench.inputs import MOST_PICTURES, keep_pictures, with_pictures
-from toolkit.bench.outputs import batch_of
-from toolkit.bench.prepare import Prepared, prepare_entries, prepare_request
+from toolkit.bench.engine.inputs import MOST_PICTURES, keep_pictures, with_pictures
+from toolkit.bench.engine.outputs import batch_of
+from toolkit.bench.engine.prepare import Prepared, prepare_entries, prepare_request
 from toolkit.errors import TrainingInterruptedError, UsageError
 from toolkit.fashion.checkpoint import Checkpoint, load_checkpoint
 from toolkit.fashion.data import ImageSet, load_sample
@@ -309,7 +309,7 @@ def test_bench_hands_the_pictures_on(
         return new_report("bench")
 
     monkeypatch.setattr(toolkit.bench, "run_bench", run_bench)
-    monkeypatch.setattr(toolkit.bench.prepare_child, "prepare_apart", prepare_request)
+    monkeypatch.setattr(toolkit.bench.engine.prepare_child, "prepare_apart", prepare_request)
     base = save_small(tmp_path / "base.safetensors")
     for against, counts in ((base, [60, 60, 60]), (exported, [60, 60, 16])):
         seen.clear()

@@ -22,7 +22,7 @@ from PIL import Image
 from rich.console import Console
 
 from support import Cli, save_small
-from toolkit.bench.journal import keep_result
+from toolkit.bench.engine.journal import keep_result
 from toolkit.cli import predictions
 from toolkit.cli.screen import drawing_bar
 from toolkit.errors import CorruptArtifactError, PictureError, UsageError

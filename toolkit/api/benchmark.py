@@ -17,10 +17,10 @@ from toolkit.api.arguments import (
     pictures_of,
 )
 from toolkit.bench import DEFAULT_BATCH_SIZES, DEFAULT_BUDGET_S, DEFAULT_THRESHOLD, Settings, run_bench
-from toolkit.bench.inputs import keep_pictures, with_pictures
-from toolkit.bench.journal import keep_result
-from toolkit.bench.prepare import Request, prepare_request
-from toolkit.bench.scenario import parse_scenario
+from toolkit.bench.engine.inputs import keep_pictures, with_pictures
+from toolkit.bench.engine.journal import keep_result
+from toolkit.bench.engine.prepare import Request, prepare_request
+from toolkit.bench.engine.scenario import parse_scenario
 from toolkit.errors import UsageError
 from toolkit.records import Report
 from toolkit.system.progress import Progress, silent

@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from toolkit.bench.fitness import canary, judge, read_counters, with_slowdowns
-from toolkit.bench.inputs import keep_pictures, with_pictures
-from toolkit.bench.job import Entry, Job
-from toolkit.bench.journal import Journal, journal_path
-from toolkit.bench.launch import run_child
+from toolkit.bench.engine.inputs import keep_pictures, with_pictures
+from toolkit.bench.engine.job import Entry, Job
+from toolkit.bench.engine.journal import Journal, journal_path
+from toolkit.bench.engine.launch import run_child
+from toolkit.bench.engine.prepare import Prepared, prepare_entries
+from toolkit.bench.engine.rounds import Measurement, Rounds, Watch
 from toolkit.bench.limits import bound, measure_limits, moved_bytes
-from toolkit.bench.prepare import Prepared, prepare_entries
-from toolkit.bench.rounds import Measurement, Rounds, Watch
+from toolkit.bench.machine.fitness import canary, judge, read_counters, with_slowdowns
 from toolkit.errors import ToolkitError
 from toolkit.formats import EAGER
 from toolkit.formats.target import Target
@@ -204,7 +204,7 @@ def _conclude(
     report: Report, measured: Measurement, how: BenchRecord, max_slowdown: float | None
 ) -> tuple[Report, tuple[ControlRecord, ...]]:
     """Return the report with all that follows from its rows, and the controls."""
-    from toolkit.bench.summary import paired_comparisons, summarize
+    from toolkit.bench.statistics.summary import paired_comparisons, summarize
 
     summary = summarize(report.latency, threshold=how.threshold, seed=how.seed)
     comparisons = paired_comparisons(
@@ -242,7 +242,7 @@ def _self_checks(devices: Sequence[str], scratch: Path) -> tuple[SelfCheckRecord
     for device in devices:
         result = scratch / f"self-check-{device.replace(':', '-')}.json"
         trouble = run_child(
-            "toolkit.bench.selfcheck_child",
+            "toolkit.bench.selfcheck.child",
             [device, str(result)],
             threads=1,
             log=result.with_suffix(".log"),

@@ -200,11 +200,11 @@ def bench(
     )
     check_pictures_kept(outputs, [images])
     from toolkit.bench import DEFAULT_BUDGET_S, Settings, run_bench, self_check
-    from toolkit.bench.inputs import keep_pictures, with_pictures
-    from toolkit.bench.journal import keep_result
-    from toolkit.bench.prepare import Request
-    from toolkit.bench.prepare_child import prepare_apart
-    from toolkit.bench.scenario import parse_scenario
+    from toolkit.bench.engine.inputs import keep_pictures, with_pictures
+    from toolkit.bench.engine.journal import keep_result
+    from toolkit.bench.engine.prepare import Request
+    from toolkit.bench.engine.prepare_child import prepare_apart
+    from toolkit.bench.engine.scenario import parse_scenario
 
     settings = Settings(
         batch_sizes=sizes,
@@ -262,7 +262,7 @@ def _journal_beside(result: Path) -> Iterator[Path]:
     Whatever else ends the block, Ctrl-C while the report is made or a disk that is full, rounds that were finished stay
     there, and a line on stderr names them.
     """
-    from toolkit.bench.journal import has_rounds, journal_path
+    from toolkit.bench.engine.journal import has_rounds, journal_path
 
     journal, told = journal_path(result), False
     try:

@@ -78,7 +78,7 @@ def compare(
     limit = parse_percent("--threshold", threshold)
     outputs = {"--output": output, "--junit": junit, "--markdown": markdown}
     check_files_differ(outputs, {"BASE": [base], "HEAD": [head]})
-    from toolkit.bench.journal import read_saved
+    from toolkit.bench.engine.journal import read_saved
     from toolkit.compare import compare_reports
 
     report = compare_reports(

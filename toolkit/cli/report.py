@@ -104,7 +104,7 @@ def report(
         raise UsageError("report needs a FILE: pass the JSON that a command wrote, such as exported/report.json")
     for path in outputs:
         check_files_differ({"--output": path}, {"FILE": files})
-    from toolkit.bench.journal import read_saved
+    from toolkit.bench.engine.journal import read_saved
     from toolkit.render.saved import SavedReport
 
     saved = [SavedReport(str(path), read_saved(path)) for path in files]

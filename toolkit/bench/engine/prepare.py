@@ -1,0 +1,223 @@
+"""What a bench needs to know before it starts: entries to time, the reference's outputs, what was left out.
+
+This part loads weights and looks for devices, and so imports runtimes. ``fmnist-tk bench`` runs it in a process of its
+own (`toolkit.bench.engine.prepare_child`), so that the process that measures imports none.
+"""
+
+import shlex
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from toolkit.bench.engine.job import Entry
+from toolkit.errors import ToolkitError, UnverifiedArtifactError, UsageError
+from toolkit.formats import EAGER, EAGER_CUDAGRAPH, FORMATS, artifact_name, runtime_version
+from toolkit.formats.golden import write_golden
+from toolkit.formats.manifest import GOLDEN, check_verified, read_manifest
+from toolkit.formats.target import Target, resolve_targets
+from toolkit.records import CheckpointRecord, DatasetRecord, Record, SkipRecord
+from toolkit.system.environment import installed_version
+
+if TYPE_CHECKING:
+    from toolkit.fashion.checkpoint import Checkpoint
+
+
+class Request(Record):
+    """What the command line asks for; ``pictures`` is what `toolkit.bench.engine.inputs.keep_pictures` wrote."""
+
+    names: tuple[str, ...]
+    folder: str
+    checkpoint: str | None
+    devices: tuple[str, ...]
+    unverified: bool
+    against: str | None
+    scratch: str
+    pictures: str | None = None
+
+
+class Prepared(Record):
+    """What can be timed."""
+
+    checkpoint: CheckpointRecord
+    entries: tuple[Entry, ...]
+    skips: tuple[SkipRecord, ...]
+    datasets: tuple[DatasetRecord, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class Outcome(Record):
+    """What the process that prepares has to say: exactly one of these."""
+
+    prepared: Prepared | None = None
+    error: str | None = None
+
+
+def prepare_request(request: Request) -> Prepared:
+    """Find what a request names.
+
+    Raises:
+        ToolkitError: If something named is not there, does not work, or was not verified.
+    """
+    from toolkit.fashion.checkpoint import load_checkpoint
+    from toolkit.system.devices import resolve_device
+
+    checkpoint = load_checkpoint(Path(request.checkpoint) if request.checkpoint else None)
+    scratch = Path(request.scratch)
+    pictures = Path(request.pictures) if request.pictures else None
+    entries: list[Entry] = []
+    skips: list[SkipRecord] = []
+    for device in dict.fromkeys(resolve_device(name) for name in request.devices):
+        targets, left_out = resolve_targets(list(request.names), Path(request.folder), device)
+        entries += prepare_entries(
+            targets, checkpoint, device, scratch, unverified=request.unverified, pictures=pictures
+        )
+        skips += left_out
+        if request.against:
+            found = list(dict.fromkeys(each.info.name for each in targets))
+            bases, missing = _bases(
+                Path(request.against), found, device, scratch, unverified=request.unverified, pictures=pictures
+            )
+            if missing and request.names:  # or a gate would be open for what was named
+                raise UsageError(f"--against {request.against}: {missing[0].reason}; {missing[0].remedy}")
+            entries += bases
+            skips += missing
+    return Prepared(checkpoint=checkpoint.record, entries=tuple(entries), skips=tuple(dict.fromkeys(skips)))
+
+
+def prepare_entries(
+    targets: Sequence[Target],
+    checkpoint: "Checkpoint",
+    device: str,
+    scratch: Path,
+    *,
+    unverified: bool,
+    pictures: Path | None = None,
+) -> list[Entry]:
+    """Return eager and every target, ready to be timed on one device.
+
+    Args:
+        targets: The artifacts.
+        checkpoint: What they compute.
+        device: Where; on CUDA eager is timed as a CUDA graph, too.
+        scratch: A folder for the reference's outputs.
+        unverified: Whether to take what parity has not passed; it is marked.
+        pictures: Inputs of the calls, as `toolkit.bench.engine.inputs.keep_pictures` wrote; None for images of the sample.
+
+    Raises:
+        UnverifiedArtifactError: If parity has not passed a target, unless ``unverified``.
+    """
+    record = checkpoint.record
+    source = [] if record.form == "bundled" else ["--checkpoint", record.path]
+    entries = _eager(checkpoint, device, scratch, pictures)
+    names = Counter(target.path.name for target in targets)
+    for target in targets:
+        words = shlex.join([str(target.path), *source, *([] if device == "cpu" else ["--device", device])])
+        verified = _is_verified(target, record.weights_sha256, device, words, tolerate=unverified)
+        name = target.path.name if names[target.path.name] == 1 else str(target.path)
+        entries.append(_artifact(target, name, device, Path(entries[0].golden), verified=verified))
+    return entries
+
+
+def _eager(checkpoint: "Checkpoint", device: str, scratch: Path, pictures: Path | None) -> list[Entry]:
+    import numpy as np
+
+    from toolkit.parity.reference import Reference, make_golden
+
+    record = checkpoint.record
+    golden = scratch / f"golden-{record.weights_sha256[:16]}.npz"
+    if not golden.exists():
+        own = None if pictures is None else np.load(pictures)
+        write_golden(make_golden(Reference(checkpoint), own), golden)
+    eager = Entry(
+        target=EAGER,
+        format=EAGER,
+        checkpoint=None if record.form == "bundled" else str(Path(record.path).absolute()),
+        golden=str(golden.absolute()),
+        device=device,
+        runtime="libtorch",
+        runtime_version=installed_version("torch") or "",
+        verified=True,  # it is the checkpoint itself
+    )
+    if not device.startswith("cuda"):
+        return [eager]
+    return [eager, eager.model_copy(update={"target": EAGER_CUDAGRAPH, "format": EAGER_CUDAGRAPH})]
+
+
+def _artifact(target: Target, name: str, device: str, golden: Path, *, verified: bool) -> Entry:
+    return Entry(
+        target=name,
+        format=target.info.name,
+        path=str(target.path.absolute()),
+        golden=str(golden.absolute()),
+        device=device,
+        runtime=target.info.runtime,
+        runtime_version=runtime_version(target.info),
+        verified=verified,
+        file_bytes=target.path.stat().st_size,
+    )
+
+
+def _is_verified(target: Target, weights_sha256: str, device: str, words: str, *, tolerate: bool) -> bool:
+    try:
+        check_verified(target, weights_sha256, device, f"run: fmnist-tk parity {words}")
+    except UnverifiedArtifactError:
+        if not tolerate:
+            raise
+        return False
+    return True
+
+
+def _bases(
+    against: Path,
+    formats: Sequence[str],
+    device: str,
+    scratch: Path,
+    *,
+    unverified: bool,
+    pictures: Path | None,
+) -> tuple[list[Entry], list[SkipRecord]]:
+    """Return what ``--against`` names: a folder's artifacts of the same formats, or another checkpoint in eager.
+
+    Returns:
+        Entries, and a skip for each format that the folder lacks.
+
+    Raises:
+        UsageError: If it is neither, or has none of the formats.
+    """
+    if against.is_file():
+        from toolkit.fashion.checkpoint import load_checkpoint
+
+        entries = _eager(load_checkpoint(against), device, scratch, pictures)
+        update = [{"target": f"{each.target} of {against}", "role": "base"} for each in entries]
+        return [each.model_copy(update=new) for each, new in zip(entries, update, strict=True)], []
+    if not against.is_dir():
+        raise UsageError(f"--against {against}: nothing is there; pass a folder of artifacts, or a checkpoint")
+    manifest, golden = read_manifest(against), against / GOLDEN
+    if manifest is None or manifest.golden_weights_sha256 is None or not golden.is_file():
+        raise UsageError(
+            f"--against {against}: it has no manifest.json with golden.npz; "
+            f"write them with: fmnist-tk export --folder {against}"
+        )
+    entries, missing = [], []
+    for name in formats:
+        target = Target(FORMATS[name], against / artifact_name(FORMATS[name]))
+        if not target.path.is_file():
+            remedy = f"write it with: fmnist-tk export {name} --folder {against}"
+            missing.append(SkipRecord(what=f"{name} of {against}", reason=f"it has no {name}", remedy=remedy))
+        else:
+            words = shlex.join([str(target.path)])
+            verified = _is_verified(target, manifest.golden_weights_sha256, device, words, tolerate=unverified)
+            entry = _artifact(target, str(target.path), device, golden, verified=verified)
+            entries.append(entry.model_copy(update={"role": "base"}))
+    if not entries:
+        raise UsageError(f"--against {against}: it has none of {', '.join(formats)}; export them there first")
+    return entries, missing
+
+
+def prepare_or_say_why(request: Request) -> Outcome:
+    """Prepare, and put an error that the user can mend into words instead of raising it."""
+    try:
+        return Outcome(prepared=prepare_request(request))
+    except ToolkitError as error:
+        return Outcome(error=str(error))

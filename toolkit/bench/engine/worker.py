@@ -1,0 +1,261 @@
+"""The worker: a process that opens one artifact, compares its outputs, and times it whenever it is its turn.
+
+``python -m toolkit.bench.engine.worker``: reads a `Job` and then one `Order` per line, answers each with one `Answer`.
+Runtimes slow each other down in one process, so each row has its own, and imports no runtime but its own. Between its
+turns it waits for the next line; when the parent ends, it ends.
+"""
+
+import gc
+import os
+import queue
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Final, TextIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.bench.engine.job import Answer, Finished, Job, Measured, Opened, Order, Warmed
+from toolkit.bench.engine.launch import die_with_parent
+from toolkit.bench.engine.measure import (
+    Calls,
+    closed_loop,
+    even_gaps,
+    open_loop,
+    pipeline,
+    random_gaps,
+    settle,
+)
+from toolkit.bench.engine.memory import peak_growth_bytes, read_memory
+from toolkit.bench.engine.outputs import batch_of, compare
+from toolkit.errors import first_line
+from toolkit.formats import EAGER, EAGER_CUDAGRAPH, FORMATS, Session, import_format
+from toolkit.formats.golden import Golden, read_golden
+from toolkit.formats.target import Target, load_session, open_session
+from toolkit.records import MemoryReading
+
+_DEVICE_CALLS: Final = 20
+_WAKE_S: Final = 0.002
+
+
+class Worker:
+    """One row: what `Job` says, and the session once it is open."""
+
+    def __init__(self, job: Job) -> None:
+        self._job, self._entry = job, job.entry
+        self._opened: Session | None = None
+        self._empty: MemoryReading | None = None
+        self._golden: Golden | None = None
+        self._images: NDArray[np.float32] | None = None
+
+    def carry_out(self, order: Order) -> Answer:
+        """Do what an order says."""
+        match order.do:
+            case "open":
+                return Answer(opened=self._open())
+            case "warm":
+                return Answer(warmed=self._warm(order))
+            case "measure":
+                return Answer(measured=self._measure(order))
+            case "time on device":
+                return Answer(device_s=self._device_times())
+            case "finish":
+                return Answer(finished=self._finish())
+
+    def _open(self) -> Opened:
+        started = time.perf_counter()
+        _import_runtime(self._entry.format)
+        imported = time.perf_counter()
+        self._empty = read_memory(reset=True)
+        begun = time.perf_counter()
+        session = self._load()
+        load_s = time.perf_counter() - begun
+        self._opened = self._fitted(session)
+        return Opened(import_s=imported - started, load_s=load_s, precision=self._session.precision)
+
+    def _warm(self, order: Order) -> Warmed:
+        """Make the first calls of this process, and compare what they give only afterwards."""
+        self._golden = read_golden(Path(self._entry.golden))
+        self._images = batch_of(self._golden, self._job.batch_size)
+        calls = closed_loop(
+            self._session,
+            self._images,
+            seconds=order.seconds,
+            min_calls=order.min_calls,
+            max_calls=order.max_calls,
+        )
+        wrong = self._compare()
+        gc.freeze()  # what is there now stays: no collection between slices has to look through it again
+        settle()
+        return Warmed(trace_ns=calls.compute_ns, wrong=wrong)
+
+    def _measure(self, order: Order) -> Measured:
+        match self._job.scenario.kind:
+            case "throughput":
+                measured = self._throughput(order)
+            case "paced" | "poisson":
+                measured = self._scheduled(order)
+            case _:
+                measured = self._closed(order)
+        return measured.model_copy(update={"settled": settle()})
+
+    def _closed(self, order: Order) -> Measured:
+        calls = self._calls(order)
+        return Measured(
+            times_ns=calls.compute_ns,
+            calls=len(calls.compute_ns),
+            wall_s=sum(calls.compute_ns) / 1e9,
+            copy_in_ns=calls.copy_in_ns,
+            copy_out_ns=calls.copy_out_ns,
+            settled=True,
+        )
+
+    def _calls(self, order: Order) -> Calls:
+        """Call, first without counting: what slept since its last turn wakes up, in threads and in caches."""
+        images, session = self._ready_images, self._session
+        closed_loop(session, images, seconds=_WAKE_S, min_calls=1, max_calls=order.max_calls)
+        return closed_loop(session, images, seconds=order.seconds, min_calls=order.min_calls, max_calls=order.max_calls)
+
+    def _throughput(self, order: Order) -> Measured:
+        """Call as often as the device takes; on the CPU other processes do the same meanwhile, copies included."""
+        if self._entry.device == "cpu":
+            parts = self._calls(order)
+            calls = len(parts.compute_ns)
+            wall_ns = sum(parts.copy_in_ns) + sum(parts.compute_ns) + sum(parts.copy_out_ns)
+        else:
+            calls, wall_ns = pipeline(
+                self._session, self._ready_images, seconds=order.seconds, max_calls=order.max_calls
+            )
+        return Measured(times_ns=(round(wall_ns / calls),), calls=calls, wall_s=wall_ns / 1e9, settled=True)
+
+    def _scheduled(self, order: Order) -> Measured:
+        interval = self._job.scenario.interval_s
+        assert interval is not None  # the scenario's validator
+        gaps = even_gaps(interval) if self._job.scenario.kind == "paced" else random_gaps(interval, order.seed)
+        arrivals = open_loop(
+            self._session,
+            self._ready_images,
+            gaps,
+            seconds=order.seconds,
+            min_calls=order.min_calls,
+            max_calls=order.max_calls,
+        )
+        return Measured(
+            times_ns=arrivals.latency_ns,
+            calls=len(arrivals.latency_ns),
+            wall_s=arrivals.wall_ns / 1e9,
+            service_ns=arrivals.service_ns,
+            settled=True,
+        )
+
+    def _finish(self) -> Finished:
+        from toolkit.bench.engine.device_side import device_memory_bytes
+
+        assert self._empty is not None  # it was opened
+        return Finished(
+            wrong=self._compare(),
+            peak_memory_bytes=peak_growth_bytes(self._empty, read_memory()),
+            device_memory_bytes=device_memory_bytes(self._entry.device, self._entry.runtime),
+        )
+
+    def _device_times(self) -> tuple[float, ...]:
+        """Return seconds of a few more calls by the device's own clock, where it has one."""
+        if self._entry.device == "cpu":
+            return ()
+        from toolkit.bench.engine.device_side import device_times
+
+        batch = self._session.to_device(self._ready_images)
+        settle()
+        return device_times(self._session, batch, self._entry.device, self._entry.runtime, _DEVICE_CALLS) or ()
+
+    def _compare(self) -> str | None:
+        assert self._golden is not None  # it was warmed
+        return compare(self._session, self._golden, self._ready_images)
+
+    def _load(self) -> Session:
+        """Open what the job names; this alone is timed."""
+        entry, threads = self._entry, self._job.threads
+        if entry.format in {EAGER, EAGER_CUDAGRAPH}:
+            from toolkit.fashion.checkpoint import load_checkpoint
+            from toolkit.formats.eager import open_cudagraph, open_eager
+
+            model = load_checkpoint(Path(entry.checkpoint) if entry.checkpoint else None).model()
+            if entry.format == EAGER_CUDAGRAPH:
+                return open_cudagraph(model, entry.device)
+            return open_eager(model, entry.device, threads)
+        return load_session(self._target, entry.device, threads)
+
+    def _fitted(self, session: Session) -> Session:
+        """Return a session that takes our images: files of ours do, of others it must be found out by calls."""
+        if self._entry.format in {EAGER, EAGER_CUDAGRAPH}:
+            return session
+        if import_format(self._target.info).read_metadata(self._target.path) is not None:
+            return session
+        return open_session(self._target, self._entry.device, self._job.threads)
+
+    @property
+    def _target(self) -> Target:
+        return Target(FORMATS[self._entry.format], Path(self._entry.path))
+
+    @property
+    def _session(self) -> Session:
+        assert self._opened is not None
+        return self._opened
+
+    @property
+    def _ready_images(self) -> NDArray[np.float32]:
+        assert self._images is not None  # it was warmed
+        return self._images
+
+
+def _import_runtime(format: str) -> None:
+    if format in {EAGER, EAGER_CUDAGRAPH}:
+        import_module("toolkit.formats.eager")
+        import_module("toolkit.fashion.checkpoint")
+    else:
+        import_format(FORMATS[format])
+
+
+def _lines(stream: TextIO) -> Iterator[str]:
+    """Yield lines as they come; at the end of the stream, which is the parent's end, end this process at once.
+
+    A thread reads, so that the end is seen during a call as well. It sleeps in the system: it takes nothing away.
+    """
+    waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    def read() -> None:
+        for line in stream:
+            waiting.put(line)
+        os._exit(1)
+
+    threading.Thread(target=read, daemon=True).start()
+    while True:
+        yield waiting.get()
+
+
+def main() -> None:
+    """Carry out orders from stdin; answer on what was stdout, so that whatever a library prints goes to stderr."""
+    die_with_parent()
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    lines = _lines(sys.stdin)
+    worker = Worker(Job.model_validate_json(next(lines)))
+    for line in lines:
+        order = Order.model_validate_json(line)
+        try:
+            answer = worker.carry_out(order)
+        except Exception as error:  # noqa: BLE001  out of memory, or what else a runtime raises
+            answer = Answer(fault=first_line(error))
+        answers.write(answer.model_dump_json(exclude_unset=True) + "\n")
+        answers.flush()
+        if order.do == "finish" or answer.fault:
+            return
+
+
+if __name__ == "__main__":
+    main()
+    os._exit(0)  # the thread that reads must not keep it, and a runtime has nothing to tidy

@@ -1,0 +1,1 @@
+"""The machine under a bench: counters, fitness, energy."""

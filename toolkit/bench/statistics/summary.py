@@ -1,0 +1,225 @@
+"""What the rounds of a bench say: intervals, ratios to eager, controls, costs, comparisons. Pure."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from toolkit.bench.statistics import (
+    Interval,
+    Ratio,
+    fit_cost,
+    median_interval,
+    paired_ratio,
+    quantile_interval,
+    samples_needed,
+    slowdown_exceeds,
+    verdict,
+)
+from toolkit.bench.statistics.processes import process_noise, process_spread, with_processes
+from toolkit.formats import EAGER
+from toolkit.records import ComparisonRecord, ControlRecord, CostRecord, Estimate, LatencyRecord, RatioRecord
+
+Pair = tuple[float, float]
+#: What rows share that are compared: `LatencyRecord.key`.
+Key = tuple[str, str, int, int]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Rows with their intervals and ratios, and what follows from several of them."""
+
+    rows: tuple[LatencyRecord, ...]
+    controls: tuple[ControlRecord, ...]
+    costs: tuple[CostRecord, ...]
+
+
+def summarize(rows: Sequence[LatencyRecord], *, threshold: float, seed: int) -> Summary:
+    """Compute what follows from the rounds of all rows of one run.
+
+    Args:
+        rows: As measured.
+        threshold: Differences up to this do not matter: 0.02 is 2 %.
+        seed: Of the resampling.
+    """
+    baselines = {row.key: row for row in rows if row.format == EAGER and row.role == "row"}
+    controls = tuple(_controls(rows, baselines, threshold, seed))
+    spreads = _spreads(rows)
+    told = []
+    for row in rows:
+        noise = 0.0 if row.role == "control" else noise_of(row, controls)
+        to_eager = _to_eager(row, baselines, threshold, noise, seed)
+        told.append(row.model_copy(update={"estimate": _estimate(row, spreads[row.key], seed), "to_eager": to_eager}))
+    return Summary(tuple(told), controls, tuple(_costs(told)))
+
+
+def noise_of(row: LatencyRecord, controls: Iterable[ControlRecord]) -> float:
+    """Return by how much two processes of eager differed where ``row`` was measured; 0 where that was not measured."""
+    where = row.device, row.threads, row.batch_size
+    return next((each.noise for each in controls if (each.device, each.threads, each.batch_size) == where), 0.0)
+
+
+def paired_comparisons(
+    rows: Sequence[LatencyRecord],
+    controls: Sequence[ControlRecord],
+    *,
+    threshold: float,
+    seed: int,
+    allowed: float | None,
+) -> tuple[ComparisonRecord, ...]:
+    """Compare each row with its base of the same run, paired within rounds.
+
+    Args:
+        rows: Of both roles; a row and its base have format, device, threads and batch size in common.
+        controls: Of the same run.
+        threshold: Differences up to this do not matter.
+        seed: Of the resampling.
+        allowed: The slowdown that is allowed, 0.05 for 5 %; None if nothing was asked.
+    """
+    bases = {(row.format, row.key): row for row in rows if row.role == "base"}
+    spreads = _spreads(rows)
+    found = []
+    for row in rows:
+        base = bases.get((row.format, row.key)) if row.role == "row" else None
+        ratio = ratio_of(base, row, seed) if base else None
+        if base and ratio:
+            noise = max(noise_of(row, controls), process_noise(spreads[row.key], _processes(row)))
+            found.append(compare(base, row, ratio, noise=noise, paired=True, threshold=threshold, allowed=allowed))
+    return tuple(found)
+
+
+def compare(
+    base: LatencyRecord,
+    head: LatencyRecord,
+    ratio: Ratio,
+    *,
+    noise: float,
+    paired: bool,
+    threshold: float,
+    allowed: float | None,
+) -> ComparisonRecord:
+    """Return the record of two rows whose ratio is known."""
+    return ComparisonRecord(
+        target=head.target,
+        base=base.target,
+        format=head.format,
+        device=head.device,
+        threads=head.threads,
+        batch_size=head.batch_size,
+        paired=paired,
+        median_s=head.median_s,
+        base_median_s=base.median_s,
+        threshold=threshold,
+        speed=_record(ratio, threshold, noise),
+        allowed_slowdown=allowed,
+        too_slow=allowed is not None and slowdown_exceeds(ratio, allowed, noise),
+    )
+
+
+def ratio_of(base: LatencyRecord, row: LatencyRecord, seed: int) -> Ratio | None:
+    """Return the speed of a row over that of another of the same run; None when they share no round."""
+    of_base = {each.number: each.seconds() for each in base.rounds}
+    pairs = [(of_base[each.number], each.seconds()) for each in row.rounds if each.number in of_base]
+    # A call of no duration at all is below what the clock can see; one nanosecond is not a lie then.
+    pairs = [tuple([max(value, 1e-9) for value in side] for side in pair) for pair in pairs]  # type: ignore[misc]  # of two
+    return paired_ratio([a for a, _ in pairs], [b for _, b in pairs], seed=seed) if pairs else None
+
+
+def _spreads(rows: Sequence[LatencyRecord]) -> dict[Key, tuple[float, int] | None]:
+    """Return for each group of rows how much processes of one row differ."""
+    groups: dict[Key, list[LatencyRecord]] = {}
+    for row in rows:
+        groups.setdefault(row.key, []).append(row)
+    return {key: process_spread(group) for key, group in groups.items()}
+
+
+def _processes(row: LatencyRecord) -> int:
+    return len({each.process for each in row.rounds})
+
+
+def _estimate(row: LatencyRecord, spread: tuple[float, int] | None, seed: int) -> Estimate:
+    interval = median_interval([each.seconds() for each in row.rounds], seed=seed)
+    if interval and spread and row.median_s > 0:
+        interval = with_processes(interval, row.median_s, spread, _processes(row))
+    return Estimate(
+        p50_s=_pair(interval),
+        p90_s=_pair(_quantile(row, 0.9)),
+        p99_s=_pair(_quantile(row, 0.99)),
+    )
+
+
+def _quantile(row: LatencyRecord, q: float) -> Interval | None:
+    return quantile_interval(row.times_s, q) if len(row.times_s) >= samples_needed(q) else None
+
+
+def _to_eager(
+    row: LatencyRecord,
+    baselines: dict[Key, LatencyRecord],
+    threshold: float,
+    noise: float,
+    seed: int,
+) -> RatioRecord | None:
+    baseline = baselines.get(row.key)
+    if baseline is None or row is baseline:
+        return None
+    ratio = ratio_of(baseline, row, seed)
+    return _record(ratio, threshold, noise) if ratio else None
+
+
+def _record(ratio: Ratio, threshold: float, noise: float) -> RatioRecord:
+    interval = ratio.interval
+    return RatioRecord(
+        ratio=ratio.point,
+        low=interval and max(interval.low, 1e-300),
+        high=interval and interval.high,
+        verdict=verdict(ratio, threshold, noise),
+    )
+
+
+def _controls(
+    rows: Iterable[LatencyRecord],
+    baselines: dict[Key, LatencyRecord],
+    threshold: float,
+    seed: int,
+) -> Iterator[ControlRecord]:
+    for row in rows:
+        ratio = ratio_of(baselines[row.key], row, seed) if row.role == "control" and row.key in baselines else None
+        if ratio:
+            told = _record(ratio, threshold, 0.0)
+            yield ControlRecord(
+                device=row.device,
+                threads=row.threads,
+                batch_size=row.batch_size,
+                ratio=told.ratio,
+                low=told.low,
+                high=told.high,
+                verdict=told.verdict,
+            )
+
+
+def _costs(rows: Iterable[LatencyRecord]) -> Iterator[CostRecord]:
+    groups: dict[tuple[str, str, int], list[LatencyRecord]] = {}
+    for row in rows:
+        if row.role == "row" and row.scenario.kind == "latency" and row.median_s > 0:
+            groups.setdefault((row.target, row.device, row.threads), []).append(row)
+    for group in groups.values():
+        intervals = [Interval(*row.estimate.p50_s) for row in group if row.estimate and row.estimate.p50_s]
+        cost = fit_cost(
+            [row.batch_size for row in group],
+            [row.median_s for row in group],
+            intervals if len(intervals) == len(group) else None,
+        )
+        if cost:
+            yield CostRecord(
+                target=group[0].target,
+                format=group[0].format,
+                device=group[0].device,
+                threads=group[0].threads,
+                fixed_s=cost.fixed_s,
+                fixed_interval_s=(cost.fixed_interval.low, cost.fixed_interval.high),
+                per_image_s=cost.per_image_s,
+                per_image_interval_s=(cost.per_image_interval.low, cost.per_image_interval.high),
+                saturates_at=cost.saturates_at,
+            )
+
+
+def _pair(interval: Interval | None) -> Pair | None:
+    return None if interval is None else (interval.low, interval.high)
