@@ -11,9 +11,9 @@ from rich.console import Console, Group
 from rich.segment import Segment, Segments
 
 from toolkit.records import Report, read_record
-from toolkit.render.speeds import speed_sheets
+from toolkit.records.units import percent, seconds
 from toolkit.render.terminal import render_report
-from toolkit.render.units import percent, seconds
+from toolkit.render.words.speeds import speed_sheets
 
 ROOT = Path(__file__).parent.parent
 README, PARITY, BENCHMARKING = ROOT / "README.md", ROOT / "docs" / "parity.md", ROOT / "docs" / "benchmarking.md"

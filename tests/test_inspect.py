@@ -25,9 +25,9 @@ from toolkit.inspection.names import compute_weights_sha256
 from toolkit.inspection.pairs import compare_values, pair_tensors
 from toolkit.inspection.statistics import compute_statistics
 from toolkit.records import ArtifactMetadata, InspectRecord, ModelConfig, Report, TensorRecord
-from toolkit.render.contents import shortened
-from toolkit.render.plain import plain
 from toolkit.render.terminal import render_report
+from toolkit.render.words.contents import shortened
+from toolkit.render.words.plain import plain
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:`torch.jit"),

@@ -14,7 +14,7 @@ from toolkit.cli import console as edge
 from toolkit.cli.console import showing_progress, showing_rounds
 from toolkit.cli.screen import drawing_bar, drawing_rounds
 from toolkit.records import LatencyRecord
-from toolkit.render.live import live_table
+from toolkit.render.terminal.live import live_table
 
 ROWS = (row(2e-5, batch_size=64, rounds=rounds(2e-5, count=3, spread=0)), row(1e-5, format="eager", role="control"))
 

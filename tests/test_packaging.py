@@ -29,7 +29,7 @@ def test_the_wheel_holds_the_checkpoint_the_sample_their_papers_and_the_template
     assert "toolkit/fashion/assets/model-card.md" in sizes
     assert "toolkit/py.typed" in sizes
     for name in ("page.html.jinja", "blocks.html.jinja", "style.css"):
-        assert sizes[f"toolkit/render/html/templates/{name}"] > 1000
+        assert sizes[f"toolkit/render/page/templates/{name}"] > 1000
     assert any(name.endswith("licenses/LICENSE") for name in sizes)
 
 

@@ -17,9 +17,9 @@ from rich.console import Console
 from support import Cli, Outcome
 from toolkit.cli.view import View, choose_view
 from toolkit.errors import UsageError
-from toolkit.render.blocks import RAMP, Blocks, fit
-from toolkit.render.gallery import Tile
-from toolkit.render.inline import Inline, iterm2, kitty, sixel
+from toolkit.render.terminal.blocks import RAMP, Blocks, fit
+from toolkit.render.terminal.inline import Inline, iterm2, kitty, sixel
+from toolkit.render.words.gallery import Tile
 
 
 def chosen(wanted: str = "auto", *, terminal: bool = True, encoding: str | None = "utf-8", **environment: str) -> View:

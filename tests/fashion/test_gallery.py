@@ -18,8 +18,8 @@ from toolkit.fashion.data import ImageSet, load_sample, sample_indices
 from toolkit.fashion.gallery import Gallery, Pool, choose_samples, find_wrong, open_pool
 from toolkit.fashion.labels import find_label, near_label
 from toolkit.records import LABELS, PredictorRecord
-from toolkit.render.figure import gallery_png
-from toolkit.render.gallery import Tile, make_tiles
+from toolkit.render.files.figure import gallery_png
+from toolkit.render.words.gallery import Tile, make_tiles
 
 INDICES = set(sample_indices().tolist())
 

@@ -26,8 +26,8 @@ from toolkit.parity import Reference, make_plan
 from toolkit.parity.reference import make_golden
 from toolkit.pictures.own_data import OwnPictures, own_pictures
 from toolkit.records import LABELS, DatasetRecord, Report
-from toolkit.render.explanation import repeat_command
 from toolkit.render.terminal import render_report
+from toolkit.render.words.explanation import repeat_command
 from toolkit.system.environment import new_report
 
 

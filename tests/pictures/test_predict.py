@@ -45,9 +45,9 @@ from toolkit.records import (
     to_json,
     write_record,
 )
-from toolkit.render.plain import cell
-from toolkit.render.prediction import Bars, _bar, one_line
-from toolkit.render.prediction_files import JsonWriter, predictions_csv
+from toolkit.render.files.prediction_files import JsonWriter, predictions_csv
+from toolkit.render.words.plain import cell
+from toolkit.render.words.prediction import Bars, _bar, one_line
 from toolkit.system.environment import new_report
 from toolkit.system.files import sha256_of
 

@@ -97,8 +97,8 @@ def _write_files(
         The error of the first that cannot be written.
     """
     from toolkit.records import to_json
-    from toolkit.render.junit import junit_xml
-    from toolkit.render.markdown import report_markdown
+    from toolkit.render.files.junit import junit_xml
+    from toolkit.render.files.markdown import report_markdown
     from toolkit.system.files import write_bytes
 
     failed: OutputError | None = None
@@ -117,8 +117,8 @@ def _tell_github(report: "Report", *, quiet: bool) -> None:
     The runner reads commands from stderr as from stdout, where JSON may stand. A summary that cannot be written is no
     reason to fail a build.
     """
-    from toolkit.render.github import annotations
-    from toolkit.render.markdown import report_markdown
+    from toolkit.render.files.github import annotations
+    from toolkit.render.files.markdown import report_markdown
 
     if not quiet:
         sys.stderr.writelines(f"{line}\n" for line in annotations(report))
@@ -155,7 +155,7 @@ def print_parts(parts: "Iterable[RenderableType]") -> None:
     """
     if sys.stdout is None:
         return
-    from toolkit.render.plain import Plain
+    from toolkit.render.words.plain import Plain
 
     console = stdout_console()
     with _writing_stdout():

@@ -13,7 +13,7 @@ import typer
 from toolkit.cli.console import print_parts, showing_progress, write
 from toolkit.cli.streams import drop_stdout, stdout_to_stderr
 from toolkit.errors import OutputError
-from toolkit.render.units import rate, seconds
+from toolkit.records.units import rate, seconds
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from toolkit.pictures.prediction import Predictor
     from toolkit.pictures.prediction.sources import Found
     from toolkit.records import PredictionRecord, Report, UnreadableRecord
-    from toolkit.render.prediction_files import PredictionWriter
+    from toolkit.render.files.prediction_files import PredictionWriter
     from toolkit.system.progress import Progress
 
 _INTERRUPTED = 130
@@ -89,7 +89,7 @@ def finish_stream(
     Raises:
         ToolkitError: If the model gives up, or the file or stdout cannot be written.
     """
-    from toolkit.render.prediction import FEW
+    from toolkit.render.words.prediction import FEW
 
     many, shown = stream.total > FEW, not (as_json or as_csv or quiet)
     # Lines on the same terminal show how far it has come, and would be drawn across a bar.
@@ -137,7 +137,7 @@ def _pump(
 @contextmanager
 def _writing_file(path: Path) -> "Iterator[PredictionWriter]":
     """Give a writer to a temporary file, which takes the place of ``path`` when all went well."""
-    from toolkit.render.prediction_files import CsvWriter, JsonWriter
+    from toolkit.render.files.prediction_files import CsvWriter, JsonWriter
     from toolkit.system.files import replacing
 
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
@@ -145,7 +145,7 @@ def _writing_file(path: Path) -> "Iterator[PredictionWriter]":
 
 
 def _stdout_writer(*, as_json: bool, as_csv: bool, many: bool) -> "PredictionWriter":
-    from toolkit.render.prediction_files import CsvWriter, JsonWriter
+    from toolkit.render.files.prediction_files import CsvWriter, JsonWriter
 
     return JsonWriter(write) if as_json else CsvWriter(write) if as_csv else _Lines(many=many)
 
@@ -154,7 +154,7 @@ class _Lines:
     """Shows people each picture when it is predicted, and counts at the end."""
 
     def __init__(self, *, many: bool) -> None:
-        from toolkit.render.prediction import Tally
+        from toolkit.render.words.prediction import Tally
 
         self._many, self._tally = many, Tally()
 
@@ -164,7 +164,7 @@ class _Lines:
     def add(self, record: "PredictionRecord | UnreadableRecord") -> None:
         """Print bars, or a line; stderr has said what could not be read."""
         from toolkit.records import PredictionRecord
-        from toolkit.render.prediction import few_parts, one_line
+        from toolkit.render.words.prediction import few_parts, one_line
 
         self._tally.add(record)
         if isinstance(record, PredictionRecord):
@@ -175,7 +175,7 @@ class _Lines:
 
     def end(self, report: "Report", /) -> None:
         """Print the counts."""
-        from toolkit.render.prediction import tally_parts
+        from toolkit.render.words.prediction import tally_parts
 
         print_parts(tally_parts(self._tally, many=self._many))
         if report.interrupted:
@@ -245,7 +245,7 @@ class _Meter:
 
 
 def _tell(record: "UnreadableRecord", number: int) -> None:
-    from toolkit.render.plain import plain
+    from toolkit.render.words.plain import plain
 
     if number <= _MOST_TOLD:
         sys.stderr.write(f"error: {plain(f'{record.source}: {record.reason}; {record.remedy}', lines=False)}\n")

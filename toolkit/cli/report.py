@@ -14,7 +14,7 @@ from toolkit.errors import OutputError, UsageError
 from toolkit.system.files import check_writable, write_bytes
 
 if TYPE_CHECKING:
-    from toolkit.render.saved import SavedReport
+    from toolkit.render.words.saved import SavedReport
 
 __all__ = ["report"]
 
@@ -105,7 +105,7 @@ def report(
     for path in outputs:
         check_files_differ({"--output": path}, {"FILE": files})
     from toolkit.bench.engine.journal import read_saved
-    from toolkit.render.saved import SavedReport
+    from toolkit.render.words.saved import SavedReport
 
     saved = [SavedReport(str(path), read_saved(path)) for path in files]
     if len(saved) == 1 and not outputs and form in {None, "json"}:
@@ -155,19 +155,19 @@ def _writers() -> "dict[str, Callable[[Sequence[SavedReport]], str]]":
 
 
 def _html(saved: "Sequence[SavedReport]") -> str:
-    from toolkit.render.html import report_page
+    from toolkit.render.page import report_page
 
     return report_page(saved)
 
 
 def _markdown(saved: "Sequence[SavedReport]") -> str:
-    from toolkit.render.markdown import reports_markdown
+    from toolkit.render.files.markdown import reports_markdown
 
     return reports_markdown(saved)
 
 
 def _csv(saved: "Sequence[SavedReport]") -> str:
-    from toolkit.render.tidy import latency_csv
+    from toolkit.render.files.tidy import latency_csv
 
     if not any(each.report.latency for each in saved):
         if any(each.report.predictions or each.report.unreadable for each in saved):
@@ -180,7 +180,7 @@ def _csv(saved: "Sequence[SavedReport]") -> str:
 
 
 def _csv_of_pictures(saved: "Sequence[SavedReport]") -> str:
-    from toolkit.render.prediction_files import predictions_csv
+    from toolkit.render.files.prediction_files import predictions_csv
 
     if len(saved) > 1:
         raise UsageError(f"CSV of pictures is of one report, not of {len(saved)}; pass one FILE")

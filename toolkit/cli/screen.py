@@ -52,7 +52,7 @@ def drawing_rounds(console: "Console") -> Iterator[ShowRounds]:
     """Give a function that draws a table of rounds, only when it is called: no CPU time is taken from a round."""
     from rich.live import Live
 
-    from toolkit.render.live import live_table
+    from toolkit.render.terminal.live import live_table
 
     def make() -> Live:
         return Live(console=console, auto_refresh=False, transient=True)

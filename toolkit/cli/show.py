@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from toolkit.fashion.gallery import Gallery, Pool
     from toolkit.records import Report
-    from toolkit.render.gallery import Tile
+    from toolkit.render.words.gallery import Tile
 
 __all__ = ["LocalDataOption", "show"]
 
@@ -235,7 +235,7 @@ def _finish(
     quiet: bool,
 ) -> None:
     """Draw, write and show a gallery and exit; where nothing was chosen, nothing is drawn."""
-    from toolkit.render.gallery import make_tiles
+    from toolkit.render.words.gallery import make_tiles
 
     report, tiles = gallery.report, make_tiles(gallery.report, [image.tobytes() for image in gallery.images])
     if path and tiles and report.gallery:
@@ -246,8 +246,8 @@ def _finish(
 
 
 def _drawn(report: "Report", tiles: "tuple[Tile, ...]", columns: int | None) -> bytes:
-    from toolkit.render.figure import gallery_png
-    from toolkit.render.gallery import gallery_description, gallery_heading
+    from toolkit.render.files.figure import gallery_png
+    from toolkit.render.words.gallery import gallery_description, gallery_heading
 
     assert report.gallery  # what chooses pictures makes one
     return gallery_png(
@@ -264,8 +264,8 @@ def _pictures(
     """Yield a gallery as the terminal shows it."""
     from rich.text import Text
 
-    from toolkit.render.blocks import Blocks
-    from toolkit.render.gallery import gallery_heading, written
+    from toolkit.render.terminal.blocks import Blocks
+    from toolkit.render.words.gallery import gallery_heading, written
 
     assert report.gallery  # what chooses pictures makes one
     yield Text(gallery_heading(report, report.gallery))
@@ -279,7 +279,7 @@ def _pictures(
 
 def _inline(report: "Report", tiles: "tuple[Tile, ...]", view: View, columns: int | None) -> "RenderableType":
     """Return a gallery as one picture inside the terminal, as wide as there is room."""
-    from toolkit.render.inline import Inline, iterm2, kitty, sixel
+    from toolkit.render.terminal.inline import Inline, iterm2, kitty, sixel
 
     console = stdout_console()
     if columns is None:

@@ -26,7 +26,7 @@ from toolkit.formats.companions import artifact_digest
 from toolkit.formats.manifest import BENCH, REPORT, check_verified, read_manifest, verified_weights
 from toolkit.formats.target import Target, open_session, resolve_targets
 from toolkit.records import LABELS, Precision, PredictorRecord, Report, read_record
-from toolkit.render.units import seconds
+from toolkit.records.units import seconds
 from toolkit.system.devices import resolve_device
 from toolkit.workload.scores import softmax
 

@@ -1,0 +1,241 @@
+"""What commands beside parity and bench found, in pages and in Markdown: what the terminal tells is there too."""
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from lxml import html
+from markdown_it import MarkdownIt
+from rich.console import Console
+from rich.progress_bar import ProgressBar
+
+from toolkit.records import LABELS, Report
+from toolkit.records.dataset import (
+    DataRecord,
+    DatasetFileRecord,
+    DatasetRecord,
+    FetchRecord,
+    GalleryRecord,
+    ShownRecord,
+)
+from toolkit.records.inspect import DifferenceRecord, InspectRecord, TensorPairRecord
+from toolkit.records.model import EpochRecord, TrainRecord
+from toolkit.records.prediction import PredictionRecord, PredictorRecord, ScoreRecord, UnreadableRecord
+from toolkit.records.report import DeviceRecord, DoctorRecord, FormatRecord
+from toolkit.records.units import percent
+from toolkit.render.files.markdown import report_markdown
+from toolkit.render.page import report_page
+from toolkit.render.terminal import render_report
+from toolkit.render.words.parts import _said, other_parts
+from toolkit.render.words.saved import SavedReport
+from toolkit.system.environment import new_report
+
+GITHUB = MarkdownIt("commonmark").enable("table")
+NAME = "<b>|a*_`&amp;.onnx"
+
+
+def report_of(command: str, **changes: Any) -> Report:
+    return new_report(command).model_copy(update=changes)
+
+
+def in_page(report: Report) -> list[str]:
+    """The words of each cell, sentence and heading of a page."""
+    page = html.document_fromstring(report_page([SavedReport("r.json", report)]))
+    return [" ".join(each.text_content().split()) for each in page.xpath("//th|//td|//li|//p|//h2|//caption|//dd")]
+
+
+def in_markdown(report: Report) -> list[str]:
+    return [
+        "".join(child.content for child in token.children or [])
+        for token in GITHUB.parse(report_markdown(report))
+        if token.type == "inline"
+    ]
+
+
+def in_terminal(report: Report) -> str:
+    console = Console(file=io.StringIO(), width=400, color_system=None)
+    console.print(*render_report(report), sep="\n")
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def inspected(path: str) -> InspectRecord:
+    return InspectRecord(
+        path=path,
+        kind="artifact",
+        format="onnx",
+        size_bytes=7,
+        sha256="0" * 63 + path[0].encode().hex()[-1],
+        metadata=None,
+    )
+
+
+def two_files(*, counts: bool = True) -> Report:
+    return report_of(
+        "inspect",
+        inspected=(inspected(NAME), inspected("b.onnx")),
+        differences=(
+            DifferenceRecord(what="weights", a="6 tensors", b="5 tensors", detail=f"of {NAME}", counts=counts),
+            DifferenceRecord(what="size", a="1 byte", b="2 bytes", counts=False),
+        ),
+        tensor_pairs=(TensorPairRecord(a=NAME, b="w", weight=True, different=17, largest_difference=0.25),),
+    )
+
+
+def datasets() -> Report:
+    files = (DatasetFileRecord(path=f"/d/{NAME}", sha256="a" * 64, as_published=False),)
+    return report_of(
+        "data info",
+        fetched=None,
+        places=(DataRecord(place=f"/d/{NAME}", complete=False, detail="3 of 4 files"),),
+        datasets=(DatasetRecord(name="own", place="/d", class_counts=tuple(range(1_001, 1_011)), files=files),),
+    )
+
+
+def gallery() -> Report:
+    shown = tuple(ShownRecord(source=f"test image {each}", index=each, label="Coat") for each in (4_321, 17))
+    return report_of(
+        "data show",
+        datasets=datasets().datasets,
+        predictor=predictor(),
+        predictions=(said("test image 4321", "Shirt", 0.75), said("test image 17", "Bag", 0.5)),
+        gallery=GalleryRecord(part="test", seed=None, candidates=2, examined=100, picture=NAME, shown=shown),
+    )
+
+
+def predictor() -> PredictorRecord:
+    return PredictorRecord(target=NAME, format="onnx", device="cpu", precision="float32", sha256=None, verified=False)
+
+
+def said(source: str, label: str, probability: float = 0.5, **changes: Any) -> PredictionRecord:
+    return PredictionRecord(source=source, scores=(ScoreRecord(label=label, probability=probability),), **changes)
+
+
+def predictions(count: int = 2, **changes: Any) -> Report:
+    every = tuple(said(f"{number}{NAME}", LABELS[number % 10], actual=LABELS[0]) for number in range(count))
+    return report_of("predict", predictor=predictor(), predictions=every, **changes)
+
+
+def doctor() -> Report:
+    return report_of(
+        "doctor",
+        doctor=DoctorRecord(
+            devices=(DeviceRecord(device="cuda", description=NAME, available=False),),
+            formats=(FormatRecord(format="onnx", runtime="onnxruntime", works=True, devices=("cpu",), detail="1.2"),),
+            data=(DataRecord(place="/d", complete=True, detail="all four files"),),
+        ),
+    )
+
+
+def training() -> Report:
+    epoch = EpochRecord(epoch=1, loss=0.4321, accuracy=0.9, duration_s=2)
+    confusion = tuple(tuple(90 if i == j else 10 if j == (i + 1) % 10 else 0 for j in range(10)) for i in range(10))
+    record = TrainRecord(
+        output=NAME,
+        recipe={"name": "quick"},
+        seed=3,
+        device="cpu",
+        threads=2,
+        train_images=60_000,
+        epochs=(epoch,),
+        test_loss=0.5432,
+        confusion=confusion,
+    )
+    return report_of("train", training=record)
+
+
+BOTH = pytest.mark.parametrize("words", [in_page, in_markdown])
+Words = Callable[[Report], list[str]]
+
+
+@BOTH
+class TestWords:
+    def test_two_files_and_in_what_they_differ(self, words: Words) -> None:
+        found = words(two_files())
+        assert {NAME, "b.onnx", "weights", "6 tensors", f"of {NAME}", "17", "0.25", "does not count"} <= set(found)
+        assert "Tensors that differ: 1 of 1" in found
+
+    def test_where_pictures_are_and_how_many_there_are(self, words: Words) -> None:
+        found = words(datasets())
+        assert {f"/d/{NAME}", "✗", "3 of 4 files", "1,010", "10,055", "a" * 64} <= set(found)
+        report = report_of("data fetch", fetched=FetchRecord(place=NAME, how="copied", source="/from"))
+        assert f"Fashion-MNIST in {NAME}: copied from /from" in words(report)
+
+    def test_a_gallery_is_a_list(self, words: Words) -> None:
+        found = words(gallery())
+        assert {"4321", "17", "Coat", "Shirt", percent(0.75), f"Wrote {NAME}"} <= set(found)
+        assert any(f"{NAME} (onnx) gets 2 of 100 pictures wrong" in each for each in found)
+        assert "Predictions" not in found
+
+    def test_what_predicted_and_what_it_said(self, words: Words) -> None:
+        found = words(predictions(unreadable=(UnreadableRecord(source="x.png", reason="cut off", remedy="mend it"),)))
+        assert f"Predicted by {NAME} (onnx, float32, cpu, not verified)" in found
+        assert {f"1{NAME}", "Trouser", "50.0 %", "1 of 2 right"} <= set(found)
+        assert any("x.png: cut off; mend it" in each for each in found)
+        assert any("1 of 3 could not be read" in each for each in found)
+
+    @pytest.mark.parametrize(("count", "rest"), [(100, None), (101, "1"), (1_234, "1,134")])
+    def test_of_many_predictions_the_first_hundred_and_a_count(
+        self, words: Words, count: int, rest: str | None
+    ) -> None:
+        found = words(predictions(count))
+        assert sum(each.endswith(NAME) and each[0].isdigit() for each in found) == 100
+        left_out = [each for each in found if "left out here" in each]
+        assert [each.split()[0] for each in left_out] == ([rest] if rest else [])
+        assert "Pictures by class" in found
+
+    def test_what_works_here(self, words: Words) -> None:
+        assert {"cuda", NAME, "onnxruntime", "1.2", "all four files"} <= set(words(doctor()))
+
+
+class TestVerdicts:
+    def test_a_training_is_told_in_markdown_by_class(self) -> None:
+        found = in_markdown(training())
+        assert found[0] == "✅ 90.00 % of the test images are classified as labelled after training"
+        assert any("test loss 0.5432" in each and f"wrote {NAME}" in each for each in found)
+        assert "Trouser (10 of 100)" in found
+
+    def test_a_difference_that_counts_is_a_failure(self) -> None:
+        page = in_page(two_files())
+        assert "Different: weights." in page
+        assert f"✗ {NAME} and b.onnx: Different: weights" in page
+        assert not any("nothing failed" in each for each in page)
+        assert report_markdown(two_files()).startswith("## ❌ Different: weights\n")
+
+    def test_one_that_does_not_count_is_none(self) -> None:
+        page = in_page(two_files(counts=False))
+        assert any("nothing failed" in each for each in page)
+        assert report_markdown(two_files(counts=False)).startswith("## ✅ The same content in other bytes\n")
+
+    def test_nothing_is_said_of_parity_by_who_did_not_ask(self) -> None:
+        for report in (predictions(), datasets(), doctor(), gallery()):
+            assert "Parity" not in report_markdown(report)
+            assert report_markdown(report).startswith("## ✅ fmnist-tk")
+
+
+@pytest.mark.parametrize(
+    "report", [two_files(), datasets(), gallery(), doctor(), training()], ids=lambda each: each.command
+)
+def test_every_word_of_the_parts_stands_in_the_terminal(report: Report) -> None:
+    shown = " ".join(in_terminal(report).split())
+    for part in other_parts(report, whole=False):
+        assert part.said
+        for each in part.said:
+            words = [each.text] if hasattr(each, "text") else [word for row in each.rows() for word in row]
+            assert all(" ".join(word.split()) in shown for word in words)
+
+
+def test_what_would_steer_a_terminal_is_taken_out() -> None:
+    place = DataRecord(place="/d\x1b[31m", complete=True, detail="all\x07")
+    fetched = FetchRecord(place="/e\x1b[0m", how="downloaded")
+    (part,) = other_parts(report_of("data fetch", places=(place,), fetched=fetched), whole=True)
+    text = str(part)
+    assert all(each in text for each in ("/d", "/e", "all"))
+    assert "x1b" not in text
+    assert "x07" not in text
+
+
+def test_what_is_drawn_and_has_no_words_is_no_part() -> None:
+    with pytest.raises(TypeError, match="ProgressBar is drawn, not said"):
+        list(_said(ProgressBar()))

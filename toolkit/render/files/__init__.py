@@ -1,0 +1,1 @@
+"""Reports as files for other programs: JUnit, Markdown, CSV, annotations, PNG."""

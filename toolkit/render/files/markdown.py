@@ -1,0 +1,236 @@
+"""A report as Markdown in GitHub's flavour, for the summary of a job or a comment."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import Final
+
+from toolkit.records import Report
+from toolkit.records.units import percent
+from toolkit.render.words.answer import answer
+from toolkit.render.words.clocks import clock_sheet
+from toolkit.render.words.comparisons import comparison_legend, comparison_sheet, counted_verdicts, slowdown_in_words
+from toolkit.render.words.conditions import Remark, controls, gaps, machine, method, warnings
+from toolkit.render.words.explanation import Explanation, explain, repeat_command
+from toolkit.render.words.matrix import Cell, Matrix, check_matrices
+from toolkit.render.words.parts import Part, other_parts
+from toolkit.render.words.saved import SavedReport, moment, short_names
+from toolkit.render.words.sheet import CROSS, Sheet, listed
+from toolkit.render.words.speeds import fastest_sheets, is_noisy, ordered, speed_sheets
+
+# Any ASCII punctuation may be escaped (CommonMark 0.31, section 2.4); these begin something or end a cell.
+_SPECIAL: Final = re.compile(r"[\\`*_\[\]<>#|~$&]")
+_SIGNS: Final = {"good": "✅ ", "bad": "❌ ", "warning": "⚠️ ", "note": ""}
+
+
+def report_markdown(report: Report) -> str:
+    """Return a report as Markdown: a heading with the verdict, the tables of each part, then what went wrong and why.
+
+    Args:
+        report: Of any command; of parity and bench all that decides is shown, of other parts what failed.
+
+    Returns:
+        Markdown in GitHub's flavour that ends in a newline. Details are escaped, so that they show as they are.
+    """
+    return "\n".join(_lines(report)) + "\n"
+
+
+def reports_markdown(saved: Sequence[SavedReport]) -> str:
+    """Return several reports as Markdown, one after the other, each under the name of its file; of one the report."""
+    if len(saved) == 1:
+        return report_markdown(saved[0].report)
+    parts = [f"# {_escaped(name)}\n\n{_escaped(_origin(each.report))}\n" for name, each in _named(saved)]
+    texts = [report_markdown(each.report) for each in saved]
+    return "\n".join(f"{part}\n{text}" for part, text in zip(parts, texts, strict=True))
+
+
+def _named(saved: Sequence[SavedReport]) -> Iterator[tuple[str, SavedReport]]:
+    return zip(short_names(saved), saved, strict=True)
+
+
+def _origin(report: Report) -> str:
+    return f"fmnist-tk {report.command} on {report.machine.cpu}, {moment(report)}"
+
+
+def is_bench(report: Report) -> bool:
+    """Say whether something was measured, or was to be."""
+    return bool(report.latency or report.bench or report.self_checks)
+
+
+def _lines(report: Report) -> Iterator[str]:
+    parts = list(other_parts(report, whole=False))
+    if report.parity or not (parts or is_bench(report) or report.comparisons):
+        yield from _parity(report)
+    if is_bench(report):
+        yield from _bench(report)
+    elif report.comparisons:
+        yield f"## {_compare_verdict(report)}"
+        yield from _comparisons(report)
+    if not (report.parity or is_bench(report) or report.comparisons) and parts:
+        yield f"## {'✅' if report.passed else '❌'} {_escaped(answer(report)).rstrip('.')}"
+    for part in parts:
+        yield from _part(part)
+    yield from _remainder(report)
+
+
+def _remainder(report: Report) -> Iterator[str]:
+    """Yield what failed, what was skipped, and what else a person must know."""
+    explanations = list(explain(report.parity))
+    if explanations or report.failures or report.unreadable:
+        yield "\n### Failures\n"
+    for explanation in explanations:
+        yield from _failure(report, explanation)
+    for failure in report.failures:
+        yield f"- {_code(failure.target)}: {_escaped(failure.reason)}"
+    for broken in report.unreadable:
+        yield f"- {_code(broken.source)}: {_escaped(broken.reason)}; {_escaped(broken.remedy)}"
+    if report.skips:
+        yield "\n### Skipped\n"
+    for skip in report.skips:
+        yield f"- {_escaped(skip.what)}: {_escaped(skip.reason)}; {_escaped(skip.remedy)}"
+    notes = [*report.notes, *(["Interrupted: only what was finished before is here"] if report.interrupted else [])]
+    if notes:
+        yield "\n### Notes\n"
+    for note in notes:
+        yield f"- {_escaped(note)}"
+
+
+def _part(part: Part) -> Iterator[str]:
+    yield f"\n### {part.title}"
+    for are_remarks, group in groupby(part.said, key=lambda each: isinstance(each, Remark)):
+        if are_remarks:
+            yield from _remarks(each for each in group if isinstance(each, Remark))
+        else:
+            yield from (line for each in group if isinstance(each, Sheet) for line in _sheet(each))
+
+
+def _parity(report: Report) -> Iterator[str]:
+    yield f"## {_parity_verdict(report)}"
+    for checks, quality in check_matrices(report.parity):
+        yield from _matrix(checks)
+        if quality:
+            yield from _matrix(quality)
+
+
+def _bench(report: Report) -> Iterator[str]:
+    yield f"## {_bench_verdict(report)}"
+    for sheet in speed_sheets(report):
+        yield from _sheet(sheet)
+    if not report.latency:  # only the clock was checked, or it forbade the bench
+        for record in report.self_checks:
+            yield from _sheet(clock_sheet(record))
+    yield from _remarks([*controls(report), *gaps(report)])
+    yield from _comparisons(report)
+    for sheet in fastest_sheets(report):
+        yield from _sheet(sheet)
+    yield from _remarks([*machine(report.fitness), *warnings(report), *method(report)])
+
+
+def _comparisons(report: Report) -> Iterator[str]:
+    sheet = comparison_sheet(report)
+    if sheet:
+        yield from _sheet(sheet)
+        yield f"\n{_escaped(comparison_legend(report))}"
+    yield from _remarks([Remark(slowdown_in_words(each), "bad") for each in report.comparisons if each.too_slow])
+
+
+def _parity_verdict(report: Report) -> str:
+    count = len(report.parity)
+    failed = sum(not record.passed for record in report.parity)
+    if failed:
+        return f"❌ Parity: {failed} of {count} {'artifact' if count == 1 else 'artifacts'} failed"
+    if report.failures and not is_bench(report):
+        rows = len(report.failures)
+        return f"❌ Parity passed, but {rows} {'row' if rows == 1 else 'rows'} could not be measured"
+    if not count:
+        return "Parity: nothing was checked"
+    return f"✅ Parity: {'the artifact' if count == 1 else f'all {count} artifacts'} passed"
+
+
+def _bench_verdict(report: Report) -> str:
+    verdict = _measured_verdict(report)
+    return f"{verdict}, interrupted" if report.interrupted else verdict
+
+
+def _measured_verdict(report: Report) -> str:
+    wrong = [record.device for record in report.self_checks if not record.passed]
+    rows, failed = len(ordered(report)), len(report.failures)
+    if wrong:
+        return f"❌ Bench: the clock is wrong on {listed(wrong)}"
+    if failed:
+        return f"❌ Bench: {failed} of {rows + failed} rows could not be measured"
+    if any(each.too_slow for each in report.comparisons):
+        return f"❌ Bench: {_too_slow(report)}"
+    if not rows:
+        return "Bench: no row was measured" if report.bench else "✅ Bench: the clock is honest"
+    counted = f"{rows} row{'' if rows == 1 else 's'}"
+    if is_noisy(report):
+        return f"⚠️ Bench: {counted}, but the machine was NOISY"
+    return f"✅ Bench: {counted}{', the machine was fit (VALID)' if report.fitness else ''}"
+
+
+def _compare_verdict(report: Report) -> str:
+    if any(each.too_slow for each in report.comparisons):
+        return f"❌ Compare: {_too_slow(report)}"
+    allowed = [each.allowed_slowdown for each in report.comparisons if each.allowed_slowdown is not None]
+    if allowed:
+        return f"✅ Compare: no row is surely more than {percent(max(allowed))} slower ({counted_verdicts(report)})"
+    return f"Compare: {counted_verdicts(report)}"
+
+
+def _too_slow(report: Report) -> str:
+    count = sum(each.too_slow for each in report.comparisons)
+    return f"{count} of {len(report.comparisons)} rows {'is' if count == 1 else 'are'} too slow"
+
+
+def _matrix(matrix: Matrix) -> Iterator[str]:
+    limits = any(row.limit for row in matrix.rows)
+    yield f"\n{_escaped(matrix.title)}" + (f" ({_escaped(matrix.legend)})" if matrix.legend else "") + "\n"
+    yield _row(matrix.corner, *map(_cell, matrix.columns), *(["limit"] if limits else []))
+    yield _row(":--", *["--:"] * (len(matrix.columns) + limits))
+    for row in matrix.rows:
+        yield _row(_escaped(row.name), *map(_cell, row.cells), *([_escaped(row.limit)] if limits else []))
+
+
+def _sheet(sheet: Sheet) -> Iterator[str]:
+    yield f"\n{_escaped(sheet.title)}\n"
+    yield _row(*(_escaped(column.title) for column in sheet.columns))
+    yield _row(*("--:" if column.right else ":--" for column in sheet.columns))
+    for words in sheet.rows():
+        yield _row(*(f"**{_escaped(word)}**" if word.startswith(CROSS) else _escaped(word) for word in words))
+
+
+def _remarks(remarks: Iterable[Remark]) -> Iterator[str]:
+    """Yield a list of remarks, with the blank line before it that Markdown wants."""
+    lines = [f"- {_SIGNS[remark.tone]}{_escaped(remark.text)}" for remark in remarks]
+    if lines:
+        yield ""
+        yield from lines
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _cell(cell: Cell) -> str:
+    return f"**{_escaped(cell.text)}**" if cell.passed is False else _escaped(cell.text)
+
+
+def _failure(report: Report, explanation: Explanation) -> Iterator[str]:
+    yield f"- **{_escaped(explanation.target)}**: {_escaped(explanation.cause)}"
+    for label, text in explanation.lines():
+        yield f"  - {label}: {_code(text) if text == explanation.reproduction else _escaped(text)}"
+    yield f"  - repeat with: {_code(repeat_command(report, explanation.record))}"
+
+
+def _escaped(text: str) -> str:
+    """Return ``text`` on one line, as Markdown that shows it as it is."""
+    return _SPECIAL.sub(r"\\\g<0>", " ".join(text.split()))
+
+
+def _code(text: str) -> str:
+    """Return ``text`` on one line as code, between more backticks than stand together in it."""
+    line = " ".join(text.split())
+    fence = "`" * (1 + max(map(len, re.findall("`+", line)), default=0))
+    space = " " if "`" in line else ""
+    return f"{fence}{space}{line}{space}{fence}"

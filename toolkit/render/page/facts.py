@@ -1,0 +1,176 @@
+"""The sections of a report that tell where, with what, what is missing, and how to do it again."""
+
+import shlex
+from collections.abc import Iterator
+from itertools import groupby
+
+from toolkit.records import Report
+from toolkit.records.units import fraction, seconds, size
+from toolkit.render.page.blocks import (
+    Block,
+    Commands,
+    Facts,
+    Failure,
+    Failures,
+    Remarks,
+    Section,
+    Text,
+    plain_table,
+    section,
+    sheet_table,
+)
+from toolkit.render.words.conditions import Remark, machine, method, warnings
+from toolkit.render.words.parts import Part, other_parts
+from toolkit.render.words.saved import moment
+from toolkit.render.words.sheet import Sheet
+from toolkit.render.words.two_files import files_verdict
+
+
+def machine_section(report: Report) -> Section:
+    """Return where the numbers are from, and under which conditions they were measured."""
+    remarks = (*machine(report.fitness), *warnings(report), *method(report))
+    return section("machine", "The machine", [Facts(tuple(_machine(report))), Remarks(remarks)])
+
+
+def _machine(report: Report) -> Iterator[tuple[str, str]]:
+    here = report.machine
+    plural = "" if here.physical_cores == 1 else "s"
+    yield "Processor", here.cpu
+    yield "Cores", f"{here.physical_cores} physical core{plural}, {here.usable_cpus} usable CPUs"
+    yield "Memory", size(here.memory_bytes)
+    for each in report.accelerators:
+        told = [
+            each.name,
+            size(each.memory_bytes) if each.memory_bytes else None,
+            each.driver and f"driver {each.driver}",
+        ]
+        yield each.device, ", ".join(filter(None, [*told, *each.unavailable.values()]))
+    yield "System", here.system
+    yield "Python", here.python
+    yield "Made", moment(report)
+    if report.fitness:
+        yield "Fit for timing", report.fitness.verdict
+
+
+def training_section(report: Report) -> Section | None:
+    """Return how the checkpoint was trained, when the report has it."""
+    record = report.training
+    if record is None:
+        return None
+    facts = (
+        ("Recipe", ", ".join(f"{name} {value}" for name, value in record.recipe.items())),
+        ("Images", f"{record.train_images:,}"),
+        ("Epochs", f"{len(record.epochs)} in {seconds(record.duration_s)} on {record.device}"),
+        ("Seed", str(record.seed)),
+        ("Test set", f"{fraction(record.test_accuracy)} right, loss {record.test_loss:.4f}"),
+        ("Wrote", record.output),
+    )
+    table = plain_table(
+        "Loss and accuracy by epoch",
+        ("epoch", "loss", "accuracy", "held out", "time"),
+        [
+            (
+                str(each.epoch),
+                f"{each.loss:.4f}",
+                fraction(each.accuracy),
+                "—" if each.holdout_accuracy is None else fraction(each.holdout_accuracy),
+                seconds(each.duration_s),
+            )
+            for each in record.epochs
+        ],
+        right=("epoch", "loss", "accuracy", "held out", "time"),
+    )
+    return section("training", "Training", [Facts(facts), table])
+
+
+def other_sections(report: Report) -> Iterator[Section]:
+    """Yield what only some commands have: what works on the machine, what is inside of files, predictions."""
+    for part in other_parts(report, whole=True):
+        if part.id != "training":  # which has a section of its own, by epoch
+            yield section(part.id, part.title, _blocks(part))
+
+
+def _blocks(part: Part) -> Iterator[Block]:
+    for are_remarks, group in groupby(part.said, key=lambda each: isinstance(each, Remark)):
+        if are_remarks:
+            yield Remarks(tuple(each for each in group if isinstance(each, Remark)))
+        else:
+            yield from (sheet_table(each) for each in group if isinstance(each, Sheet))
+
+
+def gaps_section(report: Report) -> Section:
+    """Return what was skipped and why, what failed, and what else a person must know."""
+    return section("gaps", "Skips, failures and notes", _gaps(report))
+
+
+def _gaps(report: Report) -> Iterator[Block]:
+    failures = [
+        Failure(f"{each.target}{f' at batch {each.batch_size:,}' if each.batch_size else ''}", each.reason)
+        for each in report.failures
+    ]
+    failures += [
+        Failure(f"{row.target} at batch {row.batch_size:,}", row.mismatch) for row in report.latency if row.mismatch
+    ]
+    failures += [Failure(each.source, f"{each.reason}; {each.remedy}") for each in report.unreadable]
+    if any(each.counts for each in report.differences):
+        files = " and ".join(each.path for each in report.inspected)
+        failures.append(Failure(files, files_verdict(report)))
+    if failures:
+        yield Failures(tuple(failures))
+    if report.skips:
+        yield plain_table(
+            "What was skipped", ("what", "why", "to have it"), [(e.what, e.reason, e.remedy) for e in report.skips]
+        )
+    notes = [Remark(note, "note") for note in report.notes]
+    if report.interrupted:
+        notes.append(Remark("Interrupted: only what was finished before is here", "warning"))
+    if notes:
+        yield Remarks(tuple(notes))
+    if not (failures or report.skips or notes):
+        failed = "nothing failed" if report.passed else "what failed is told above"
+        yield Text(f"Nothing was skipped, {failed}, and there is nothing to add.")
+
+
+def again_section(report: Report) -> Section:
+    """Return how the report can be made again."""
+    return section("again", "How to reproduce", _again(report))
+
+
+def _again(report: Report) -> Iterator[Block]:
+    commands = []
+    if report.arguments:
+        words = ["fmnist-tk", *report.arguments]
+        commands.append(("The command", shlex.join(words)))
+        if report.bench and not any(word.split("=")[0] == "--seed" for word in words):
+            commands.append(("With the same order of turns", shlex.join([*words, "--seed", str(report.bench.seed)])))
+        yield Commands(tuple(commands))
+    else:
+        yield Text("The report does not tell the words of its command: it was made from Python, or of what was kept.")
+    yield Facts(tuple(_provenance(report)))
+    if report.artifacts:
+        yield plain_table(
+            "Artifacts",
+            ("format", "file", "size", "SHA-256"),
+            [(each.format, each.file, size(each.size_bytes), each.sha256) for each in report.artifacts],
+            right=("size",),
+        )
+
+
+def _provenance(report: Report) -> Iterator[tuple[str, str]]:
+    if report.bench:
+        how = report.bench
+        yield "Seed of bench", str(how.seed)
+        yield "Budget", f"{seconds(how.budget_s)} for {how.rounds} rounds"
+    seeds = sorted({record.seed for record in report.parity})
+    if seeds:
+        yield "Seed of parity", ", ".join(map(str, seeds))
+    if report.checkpoint:
+        yield "Checkpoint", f"{report.checkpoint.path} ({report.checkpoint.form})"
+        sizes = "-".join(map(str, report.checkpoint.config.layer_sizes))
+        yield "Model", f"{sizes}, {report.checkpoint.config.parameters:,} parameters"
+        yield "Weights SHA-256", report.checkpoint.weights_sha256
+    else:
+        weights = dict.fromkeys(each.weights_sha256 for each in report.parity if each.weights_sha256)
+        for digest in weights:
+            yield "Weights SHA-256", digest
+    yield "Versions", ", ".join(f"{name} {version}" for name, version in report.machine.versions.items())

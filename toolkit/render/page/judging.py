@@ -1,0 +1,144 @@
+"""The sections of a report that tell how right: parity, the confusion matrix, the images that are taken for others."""
+
+import base64
+from collections.abc import Iterator
+from io import BytesIO
+from typing import Final
+
+from toolkit.records import LABELS, EvaluationRecord, Report, WrongImageRecord
+from toolkit.records.units import fraction
+from toolkit.render.page.blocks import (
+    Block,
+    Cell,
+    Failure,
+    Failures,
+    Head,
+    Missing,
+    Picture,
+    Pictures,
+    Section,
+    Table,
+    Text,
+    matrix_table,
+    plain_table,
+    section,
+)
+from toolkit.render.words.explanation import explain, repeat_command, target_names
+from toolkit.render.words.matrix import check_matrices
+
+_PARITY: Final = "fmnist-tk parity -o parity.json"
+_SIDE: Final = 28
+_HOTTEST: Final = 9
+
+
+def judging_sections(report: Report) -> Iterator[Section]:
+    """Yield what was found out about right and wrong."""
+    yield section("parity", "Parity", _parity(report))
+    yield section("confusion", "Confusion matrix", _confusion(report))
+    yield section("wrong", "Wrong images", _wrong(report))
+
+
+def _parity(report: Report) -> Iterator[Block]:
+    if not report.parity:
+        yield Missing("This report has checked no artifact. This checks what was exported:", _PARITY)
+        return
+    explained = list(explain(report.parity))
+    if explained:
+        yield Failures(
+            tuple(
+                Failure(each.target, each.cause, tuple(each.lines()), repeat_command(report, each.record))
+                for each in explained
+            )
+        )
+    for checks, quality in check_matrices(report.parity):
+        yield matrix_table(checks)
+        if quality:
+            yield matrix_table(quality)
+
+
+def _evaluations(report: Report) -> list[tuple[str, EvaluationRecord]]:
+    """Return the reference and the artifacts by name, as far as they were evaluated."""
+    reference = [("the reference", report.evaluation)] if report.evaluation else []
+    named = zip(target_names(report.parity), report.parity, strict=True)
+    return reference + [(name, record.evaluation) for name, record in named if record.evaluation]
+
+
+def _confusion(report: Report) -> Iterator[Block]:
+    found = _evaluations(report)
+    if not found:
+        yield Missing("Nothing was evaluated on labelled images. This does, on the bundled 1,000:", _PARITY)
+        return
+    yield plain_table(
+        f"Accuracy on {found[0][1].images_in_words}"
+        if len({(each.source, each.images) for _, each in found}) == 1
+        else "Accuracy on labelled images",
+        ("model", "accuracy", "right", "images"),
+        [(name, fraction(each.accuracy), f"{each.right:,}", f"{each.images:,}") for name, each in found],
+        right=("accuracy", "right", "images"),
+    )
+    alike: dict[tuple[tuple[int, ...], ...], list[tuple[str, EvaluationRecord]]] = {}
+    for name, each in found:
+        alike.setdefault(each.confusion, []).append((name, each))
+    for group in alike.values():
+        yield confusion_table(group[0][1], ", ".join(name for name, _ in group))
+
+
+def confusion_table(evaluation: EvaluationRecord, names: str) -> Table:
+    """Return a confusion matrix whose cells are shaded by their share of the row."""
+    rows = []
+    for number, counts in enumerate(evaluation.confusion):
+        total = sum(counts)
+        cells = [
+            Cell(f"{count:,}" if count else "·", "" if count else "quiet", heat(count, total), place == number)
+            for place, count in enumerate(counts)
+        ]
+        recall = fraction(counts[number] / total, 1) if total else "—"
+        rows.append((Cell(LABELS[number]), *cells, Cell(recall)))
+    return Table(
+        f"Images by actual class (row) and predicted class (column): {names}",
+        (Head("actual"), *(Head(label, right=True) for label in LABELS), Head("right", right=True)),
+        tuple(rows),
+        kind="confusion",
+    )
+
+
+def heat(count: int, total: int) -> int:
+    """Return how dark a cell is, from 0 to 9: by the square root of its share, so that few errors are seen, too."""
+    return 0 if not count else max(1, round(_HOTTEST * (count / total) ** 0.5))
+
+
+def _wrong(report: Report) -> Iterator[Block]:
+    found = _evaluations(report)
+    if not found:
+        yield Missing("No image was evaluated. This keeps the most confident errors:", _PARITY)
+        return
+    for name, evaluation in found:
+        of_artifact = evaluation is not report.evaluation
+        if evaluation.wrong:
+            images = "those that the reference has right, " if of_artifact and report.evaluation else ""
+            yield Pictures(
+                f"{name}: {evaluation.images - evaluation.right:,} of {evaluation.images:,} are wrong; {images}"
+                "the most confident first: what each was taken for, how surely, and what it is",
+                tuple(map(picture, evaluation.wrong)),
+            )
+        elif not of_artifact:
+            yield Text(f"{name} has all {evaluation.images:,} images right.")
+    same = [name for name, each in found if each is not report.evaluation and not each.wrong]
+    if same and report.evaluation:
+        verb = "has" if len(same) == 1 else "have"
+        yield Text(f"{', '.join(same)} {verb} no image wrong that the reference has right.")
+
+
+def picture(wrong: WrongImageRecord) -> Picture:
+    """Return a wrong image as PNG, with its words."""
+    from PIL import Image
+
+    buffer = BytesIO()
+    Image.frombytes("L", (_SIDE, _SIDE), base64.b64decode(wrong.pixels)).save(buffer, "PNG")
+    return Picture(
+        f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}",
+        f"image {wrong.index}",
+        LABELS[wrong.predicted],
+        fraction(wrong.probability, 1),
+        LABELS[wrong.actual],
+    )

@@ -1,0 +1,188 @@
+"""The sections of a report that tell how fast: speed, spread, distance to the limit, accuracy beside speed."""
+
+from collections.abc import Iterator
+from functools import partial
+
+from toolkit.records import LatencyRecord, Report, quantile
+from toolkit.records.units import fraction, rate, seconds, size
+from toolkit.render.page.blocks import Block, Missing, Remarks, Section, Text, plain_table, section, sheet_table
+from toolkit.render.page.charts import frontier_charts, limit_charts, speed_charts, spread_charts
+from toolkit.render.page.series import Styles, series_names
+from toolkit.render.words.accuracy import frontier, rated_rows
+from toolkit.render.words.beside import beside_sheet, cost_sheet
+from toolkit.render.words.clocks import clock_sheet
+from toolkit.render.words.comparisons import comparison_legend, comparison_sheet, slowdown_in_words
+from toolkit.render.words.conditions import Remark, controls, gaps, missing_energy
+from toolkit.render.words.sheet import NONE, Sheet, column
+from toolkit.render.words.speeds import fastest_sheets, is_noisy, ordered, share_in_words, speed_sheets
+
+_BENCH = "fmnist-tk bench -o bench.json"
+_RUN = "fmnist-tk run"
+
+
+def timing_sections(report: Report, styles: Styles) -> Iterator[Section]:
+    """Yield what was measured of speed, in the order in which a person asks."""
+    yield section("speed", "Latency and throughput", _speed(report, styles))
+    yield section("spread", "Distribution of latencies", _spread(report, styles))
+    yield section("limit", "Distance to the machine’s limit", _limit(report, styles))
+    yield section("frontier", "Accuracy against latency", _frontier(report, styles))
+
+
+def _speed(report: Report, styles: Styles) -> Iterator[Block]:
+    charts = speed_charts(report, styles)
+    if charts:
+        yield charts
+        for sheet in speed_sheets(report):
+            yield sheet_table(sheet)
+        yield Remarks((*controls(report), *gaps(report)))
+    else:
+        yield Missing("This report has timed nothing. This times what parity has passed:", _BENCH)
+    compared = comparison_sheet(report)
+    if compared:
+        yield sheet_table(compared, comparison_legend(report))
+        yield Remarks(tuple(Remark(slowdown_in_words(each), "bad") for each in report.comparisons if each.too_slow))
+    for sheet in fastest_sheets(report):
+        yield sheet_table(sheet)
+    costs = cost_sheet(report)
+    if costs:
+        yield sheet_table(costs)
+    if charts:
+        yield sheet_table(beside_sheet(report))
+        yield Remarks(tuple(missing_energy(report)))
+    else:  # only the clock was checked, or it forbade the bench
+        for record in report.self_checks:
+            yield sheet_table(clock_sheet(record))
+
+
+def _spread(report: Report, styles: Styles) -> Iterator[Block]:
+    charts = spread_charts(report, styles)
+    if not charts:
+        yield Missing("No call was timed. This times them and keeps each time:", _BENCH)
+        return
+    yield charts
+    names, rows = series_names(report), ordered(report)
+    yield sheet_table(
+        Sheet(
+            "Quantiles of the calls that count; a percentile is told where ten calls lie beyond it",
+            (
+                column(rows, "batch", lambda row: f"{row.batch_size:,}"),
+                column(rows, "format", lambda row: names[id(row)], right=False),
+                column(rows, "calls", lambda row: f"{len(row.times_s):,}"),
+                column(rows, "rounds", lambda row: str(len(row.rounds))),
+                *(
+                    column(rows, f"p{share}", partial(_percentile, percentage=share))
+                    for share in (1, 10, 25, 50, 75, 90, 99)
+                ),
+                column(rows, "median of rounds", _rounds),
+            ),
+        )
+    )
+
+
+def _percentile(row: LatencyRecord, percentage: int) -> str:
+    """Return a percentile where ten calls lie beyond it, on the nearer side."""
+    if percentage == 50:
+        return seconds(row.median_s)
+    if percentage > 50:
+        return seconds(row.percentile_s(percentage))
+    mirrored = row.percentile_s(100 - percentage) is not None
+    return seconds(quantile(row.times_s, percentage / 100)) if mirrored else NONE
+
+
+def _rounds(row: LatencyRecord) -> str:
+    medians = [quantile(part.seconds(), 0.5) for part in row.rounds]
+    return f"{seconds(min(medians))} to {seconds(max(medians))}"
+
+
+def _limit(report: Report, styles: Styles) -> Iterator[Block]:
+    charts = limit_charts(report, styles)
+    if not charts:
+        reason = "No row has a limit to be held against" if ordered(report) else "This report has timed nothing"
+        yield Missing(f"{reason}. This measures the machine’s limits beside the rows:", f"{_BENCH} --limits")
+        return
+    yield Text(
+        "The least time of a call is that of its arithmetic at the machine’s fastest measured product, or that of "
+        "reading its weights and activations at the measured bandwidth, whichever is longer."
+    )
+    yield charts
+    names, noisy = series_names(report), is_noisy(report)
+    rows = [row for row in ordered(report) if row.bound]
+    if any(share_in_words(row, noisy=noisy) == NONE for row in rows):
+        yield Remarks((Remark("Shares above 100 % are left out: a NOISY machine had lowered its own limit", "note"),))
+    yield sheet_table(
+        Sheet(
+            "Rows beside the least time that this machine needs",
+            (
+                column(rows, "batch", lambda row: f"{row.batch_size:,}"),
+                column(rows, "format", lambda row: names[id(row)], right=False),
+                column(rows, "p50", lambda row: seconds(row.median_s)),
+                column(rows, "least", lambda row: seconds(row.bound.seconds if row.bound else None)),
+                column(rows, "of limit, set by", lambda row: share_in_words(row, noisy=noisy)),
+            ),
+        )
+    )
+    yield from _peaks(report)
+
+
+def _peaks(report: Report) -> Iterator[Block]:
+    products = [(each, peak) for each in report.limits for peak in each.peaks]
+    if products:
+        yield plain_table(
+            "Fastest matrix product of each runtime",
+            ("runtime", "precision", "device", "threads", "GFLOP/s", "shape"),
+            [
+                (
+                    peak.runtime,
+                    peak.precision,
+                    each.device,
+                    str(each.threads),
+                    f"{peak.flop_per_s / 1e9:,.0f}",
+                    " × ".join(f"{side:,}" for side in peak.shape),
+                )
+                for each, peak in products
+            ],
+            right=("threads", "GFLOP/s", "shape"),
+        )
+    reads = [(each, found) for each in report.limits for found in each.bandwidths]
+    if reads:
+        yield plain_table(
+            "How fast memory is read",
+            ("working set", "device", "threads", "GB/s"),
+            [
+                (size(found.working_set_bytes), each.device, str(each.threads), f"{found.bytes_per_s / 1e9:,.0f}")
+                for each, found in reads
+            ],
+            right=("threads", "GB/s"),
+        )
+
+
+def _frontier(report: Report, styles: Styles) -> Iterator[Block]:
+    charts = frontier_charts(report, styles)
+    if not charts:
+        if ordered(report):
+            yield Missing("Rows were timed, but not evaluated on labelled images. This does both:", _RUN)
+        else:
+            yield Missing("This needs rows that were timed and evaluated on labelled images. This does both:", _RUN)
+        return
+    rated, names = rated_rows(report), series_names(report)
+    best = {id(each) for each in frontier(rated)}
+    if len({each.accuracy for each in rated}) == 1:
+        same = f"All of them classify {fraction(rated[0].accuracy)} of {rated[0].images:,} images as labelled"
+        yield Text(f"{same}: nothing is paid for speed here.")
+    yield charts
+    yield plain_table(
+        "Accuracy and speed; on the frontier: no other row of the batch size is faster without losing accuracy",
+        ("batch", "format", "accuracy", "p50", "images/s", "on the frontier"),
+        [
+            (
+                f"{each.row.batch_size:,}",
+                names[id(each.row)],
+                fraction(each.accuracy),
+                seconds(each.row.median_s),
+                rate(each.row.throughput_images_per_s),
+                "✓" if id(each) in best else NONE,
+            )
+            for each in rated
+        ],
+        right=("batch", "accuracy", "p50", "images/s"),
+    )

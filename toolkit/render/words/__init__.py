@@ -1,0 +1,1 @@
+"""Sentences and tables of words, made once: terminal, page and files draw them."""
