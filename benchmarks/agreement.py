@@ -24,10 +24,10 @@ from toolkit.bench.engine.launch import worker_environment
 from toolkit.bench.engine.prepare import Prepared, prepare_entries
 from toolkit.bench.machine.fitness import judge, read_counters
 from toolkit.bench.statistics import paired_ratio
-from toolkit.export import export_formats
 from toolkit.fashion.checkpoint import load_checkpoint
 from toolkit.records import quantile
 from toolkit.system.environment import default_threads
+from toolkit.verbs.export import export_formats
 
 _HERE = Path(__file__).parent
 _EAGER_ALLOWED, _OPENVINO_ALLOWED = 0.05, 0.10

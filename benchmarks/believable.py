@@ -30,11 +30,11 @@ from toolkit.bench import DEFAULT_BUDGET_S, Settings, run_bench
 from toolkit.bench.engine import launch
 from toolkit.bench.engine.job import Entry
 from toolkit.bench.engine.prepare import Prepared, prepare_entries
-from toolkit.export import export_formats
 from toolkit.fashion.checkpoint import load_checkpoint
 from toolkit.formats.target import resolve_targets
 from toolkit.records import LatencyRecord, Report, quantile
 from toolkit.system.environment import default_threads, usable_cpus
+from toolkit.verbs.export import export_formats
 
 _HERE = Path(__file__).parent
 _WANTED_OVERLAP = 0.9

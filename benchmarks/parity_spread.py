@@ -17,7 +17,6 @@ import numpy as np
 import torch
 
 from toolkit.errors import DataNotFoundError
-from toolkit.export import export_formats
 from toolkit.fashion.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from toolkit.fashion.data import load_data, load_sample
 from toolkit.fashion.model import Mlp
@@ -27,6 +26,7 @@ from toolkit.parity.rules.tolerance import LIMIT_IN_UNITS
 from toolkit.records import LABELS, PIXELS, ModelConfig, ParityRecord, quantile
 from toolkit.system.environment import machine
 from toolkit.system.files import write_bytes
+from toolkit.verbs.export import export_formats
 
 _HIDDEN: dict[str, tuple[int, ...]] = {
     "linear": (),

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 from toolkit.bench.engine.measure import closed_loop, settle
-from toolkit.export import export_formats
 from toolkit.fashion.checkpoint import load_checkpoint
 from toolkit.fashion.data import load_sample
 from toolkit.formats import EAGER, FORMATS, Session, artifact_name
 from toolkit.formats.eager import open_eager
 from toolkit.formats.target import Target, open_session
 from toolkit.system.environment import default_threads
+from toolkit.verbs.export import export_formats
 
 CALLS = 1_000
 

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from toolkit.export import export_formats
 from toolkit.fashion.checkpoint import load_checkpoint
 from toolkit.fashion.data import load_test_set
 from toolkit.formats import FORMATS, artifact_name, import_format
@@ -12,6 +11,7 @@ from toolkit.formats.target import Target, resolve_targets
 from toolkit.parity import Reference, check_artifact, check_parity, make_plan
 from toolkit.records import ArtifactMetadata
 from toolkit.system.environment import versions
+from toolkit.verbs.export import export_formats
 
 
 @pytest.fixture(scope="module")

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from toolkit.export import export_formats
 from toolkit.fashion.checkpoint import load_checkpoint
 from toolkit.fashion.data import load_sample
 from toolkit.pictures.prediction import open_predictor, predict_each
 from toolkit.pictures.prediction.sources import walk
 from toolkit.records import PredictionRecord
+from toolkit.verbs.export import export_formats
 
 
 @pytest.fixture(scope="module")

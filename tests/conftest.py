@@ -81,7 +81,7 @@ def limits_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def short_budgets(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let commands that measure take two seconds for it unless they say otherwise."""
     monkeypatch.setattr("toolkit.bench.DEFAULT_BUDGET_S", 2.0)
-    monkeypatch.setattr("toolkit.run.BUDGET_S", 2.0)
+    monkeypatch.setattr("toolkit.verbs.run.BUDGET_S", 2.0)
 
 
 @pytest.fixture

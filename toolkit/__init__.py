@@ -7,15 +7,15 @@ of the command line by the command that needs it. docs/api.md describes the name
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from toolkit.api.artifacts import check_parity, export_formats
-    from toolkit.api.benchmark import run_benchmark
-    from toolkit.api.session import compute_logits, open_session
-    from toolkit.api.training import train
     from toolkit.errors import ToolkitError
     from toolkit.fashion.checkpoint import Checkpoint, load_checkpoint
     from toolkit.formats import Session
     from toolkit.pictures.prediction import predict
     from toolkit.records import Report
+    from toolkit.verbs.artifacts import check_parity, export_formats
+    from toolkit.verbs.benchmark import run_benchmark
+    from toolkit.verbs.session import compute_logits, open_session
+    from toolkit.verbs.training import train
 
 __all__ = [
     "Checkpoint",
@@ -41,14 +41,14 @@ _MODULES: Final = {
     "Report": "toolkit.records",
     "Session": "toolkit.formats",
     "ToolkitError": "toolkit.errors",
-    "check_parity": "toolkit.api.artifacts",
-    "compute_logits": "toolkit.api.session",
-    "export_formats": "toolkit.api.artifacts",
+    "check_parity": "toolkit.verbs.artifacts",
+    "compute_logits": "toolkit.verbs.session",
+    "export_formats": "toolkit.verbs.artifacts",
     "load_checkpoint": "toolkit.fashion.checkpoint",
-    "open_session": "toolkit.api.session",
+    "open_session": "toolkit.verbs.session",
     "predict": "toolkit.pictures.prediction",
-    "run_benchmark": "toolkit.api.benchmark",
-    "train": "toolkit.api.training",
+    "run_benchmark": "toolkit.verbs.benchmark",
+    "train": "toolkit.verbs.training",
 }
 
 if not TYPE_CHECKING:  # a type checker that saw __getattr__ would accept any name

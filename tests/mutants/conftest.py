@@ -6,9 +6,9 @@ import pytest
 from mutants.mutant import Context
 
 from support import save_small
-from toolkit.export import export_formats
 from toolkit.fashion.checkpoint import Checkpoint, load_checkpoint
 from toolkit.records import ModelConfig
+from toolkit.verbs.export import export_formats
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support import save_small
-from toolkit.export import export_formats
 from toolkit.fashion.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from toolkit.fashion.data import load_sample
 from toolkit.fashion.model import Mlp
@@ -41,6 +40,7 @@ from toolkit.records import (
     Signature,
     TensorSpec,
 )
+from toolkit.verbs.export import export_formats
 
 UNIT = 1e-6
 UNITS = np.full(10, UNIT)

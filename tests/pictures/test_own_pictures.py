@@ -353,8 +353,8 @@ def test_the_api_takes_them_too(
     checked = toolkit.check_parity("onnx", folder=tmp_path / "copy", threads=1, **pictures)
     assert checked.passed
     assert checked.datasets == (own.record,)
-    monkeypatch.setattr("toolkit.api.benchmark.run_bench", lambda prepared, *_, **__: prepared)
-    monkeypatch.setattr("toolkit.api.benchmark.keep_result", lambda *_: None)
+    monkeypatch.setattr("toolkit.verbs.benchmark.run_bench", lambda prepared, *_, **__: prepared)
+    monkeypatch.setattr("toolkit.verbs.benchmark.keep_result", lambda *_: None)
     assert toolkit.run_benchmark("onnx", folder=exported, **pictures).datasets == (own.record,)
     for wrong in ({"labels": options[3]}, {**pictures, "full": True}):
         with pytest.raises(UsageError):

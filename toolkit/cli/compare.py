@@ -79,7 +79,7 @@ def compare(
     outputs = {"--output": output, "--junit": junit, "--markdown": markdown}
     check_files_differ(outputs, {"BASE": [base], "HEAD": [head]})
     from toolkit.bench.engine.journal import read_saved
-    from toolkit.compare import compare_reports
+    from toolkit.verbs.compare import compare_reports
 
     report = compare_reports(
         read_saved(base),

@@ -25,6 +25,6 @@ def doctor(
 
         fmnist-tk doctor --json
     """
-    from toolkit.doctor import diagnose
+    from toolkit.verbs.doctor import diagnose
 
     finish(diagnose(), as_json=as_json, output=output, quiet=quiet)

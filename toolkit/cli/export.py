@@ -53,8 +53,8 @@ def export(
 
         fmnist-tk export onnx torchscript --checkpoint model.pth --folder out
     """
-    from toolkit.export import export_formats
     from toolkit.fashion.checkpoint import load_checkpoint
+    from toolkit.verbs.export import export_formats
 
     with showing_progress(quiet=quiet) as progress:
         report = export_formats(formats or [], load_checkpoint(checkpoint), folder, verify=verify, progress=progress)

@@ -47,8 +47,8 @@ def inspect(
         fmnist-tk inspect model.pth exported/model.onnx
     """
     check_files_differ({"--output": output}, {"FILE": [file], "OTHER": [other] if other else []})
-    from toolkit.inspection import compare_files, inspect_file
     from toolkit.render.terminal import render_report
+    from toolkit.verbs.inspection import compare_files, inspect_file
 
     with stdout_to_stderr():  # a runtime that refuses a file may say so by itself
         report = compare_files(file, other) if other else inspect_file(file)

@@ -75,8 +75,8 @@ def run(
     from toolkit.bench import Settings
     from toolkit.fashion.checkpoint import load_checkpoint
     from toolkit.formats.manifest import REPORT
-    from toolkit.run import BUDGET_S, run_pipeline
     from toolkit.system.devices import resolve_device
+    from toolkit.verbs.run import BUDGET_S, run_pipeline
 
     device = resolve_device(device)
     training = None

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 
-from toolkit.inspection.steps import compare_graphs
 from toolkit.records import (
     DifferenceRecord,
     InspectRecord,
@@ -11,6 +10,7 @@ from toolkit.records import (
     TensorPairRecord,
     TensorSpec,
 )
+from toolkit.verbs.inspection.steps import compare_graphs
 
 _NONE = "—"
 

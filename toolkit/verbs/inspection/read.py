@@ -20,8 +20,6 @@ from toolkit.formats import FormatInfo, format_of, import_format
 from toolkit.formats.companions import artifact_files
 from toolkit.formats.graphs import StoredTensor, describe_artifact
 from toolkit.formats.graphs.libtorch import stored_tensor
-from toolkit.inspection.names import compute_weights_sha256
-from toolkit.inspection.statistics import describe_tensor
 from toolkit.records import (
     ArtifactMetadata,
     FileRecord,
@@ -34,6 +32,8 @@ from toolkit.records import (
     parse_record,
 )
 from toolkit.system.files import sha256_of
+from toolkit.verbs.inspection.names import compute_weights_sha256
+from toolkit.verbs.inspection.statistics import describe_tensor
 
 _STACK = "linear_relu_stack"
 _MOST_NAMED = 4

@@ -16,7 +16,6 @@ from test_records import round_of
 from support import Cli, Outcome
 from toolkit.bench.statistics import independent_ratio
 from toolkit.cli.options import parse_percent
-from toolkit.compare import compare_reports
 from toolkit.errors import ComparisonError, UsageError
 from toolkit.records import (
     AcceleratorRecord,
@@ -30,6 +29,7 @@ from toolkit.records import (
     write_record,
 )
 from toolkit.system.environment import new_report
+from toolkit.verbs.compare import compare_reports
 
 MACHINE = MachineRecord(
     system="Linux 6.1.0 x86_64",

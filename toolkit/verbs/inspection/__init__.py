@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from toolkit.inspection.differences import find_differences
-from toolkit.inspection.pairs import compare_tensors
-from toolkit.inspection.read import read_file
 from toolkit.records import Report
 from toolkit.system.environment import new_report
+from toolkit.verbs.inspection.differences import find_differences
+from toolkit.verbs.inspection.pairs import compare_tensors
+from toolkit.verbs.inspection.read import read_file
 
 
 def inspect_file(path: Path) -> Report:

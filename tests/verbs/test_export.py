@@ -12,14 +12,14 @@ import onnxruntime
 import pytest
 
 from support import save_small
-from toolkit import export as export_module
 from toolkit.errors import FolderBusyError, MissingPackageError, OutputError, ReportError, UnknownFormatError
-from toolkit.export import export_formats
 from toolkit.fashion.checkpoint import Checkpoint, load_checkpoint
 from toolkit.formats import FORMATS, artifact_name, import_format
 from toolkit.formats.manifest import BENCH
 from toolkit.records import Ledger, Manifest, read_record
 from toolkit.system.files import folder_lock, sha256_of
+from toolkit.verbs import export as export_module
+from toolkit.verbs.export import export_formats
 
 NAMES = {artifact_name(info) for info in FORMATS.values()}
 

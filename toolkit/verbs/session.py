@@ -6,7 +6,6 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.api.arguments import FOLDER, check_session
 from toolkit.errors import UsageError
 from toolkit.fashion.checkpoint import Checkpoint
 from toolkit.formats import Session
@@ -14,6 +13,7 @@ from toolkit.formats import target as sessions
 from toolkit.formats.eager import open_eager
 from toolkit.records import LABELS, Precision
 from toolkit.system.devices import resolve_device
+from toolkit.verbs.arguments import FOLDER, check_session
 
 _IMAGE: Final = (1, 28, 28)
 

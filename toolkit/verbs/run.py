@@ -7,7 +7,6 @@ from typing import Final
 from toolkit.bench import Settings, run_benchmark
 from toolkit.bench.engine.rounds import Watch
 from toolkit.errors import FormatError
-from toolkit.export import export_formats
 from toolkit.fashion.checkpoint import Checkpoint
 from toolkit.formats import FORMATS
 from toolkit.formats.manifest import REPORT
@@ -15,6 +14,7 @@ from toolkit.formats.target import Target, check_runs, skip_of
 from toolkit.parity import check_parity
 from toolkit.records import Report, SkipRecord, write_record
 from toolkit.system.progress import Progress, silent
+from toolkit.verbs.export import export_formats
 
 #: Seconds for all rounds of bench: a first look; ``fmnist-tk bench`` takes longer and is surer.
 BUDGET_S: Final = 10.0

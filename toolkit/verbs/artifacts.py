@@ -4,8 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from toolkit import export, parity
-from toolkit.api.arguments import (
+from toolkit import parity
+from toolkit.formats import target as sessions
+from toolkit.parity.plan import find_test_set
+from toolkit.parity.probes import SEED
+from toolkit.records import Precision, Report
+from toolkit.system.devices import resolve_device
+from toolkit.system.progress import Progress, silent
+from toolkit.testing import leaving_torch_as_it_is
+from toolkit.verbs import export
+from toolkit.verbs.arguments import (
     FOLDER,
     Artifacts,
     Weights,
@@ -16,13 +24,6 @@ from toolkit.api.arguments import (
     pictures_of,
     reference_of,
 )
-from toolkit.formats import target as sessions
-from toolkit.parity.plan import find_test_set
-from toolkit.parity.probes import SEED
-from toolkit.records import Precision, Report
-from toolkit.system.devices import resolve_device
-from toolkit.system.progress import Progress, silent
-from toolkit.testing import leaving_torch_as_it_is
 
 _GATES: Final = parity.Gates()
 

@@ -5,7 +5,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from toolkit.api.arguments import (
+from toolkit.bench import DEFAULT_BATCH_SIZES, DEFAULT_BUDGET_S, DEFAULT_THRESHOLD, Settings, run_bench
+from toolkit.bench.engine.inputs import keep_pictures, with_pictures
+from toolkit.bench.engine.journal import keep_result
+from toolkit.bench.engine.prepare import Request, prepare_request
+from toolkit.bench.engine.scenario import parse_scenario
+from toolkit.errors import UsageError
+from toolkit.records import Report
+from toolkit.system.progress import Progress, silent
+from toolkit.testing import leaving_torch_as_it_is
+from toolkit.verbs.arguments import (
     FOLDER,
     MOST_THREADS,
     Artifacts,
@@ -16,15 +25,6 @@ from toolkit.api.arguments import (
     path_of,
     pictures_of,
 )
-from toolkit.bench import DEFAULT_BATCH_SIZES, DEFAULT_BUDGET_S, DEFAULT_THRESHOLD, Settings, run_bench
-from toolkit.bench.engine.inputs import keep_pictures, with_pictures
-from toolkit.bench.engine.journal import keep_result
-from toolkit.bench.engine.prepare import Request, prepare_request
-from toolkit.bench.engine.scenario import parse_scenario
-from toolkit.errors import UsageError
-from toolkit.records import Report
-from toolkit.system.progress import Progress, silent
-from toolkit.testing import leaving_torch_as_it_is
 
 # More images than that fit into no memory.
 _MOST_BATCH: Final = 10**9 - 1

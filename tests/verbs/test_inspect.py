@@ -20,14 +20,14 @@ from support import Cli, NeuralNetwork, Outcome, save_small
 from toolkit.fashion.checkpoint import Checkpoint, load_checkpoint
 from toolkit.formats import FORMATS, FormatInfo, artifact_name, import_format
 from toolkit.formats.graphs import StoredTensor, describe_artifact
-from toolkit.inspection import compare_files, inspect_file
-from toolkit.inspection.names import compute_weights_sha256
-from toolkit.inspection.pairs import compare_values, pair_tensors
-from toolkit.inspection.statistics import compute_statistics
 from toolkit.records import ArtifactMetadata, InspectRecord, ModelConfig, Report, TensorRecord
 from toolkit.render.terminal import render_report
 from toolkit.render.words.contents import shortened
 from toolkit.render.words.plain import plain
+from toolkit.verbs.inspection import compare_files, inspect_file
+from toolkit.verbs.inspection.names import compute_weights_sha256
+from toolkit.verbs.inspection.pairs import compare_values, pair_tensors
+from toolkit.verbs.inspection.statistics import compute_statistics
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:`torch.jit"),
@@ -591,7 +591,7 @@ class TestNumbers:
     def test_statistics_are_those_of_numpy(self, values: list[float], piece: int) -> None:
         array = np.array(values, np.float32)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("toolkit.inspection.statistics._PIECE", piece)
+            patch.setattr("toolkit.verbs.inspection.statistics._PIECE", piece)
             record = compute_statistics(array)
         finite = array[np.isfinite(array)].astype(np.float64)
         assert (record.count, record.non_finite) == (array.size, array.size - finite.size)
