@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from support import Cli, NeuralNetwork
-from toolkit.cli.streams import stdout_to_stderr
+from toolkit.cli.console.streams import stdout_to_stderr
 from toolkit.errors import CorruptArtifactError, OutputError, PrecisionError
 from toolkit.fashion.checkpoint import Checkpoint
 from toolkit.formats import FORMATS, format_of
@@ -398,7 +398,7 @@ def test_json_stays_json_in_a_process_of_its_own(talking: Path) -> None:
 
 PRINTS = """
 import ctypes, os, sys
-from toolkit.cli.streams import stdout_to_stderr
+from toolkit.cli.console.streams import stdout_to_stderr
 c = ctypes.CDLL(None)
 print("before")
 c.printf(b"c before\\n")
@@ -427,7 +427,7 @@ def test_stdout_is_given_back_after_an_error(capfd: pytest.CaptureFixture[str]) 
 
 CLOSED = """
 import os
-from toolkit.cli.streams import stdout_to_stderr
+from toolkit.cli.console.streams import stdout_to_stderr
 with stdout_to_stderr():
     print("python")
 try:

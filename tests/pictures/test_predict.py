@@ -23,8 +23,8 @@ from rich.console import Console
 
 from support import Cli, save_small
 from toolkit.bench.engine.journal import keep_result
-from toolkit.cli import predictions
-from toolkit.cli.screen import drawing_bar
+from toolkit.cli.console import predictions
+from toolkit.cli.console.screen import drawing_bar
 from toolkit.errors import CorruptArtifactError, PictureError, UsageError
 from toolkit.fashion.data import load_sample, sample_indices
 from toolkit.formats.manifest import BENCH, LEDGER

@@ -14,9 +14,9 @@ import typer
 from toolkit import __version__
 from toolkit.cli import bench, compare, data, doctor, export, inspect, parity, predict, report, run, train
 from toolkit.cli.console import note_typed
+from toolkit.cli.console.page import PageCommand, PageGroup
+from toolkit.cli.console.streams import drop_stdout
 from toolkit.cli.options import debugging
-from toolkit.cli.page import PageCommand, PageGroup
-from toolkit.cli.streams import drop_stdout
 from toolkit.errors import ToolkitError, first_line
 
 __all__ = ["app", "main"]

@@ -31,8 +31,8 @@ from toolkit.cli.options import (
     parse_percent,
     parse_threads,
 )
-from toolkit.cli.parity_options import artifacts_named, check_files_differ, check_pictures_kept
-from toolkit.cli.picture_options import ImagesOption, LabelsOption, NumWorkersOption, check_pictures, read_pictures
+from toolkit.cli.options.parity import artifacts_named, check_files_differ, check_pictures_kept
+from toolkit.cli.options.pictures import ImagesOption, LabelsOption, NumWorkersOption, check_pictures, read_pictures
 from toolkit.errors import UsageError
 
 __all__ = ["bench"]

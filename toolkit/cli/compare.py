@@ -15,7 +15,7 @@ from toolkit.cli.options import (
     QuietOption,
     parse_percent,
 )
-from toolkit.cli.parity_options import check_files_differ
+from toolkit.cli.options.parity import check_files_differ
 
 __all__ = ["compare"]
 

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from toolkit.cli.console import finish
+from toolkit.cli.console.page import PageCommand, PageGroup
 from toolkit.cli.options import DebugOption, JsonOption, OutputOption, QuietOption
-from toolkit.cli.page import PageCommand, PageGroup
 from toolkit.cli.show import LocalDataOption, show
 
 __all__ = ["app"]

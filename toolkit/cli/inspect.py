@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 from toolkit.cli.console import finish
+from toolkit.cli.console.streams import stdout_to_stderr
 from toolkit.cli.options import DebugOption, JsonOption, OutputOption, QuietOption
-from toolkit.cli.parity_options import check_files_differ
-from toolkit.cli.streams import stdout_to_stderr
+from toolkit.cli.options.parity import check_files_differ
 
 __all__ = ["inspect"]
 

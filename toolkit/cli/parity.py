@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toolkit.cli.console import finish, showing_progress
+from toolkit.cli.console.streams import stdout_to_stderr
 from toolkit.cli.options import (
     DEFAULT_FOLDER,
     CheckpointOption,
@@ -21,14 +22,13 @@ from toolkit.cli.options import (
     ThreadsOption,
     parse_precision,
 )
-from toolkit.cli.parity_options import (
+from toolkit.cli.options.parity import (
     check_files_differ,
     check_goes_with_rejudge,
     check_pictures_kept,
     writable_folder,
 )
-from toolkit.cli.picture_options import ImagesOption, LabelsOption, NumWorkersOption, check_pictures, read_pictures
-from toolkit.cli.streams import stdout_to_stderr
+from toolkit.cli.options.pictures import ImagesOption, LabelsOption, NumWorkersOption, check_pictures, read_pictures
 from toolkit.errors import UsageError
 
 if TYPE_CHECKING:

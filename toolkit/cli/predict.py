@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toolkit.cli.console import typed
+from toolkit.cli.console.streams import stdout_to_stderr
 from toolkit.cli.options import (
     DEFAULT_FOLDER,
     DebugOption,
@@ -16,9 +17,8 @@ from toolkit.cli.options import (
     QuietOption,
     ThreadsOption,
 )
-from toolkit.cli.parity_options import check_files_differ, check_pictures_kept
-from toolkit.cli.picture_options import ImagesOption, LabelsOption, check_pictures
-from toolkit.cli.streams import stdout_to_stderr
+from toolkit.cli.options.parity import check_files_differ, check_pictures_kept
+from toolkit.cli.options.pictures import ImagesOption, LabelsOption, check_pictures
 from toolkit.errors import UsageError
 from toolkit.system.files import check_writable
 
@@ -169,7 +169,7 @@ def predict(
     model = _open(artifact, folder, checkpoint, device, threads, quiet=quiet)
     if model.record.sha256:  # it has a file, maybe one that was not named
         check_files_differ({"--output": output}, {"the model": [Path(model.record.target)]})
-    from toolkit.cli.predictions import Stream, finish_stream
+    from toolkit.cli.console.predictions import Stream, finish_stream
     from toolkit.system.environment import new_report
 
     report = new_report("predict").model_copy(

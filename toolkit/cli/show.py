@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toolkit.cli.console import finish, showing_progress, stdout_console
+from toolkit.cli.console.streams import stdout_to_stderr
+from toolkit.cli.console.view import GRAPHICS, View, cell_pixels, choose_view
 from toolkit.cli.options import (
     DEFAULT_FOLDER,
     DebugOption,
@@ -18,9 +20,7 @@ from toolkit.cli.options import (
     OutputOption,
     QuietOption,
 )
-from toolkit.cli.parity_options import artifacts_named, check_files_differ
-from toolkit.cli.streams import stdout_to_stderr
-from toolkit.cli.view import GRAPHICS, View, cell_pixels, choose_view
+from toolkit.cli.options.parity import artifacts_named, check_files_differ
 from toolkit.errors import UsageError
 from toolkit.system.files import check_writable, write_bytes
 

@@ -16,7 +16,7 @@ from toolkit.cli.options import (
     checked_seed,
     parse_percent,
 )
-from toolkit.cli.picture_options import ImagesOption, LabelsOption, NumWorkersOption, check_pictures, read_pictures
+from toolkit.cli.options.pictures import ImagesOption, LabelsOption, NumWorkersOption, check_pictures, read_pictures
 from toolkit.errors import UsageError
 
 __all__ = ["train"]

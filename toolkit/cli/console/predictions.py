@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 import typer
 
 from toolkit.cli.console import print_parts, showing_progress, write
-from toolkit.cli.streams import drop_stdout, stdout_to_stderr
+from toolkit.cli.console.streams import drop_stdout, stdout_to_stderr
 from toolkit.errors import OutputError
 from toolkit.records.units import rate, seconds
 

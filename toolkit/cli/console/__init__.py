@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
-from toolkit.cli.streams import drop_stdout
+from toolkit.cli.console.streams import drop_stdout
 from toolkit.errors import OutputError
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console, RenderableType
 
-    from toolkit.cli.screen import ShowRounds
+    from toolkit.cli.console.screen import ShowRounds
     from toolkit.records import LatencyRecord, Report
     from toolkit.system.progress import Progress
 
@@ -213,7 +213,7 @@ def showing_progress(*, quiet: bool) -> Iterator["Progress"]:
 
         yield silent
     elif sys.stderr.isatty():
-        from toolkit.cli.screen import drawing_bar
+        from toolkit.cli.console.screen import drawing_bar
 
         with drawing_bar(_console(True, stderr=True)) as progress:
             yield progress
@@ -233,7 +233,7 @@ def showing_rounds(*, quiet: bool) -> Iterator["ShowRounds"]:
     if quiet:
         yield lambda _rows, _done, _planned: None
     elif sys.stderr.isatty():
-        from toolkit.cli.screen import drawing_rounds
+        from toolkit.cli.console.screen import drawing_rounds
 
         with drawing_rounds(_console(True, stderr=True)) as show:
             yield show

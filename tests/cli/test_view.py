@@ -15,7 +15,7 @@ from PIL import Image
 from rich.console import Console
 
 from support import Cli, Outcome
-from toolkit.cli.view import View, choose_view
+from toolkit.cli.console.view import View, choose_view
 from toolkit.errors import UsageError
 from toolkit.render.terminal.blocks import RAMP, Blocks, fit
 from toolkit.render.terminal.inline import Inline, iterm2, kitty, sixel

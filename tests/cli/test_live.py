@@ -12,7 +12,7 @@ from test_records import round_of
 
 from toolkit.cli import console as edge
 from toolkit.cli.console import showing_progress, showing_rounds
-from toolkit.cli.screen import drawing_bar, drawing_rounds
+from toolkit.cli.console.screen import drawing_bar, drawing_rounds
 from toolkit.records import LatencyRecord
 from toolkit.render.terminal.live import live_table
 
