@@ -1,7 +1,8 @@
-"""Make the bundled sample and the model card anew.
+r"""Make the bundled sample and the model card anew.
 
-fmnist-tk train --threads 2 -o toolkit/fashion/assets/fashion-mlp.safetensors --json > benchmarks/results/strong-seed-0.json
-python .ci/make_assets.py toolkit/assets benchmarks/results/strong-seed-{0,1,2}.json
+fmnist-tk train --threads 2 -o toolkit/fashion/assets/fashion-mlp.safetensors --json \
+    > benchmarks/results/strong-seed-0.json
+python .ci/make_assets.py toolkit/fashion/assets benchmarks/results/strong-seed-{0,1,2}.json
 """
 
 import sys

@@ -8,10 +8,10 @@ from PIL import Image
 
 from toolkit.fashion.checkpoint import load_checkpoint
 from toolkit.fashion.data import load_sample
-from toolkit.pictures.prediction import open_predictor, predict_each
-from toolkit.pictures.prediction.sources import walk
+from toolkit.pictures.sources import walk
 from toolkit.records import PredictionRecord
 from toolkit.verbs.export import export_formats
+from toolkit.verbs.predictor import open_predictor, predict_each
 
 
 @pytest.fixture(scope="module")

@@ -11,13 +11,14 @@ from torch.utils.data import DataLoader
 from torchvision.datasets import FashionMNIST
 from torchvision.transforms import ToTensor
 
-from toolkit.fashion.data import SHA256, ImageSet, find_files, load_data, load_sample, read_verified
+from toolkit.fashion.data import SHA256, find_files, load_data, load_sample, read_verified
 from toolkit.fashion.model import Mlp
 from toolkit.fashion.training import Course, find_recipe
 from toolkit.fashion.training.batches import Batches
 from toolkit.fashion.training.loop import _one_epoch, _start, training_epochs
 from toolkit.records import ModelConfig
 from toolkit.system.environment import default_threads
+from toolkit.workload.images import ImageSet
 
 
 @pytest.fixture(scope="module")

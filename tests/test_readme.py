@@ -19,7 +19,8 @@ from PIL import Image
 from support import ROOT, Cli, NeuralNetwork, load_script
 from toolkit.fashion.checkpoint import load_checkpoint
 from toolkit.fashion.data import load_sample
-from toolkit.records import Report, read_record, write_record
+from toolkit.records import Report, read_record
+from toolkit.system.files import write_record
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 DOCS = (ROOT / "docs" / "parity.md").read_text(encoding="utf-8")

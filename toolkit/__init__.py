@@ -6,14 +6,16 @@ of the command line by the command that needs it. docs/api.md describes the name
 
 from typing import TYPE_CHECKING, Final
 
+from toolkit._version import __version__
+
 if TYPE_CHECKING:
     from toolkit.errors import ToolkitError
     from toolkit.fashion.checkpoint import Checkpoint, load_checkpoint
     from toolkit.formats import Session
-    from toolkit.pictures.prediction import predict
     from toolkit.records import Report
     from toolkit.verbs.artifacts import check_parity, export_formats
     from toolkit.verbs.benchmark import run_benchmark
+    from toolkit.verbs.predict import predict
     from toolkit.verbs.session import compute_logits, open_session
     from toolkit.verbs.training import train
 
@@ -33,9 +35,6 @@ __all__ = [
     "train",
 ]
 
-#: The one place of the version: the build reads it from here.
-__version__ = "0.1.0"
-
 _MODULES: Final = {
     "Checkpoint": "toolkit.fashion.checkpoint",
     "Report": "toolkit.records",
@@ -46,7 +45,7 @@ _MODULES: Final = {
     "export_formats": "toolkit.verbs.artifacts",
     "load_checkpoint": "toolkit.fashion.checkpoint",
     "open_session": "toolkit.verbs.session",
-    "predict": "toolkit.pictures.prediction",
+    "predict": "toolkit.verbs.predict",
     "run_benchmark": "toolkit.verbs.benchmark",
     "train": "toolkit.verbs.training",
 }

@@ -21,8 +21,9 @@ from toolkit.bench.limits import (
     moved_bytes,
     run_limits_job,
 )
-from toolkit.records import BandwidthRecord, LimitsRecord, ModelConfig, PeakRecord, read_record, write_record
+from toolkit.records import BandwidthRecord, LimitsRecord, ModelConfig, PeakRecord, read_record
 from toolkit.records.machine import LimitsJob
+from toolkit.system.files import write_record
 
 CONFIG = ModelConfig(layer_sizes=(784, 100, 10))
 PARAMETERS, FLOP, VALUES = 785 * 100 + 101 * 10, 2 * (784 * 100 + 100 * 10), 784 + 100 + 100 + 10
@@ -232,5 +233,5 @@ def test_the_module_runs_as_a_child(tmp_path: Path) -> None:
     job, result = tmp_path / "job.json", tmp_path / "result.json"
     write_record(LimitsJob(part="memory", threads=1, working_sets_bytes=(1000,)), job)
     command = [sys.executable, "-W", "error", "-m", "toolkit.bench.limits.child", str(job), str(result)]
-    subprocess.run(command, check=True, cwd=Path(limits_module.__file__).parents[2])
+    subprocess.run(command, check=True, cwd=Path(limits_module.__file__).parents[3])
     assert len(read_record(result, LimitsRecord).bandwidths) == 1

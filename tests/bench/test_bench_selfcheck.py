@@ -18,7 +18,7 @@ from toolkit.bench.selfcheck import cuda_checks, host_checks, mps_checks, self_c
 from toolkit.errors import DeviceUnavailableError
 from toolkit.records import ClockCheck, SelfCheckRecord, read_record
 
-ROOT = Path(selfcheck.__file__).parents[2]
+ROOT = Path(selfcheck.__file__).parents[3]
 Clock = Callable[[], int]
 
 

@@ -14,8 +14,9 @@ from torchvision.transforms import Compose, Grayscale, Lambda, ToTensor, v2
 
 import toolkit.fashion.datasets
 from toolkit.errors import DataNotFoundError, OwnDataError, PictureError
-from toolkit.fashion.data import ImageSet, load_sample
+from toolkit.fashion.data import load_sample
 from toolkit.fashion.datasets import FashionMnist, LabelledPictures, one_hot, to_input
+from toolkit.workload.images import ImageSet
 
 
 @pytest.fixture

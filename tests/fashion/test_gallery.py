@@ -14,12 +14,13 @@ from PIL import Image
 
 from support import Cli
 from toolkit.fashion import data
-from toolkit.fashion.data import ImageSet, load_sample, sample_indices
+from toolkit.fashion.data import load_sample, sample_indices
 from toolkit.fashion.gallery import Gallery, Pool, choose_samples, find_wrong, open_pool
 from toolkit.fashion.labels import find_label, near_label
 from toolkit.records import LABELS, PredictorRecord
 from toolkit.render.files.figure import gallery_png
 from toolkit.render.words.gallery import Tile, make_tiles
+from toolkit.workload.images import ImageSet
 
 INDICES = set(sample_indices().tolist())
 

@@ -17,7 +17,7 @@ import toolkit.fashion.training as train_module
 from support import NeuralNetwork
 from toolkit.errors import CheckpointError, OutputError, TrainingError, TrainingInterruptedError, UsageError
 from toolkit.fashion.checkpoint import load_checkpoint
-from toolkit.fashion.data import ImageSet, load_sample
+from toolkit.fashion.data import load_sample
 from toolkit.fashion.model import Mlp
 from toolkit.fashion.training import Course, find_recipe, train
 from toolkit.fashion.training.batches import Batches
@@ -25,6 +25,7 @@ from toolkit.fashion.training.loop import training_epochs
 from toolkit.fashion.training.products import forward
 from toolkit.fashion.training.recipes import Recipe, learning_rate
 from toolkit.records import EpochRecord, ModelConfig
+from toolkit.workload.images import ImageSet
 
 SMALL = ModelConfig(layer_sizes=(784, 24, 10))
 

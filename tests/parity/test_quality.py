@@ -19,10 +19,12 @@ from toolkit.fashion.data import load_sample
 from toolkit.formats import FORMATS
 from toolkit.formats.manifest import check_verified
 from toolkit.formats.target import Target
+from toolkit.parity.evaluation import measure_quality
 from toolkit.parity.probes import Probe, picture_probe, sample_probe
 from toolkit.parity.reference import Reference
-from toolkit.parity.rules.quality import Gates, judge_quality, mcnemar, measure_quality
-from toolkit.records import QualityRecord, Report, read_record, write_record
+from toolkit.parity.rules.quality import Gates, judge_quality, mcnemar
+from toolkit.records import QualityRecord, Report, read_record
+from toolkit.system.files import write_record
 from toolkit.workload.scores import softmax
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit")

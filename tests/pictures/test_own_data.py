@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +17,13 @@ from PIL import Image
 
 from toolkit.errors import OwnDataError
 from toolkit.fashion.data import load_sample
-from toolkit.fashion.labels import find_label
-from toolkit.pictures.own_data import decoding, own_pictures
+from toolkit.fashion.labels import find_label, read_label
+from toolkit.pictures.own_data import decoding
+from toolkit.pictures.own_data import own_pictures as any_pictures
 from toolkit.pictures.own_data.listing import list_pictures
 from toolkit.records import LABELS
 
+own_pictures = partial(any_pictures, read_label=read_label)
 NAMES = ("a.png", "b c.png", "d,e.png", 'f"g.png', "ä/ö.png", "h/i/j.JPG", "10", "-k.webp", "#l.png", "label.png")
 
 
@@ -113,7 +116,7 @@ def test_what_is_written_is_read_whatever_its_form(form: tuple[bytes, dict[str, 
     data, labels = form
     with tempfile.NamedTemporaryFile(suffix=".csv") as file:
         Path(file.name).write_bytes(data)
-        listing = list_pictures(named, Path(file.name))
+        listing = list_pictures(named, Path(file.name), read_label)
     assert not listing.problems
     assert {each.name: each.label for each in listing.pictures} == labels
     assert [each.name for each in listing.pictures] == sorted(labels)
@@ -127,7 +130,7 @@ def test_what_python_writes_is_read(rows: list[tuple[str, int]], named: Path) ->
     csv.writer(text).writerows(rows)
     with tempfile.NamedTemporaryFile(suffix=".csv") as file:
         Path(file.name).write_bytes(text.getvalue().encode())
-        listing = list_pictures(named, Path(file.name))
+        listing = list_pictures(named, Path(file.name), read_label)
     assert sorted((each.name, each.label) for each in listing.pictures) == sorted(rows)
 
 
@@ -136,7 +139,7 @@ def test_whatever_the_bytes_are_there_is_a_list_or_one_error(data: bytes, named:
     with tempfile.NamedTemporaryFile(suffix=".csv") as file:
         Path(file.name).write_bytes(data)
         try:
-            listing = list_pictures(named, Path(file.name))
+            listing = list_pictures(named, Path(file.name), read_label)
         except OwnDataError as error:
             assert error.problems  # noqa: PT017  either way is right
         else:

@@ -18,7 +18,8 @@ from toolkit.bench.engine.outputs import batch_of
 from toolkit.bench.engine.prepare import Prepared, prepare_entries, prepare_request
 from toolkit.errors import TrainingInterruptedError, UsageError
 from toolkit.fashion.checkpoint import Checkpoint, load_checkpoint
-from toolkit.fashion.data import ImageSet, load_sample
+from toolkit.fashion.data import load_sample
+from toolkit.fashion.labels import read_label
 from toolkit.fashion.training import Course, make_course, train
 from toolkit.fashion.training.split import hold_back, hold_out, split_notes
 from toolkit.formats.golden import read_golden
@@ -29,6 +30,7 @@ from toolkit.records import LABELS, DatasetRecord, Report
 from toolkit.render.terminal import render_report
 from toolkit.render.words.explanation import repeat_command
 from toolkit.system.environment import new_report
+from toolkit.workload.images import ImageSet
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +54,7 @@ def options(folder: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def own(folder: Path) -> OwnPictures:
-    return own_pictures(folder / "pictures", folder / "labels.csv")
+    return own_pictures(folder / "pictures", folder / "labels.csv", read_label=read_label)
 
 
 def numbered(labels: list[int]) -> ImageSet:

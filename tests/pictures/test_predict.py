@@ -28,9 +28,8 @@ from toolkit.cli.console.screen import drawing_bar
 from toolkit.errors import CorruptArtifactError, PictureError, UsageError
 from toolkit.fashion.data import load_sample, sample_indices
 from toolkit.formats.manifest import BENCH, LEDGER
-from toolkit.pictures.prediction import open_predictor, predict, predict_each
-from toolkit.pictures.prediction.predictor import Predictor
-from toolkit.pictures.prediction.sources import Source
+from toolkit.pictures.sources import Source
+from toolkit.pictures.stream import predict_each
 from toolkit.records import (
     LABELS,
     PredictionRecord,
@@ -43,13 +42,14 @@ from toolkit.records import (
     UnreadableRecord,
     read_record,
     to_json,
-    write_record,
 )
 from toolkit.render.files.prediction_files import JsonWriter, predictions_csv
 from toolkit.render.words.plain import cell
 from toolkit.render.words.prediction import Bars, _bar, one_line
 from toolkit.system.environment import new_report
-from toolkit.system.files import sha256_of
+from toolkit.system.files import sha256_of, write_record
+from toolkit.verbs.predict import predict
+from toolkit.verbs.predictor import Predictor, open_predictor
 
 SAMPLE = load_sample()
 BEGUN = new_report("predict")

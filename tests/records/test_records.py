@@ -27,9 +27,9 @@ from toolkit.records import (
     quantile,
     read_record,
     to_json,
-    write_record,
 )
 from toolkit.system.environment import new_report
+from toolkit.system.files import write_record
 
 GOLDEN = Path(__file__).parent / "golden" / "report-schema-4.json"
 durations = st.floats(1e-9, 1e3)

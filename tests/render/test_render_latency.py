@@ -24,9 +24,9 @@ from test_records import latency
 
 from toolkit.records import Bound, EnergyRecord, Estimate, Report, Scenario
 from toolkit.render.terminal.latency import latency_tables
-from toolkit.render.terminal.tables import Fitted
 from toolkit.render.words.comparisons import slowdown_in_words
 from toolkit.render.words.sheet import Column, Sheet, breaks_between, listed
+from toolkit.render.words.tables import Fitted
 from toolkit.system.environment import new_report
 
 WHAT = "It must take no time"

@@ -20,7 +20,7 @@ from PIL import Image
 from test_render_parity import bad, good, lower
 
 from support import Cli
-from toolkit.records import LABELS, Bound, FailureRecord, Report, Scenario, SkipRecord, write_record
+from toolkit.records import LABELS, Bound, FailureRecord, Report, Scenario, SkipRecord
 from toolkit.render.files.tidy import latency_csv
 from toolkit.render.page import report_page
 from toolkit.render.page.charts import tick_rate, tick_seconds
@@ -33,6 +33,7 @@ from toolkit.render.words.accuracy import frontier, rated_rows
 from toolkit.render.words.answer import answer
 from toolkit.render.words.saved import SavedReport, short_names
 from toolkit.system.environment import new_report
+from toolkit.system.files import write_record
 
 HOSTILE = """</title><script>alert(1)</script>"'><img src=x onerror=alert(2)>{{ 7*7 }}<!--&amp;"""
 

@@ -26,9 +26,9 @@ from toolkit.records import (
     ModelConfig,
     Report,
     Scenario,
-    write_record,
 )
 from toolkit.system.environment import new_report
+from toolkit.system.files import write_record
 from toolkit.verbs.compare import compare_reports
 
 MACHINE = MachineRecord(

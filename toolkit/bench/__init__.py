@@ -157,15 +157,13 @@ def run_bench(
     jobs = _jobs(prepared.entries, settings)
     seed = secrets.randbits(32) if settings.seed is None else settings.seed
     devices = tuple(dict.fromkeys(entry.device for entry in prepared.entries))
-    report = new_report("bench").model_copy(
-        update={
-            "checkpoint": prepared.checkpoint,
-            "skips": prepared.skips,
-            "datasets": prepared.datasets,
-            "notes": prepared.notes,
-            "accelerators": accelerators(devices),
-            "self_checks": _self_checks(devices, scratch),
-        }
+    report = new_report("bench").changed(
+        checkpoint=prepared.checkpoint,
+        skips=prepared.skips,
+        datasets=prepared.datasets,
+        notes=prepared.notes,
+        accelerators=accelerators(devices),
+        self_checks=_self_checks(devices, scratch),
     )
     if not report.passed:
         return report
@@ -173,7 +171,7 @@ def run_bench(
         scenario=settings.scenario, seed=seed, budget_s=settings.budget_s, rounds=0, threshold=settings.threshold
     )
     before, canaries = read_counters(devices=devices), [canary() for _ in range(_FIRST_CANARIES)]
-    kept = Journal(journal or journal_path(scratch / "bench"), report.model_copy(update={"bench": how}))
+    kept = Journal(journal or journal_path(scratch / "bench"), report.changed(bench=how))
     try:
         rounds = Rounds(
             jobs,
@@ -193,11 +191,9 @@ def run_bench(
         if not journal:
             kept.path.unlink(missing_ok=True)
     rows = tuple(_bounded(row, prepared.checkpoint.config, limits) for row in measured.rows)
-    concluded = _conclude(
-        report.model_copy(update={"latency": rows, "limits": limits}), measured, how, settings.max_slowdown
-    )
+    concluded = _conclude(report.changed(latency=rows, limits=limits), measured, how, settings.max_slowdown)
     fitness = judge(before, after, [*canaries, *measured.canaries_s], concluded[1])
-    return concluded[0].model_copy(update={"fitness": fitness, "interrupted": measured.interrupted or stopped})
+    return concluded[0].changed(fitness=fitness, interrupted=measured.interrupted or stopped)
 
 
 def _conclude(
@@ -210,16 +206,16 @@ def _conclude(
     comparisons = paired_comparisons(
         summary.rows, summary.controls, threshold=how.threshold, seed=how.seed, allowed=max_slowdown
     )
-    bench = how.model_copy(update={"rounds": measured.rounds})
+    bench = how.changed(rounds=measured.rounds)
     changes = {"latency": summary.rows, "bench": bench, "costs": summary.costs, "comparisons": comparisons}
     told = {"failures": measured.failures, "notes": (*report.notes, *measured.notes)}
-    return report.model_copy(update={**changes, **told}), summary.controls
+    return report.changed(**changes, **told), summary.controls
 
 
 def _jobs(entries: Sequence[Entry], settings: Settings) -> list[Job]:
     """Return a job per row, and one more for each eager row: the baseline under a second name."""
     controls = [
-        each.model_copy(update={"role": "control"})
+        each.changed(role="control")
         for each in entries
         if settings.control and each.format == EAGER and each.role == "row"
     ]
@@ -262,7 +258,7 @@ def self_check(devices: Sequence[str]) -> Report:
     """
     with tempfile.TemporaryDirectory(prefix="fmnist-tk-bench-") as scratch:
         found = _self_checks(devices, Path(scratch))
-    return new_report("bench").model_copy(update={"self_checks": found})
+    return new_report("bench").changed(self_checks=found)
 
 
 def _limits(
@@ -293,4 +289,4 @@ def _bounded(row: LatencyRecord, config: ModelConfig, limits: Sequence[LimitsRec
     mine = next((each for each in limits if (each.device, each.threads) == (row.device, row.threads)), None)
     if mine is None or row.scenario.kind not in _BOUNDED or row.role == "base":  # whose layers may be others
         return row
-    return row.model_copy(update={"bound": bound(config, row.batch_size, row.precision, mine)})
+    return row.changed(bound=bound(config, row.batch_size, row.precision, mine))

@@ -11,7 +11,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from toolkit import __version__
+from toolkit._version import __version__
 from toolkit.cli import bench, compare, data, doctor, export, inspect, parity, predict, report, run, train
 from toolkit.cli.console import note_typed
 from toolkit.cli.console.page import PageCommand, PageGroup

@@ -24,8 +24,8 @@ from toolkit.system.files import check_writable
 
 if TYPE_CHECKING:
     from toolkit.pictures.picture import Invert
-    from toolkit.pictures.prediction import Predictor
-    from toolkit.pictures.prediction.sources import Found, Source
+    from toolkit.pictures.sources import Found, Source
+    from toolkit.verbs.predictor import Predictor
 
 __all__ = ["predict"]
 
@@ -172,12 +172,8 @@ def predict(
     from toolkit.cli.console.predictions import Stream, finish_stream
     from toolkit.system.environment import new_report
 
-    report = new_report("predict").model_copy(
-        update={
-            "arguments": typed(),
-            "predictor": model.record,
-            "notes": (*([model.warning] if model.warning else []), *notes),
-        }
+    report = new_report("predict").changed(
+        arguments=typed(), predictor=model.record, notes=(*([model.warning] if model.warning else []), *notes)
     )
     stream = Stream(model, places, how, batch, total, num_workers)
     finish_stream(stream, report, as_json=as_json, as_csv=as_csv, output=output, quiet=quiet)
@@ -191,7 +187,7 @@ def _check_inputs_kept(
     Raises:
         UsageError: Naming it.
     """
-    from toolkit.pictures.prediction.sources import Source
+    from toolkit.pictures.sources import Source
 
     words = [each for each in places if isinstance(each, Path)]
     own = [each.content for each in places if isinstance(each, Source) and isinstance(each.content, Path)]
@@ -211,7 +207,9 @@ def _places(
         OwnDataError: If labels and pictures do not go together.
         DataError: If test images are needed and not here.
     """
-    from toolkit.pictures.prediction.sources import STDIN, expand_words, sources_of_own_pictures, sources_of_test_set
+    from toolkit.fashion.data import sources_of_test_set
+    from toolkit.fashion.labels import read_label
+    from toolkit.pictures.sources import STDIN, expand_words, sources_of_own_pictures
 
     if data and test is None:
         raise UsageError("--data is for --test: pictures need no data set; leave it out")
@@ -222,7 +220,7 @@ def _places(
     places: list[Path | Found] = []
     for word in words:
         places += [_stdin()] if word == STDIN else expand_words([word])
-    own, notes = sources_of_own_pictures(images, labels) if images else ([], ())
+    own, notes = sources_of_own_pictures(images, labels, read_label) if images else ([], ())
     return [*places, *own, *(sources_of_test_set(_numbers(test), data) if test is not None else [])], notes
 
 
@@ -235,7 +233,7 @@ def _numbers(text: str) -> list[int]:
 
 
 def _stdin() -> "Source":
-    from toolkit.pictures.prediction.sources import STDIN, Source
+    from toolkit.pictures.sources import STDIN, Source
 
     if sys.stdin is None or sys.stdin.isatty():
         raise UsageError(
@@ -265,7 +263,7 @@ def _count(places: "list[Path | Found]") -> int:
     Raises:
         UsageError: If there is none.
     """
-    from toolkit.pictures.prediction.sources import walk
+    from toolkit.pictures.sources import walk
     from toolkit.records import UnreadableRecord
 
     total, problem = 0, None
@@ -283,8 +281,8 @@ def _open(
     artifact: str | None, folder: Path, checkpoint: Path | None, device: str, threads: int | None, *, quiet: bool
 ) -> "Predictor":
     """Open the model and say on stderr which one it is."""
-    from toolkit.pictures.prediction.predictor import open_predictor
     from toolkit.system.environment import default_threads
+    from toolkit.verbs.predictor import open_predictor
 
     with stdout_to_stderr():  # an artifact may print
         model = open_predictor(

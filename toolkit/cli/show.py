@@ -214,7 +214,7 @@ def _find_wrong(
     pool: "Pool", artifact: str, folder: Path, device: str, *, count: int, label: int | None, quiet: bool
 ) -> "Gallery":
     from toolkit.fashion.gallery import find_wrong
-    from toolkit.pictures.prediction.predictor import open_predictor
+    from toolkit.verbs.predictor import open_predictor
 
     with stdout_to_stderr():  # an artifact may print
         predictor = open_predictor(artifact, folder, device=device)
@@ -240,7 +240,7 @@ def _finish(
     report, tiles = gallery.report, make_tiles(gallery.report, [image.tobytes() for image in gallery.images])
     if path and tiles and report.gallery:
         write_bytes(path, _drawn(report, tiles, columns))
-        report = report.model_copy(update={"gallery": report.gallery.model_copy(update={"picture": str(path)})})
+        report = report.changed(gallery=report.gallery.changed(picture=str(path)))
     parts = None if view == "table" or not tiles else _pictures(report, tiles, view, columns)
     finish(report, as_json=as_json, output=output, quiet=quiet, instead=parts)
 

@@ -114,7 +114,7 @@ def checkpoint_of(module: nn.Module) -> Checkpoint:
     found: dict[str, object] = dict(copy.deepcopy(module).float().cpu().state_dict())
     config, state = checked_weights(found, path, None)
     for final_relu in (False, True):
-        config = config.model_copy(update={"final_relu": final_relu})
+        config = config.changed(final_relu=final_relu)
         if _same_function(module, build_model(config, state)):
             return _checkpoint(str(path), "module", config, state, None)
     raise CheckpointError(path, "computes something else than flatten, linear layers and ReLUs")
@@ -185,7 +185,7 @@ def _read(path: Path, name: str) -> Checkpoint:
     stored = read_stored(path)
     config, state = checked_weights(stored.found, path, stored.config)
     if stored.final_relu is not None:
-        config = config.model_copy(update={"final_relu": stored.final_relu})
+        config = config.changed(final_relu=stored.final_relu)
     if stored.metadata and weights_sha256(state) != stored.metadata.weights_sha256:
         raise CheckpointError(path, "is damaged: its weights do not have the SHA-256 they were saved with")
     return _checkpoint(name, "bundled" if name == BUNDLED else stored.form, config, state, stored.metadata)

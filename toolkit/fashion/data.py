@@ -5,10 +5,9 @@ import hashlib
 import os
 import tempfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext, redirect_stderr
-from dataclasses import dataclass
 from importlib.resources import files
 from io import BytesIO, StringIO
 from pathlib import Path
@@ -19,8 +18,10 @@ from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
 from toolkit.errors import DataError, DataNotFoundError, OutputError, UsageError
-from toolkit.records import PIXELS, DataRecord
+from toolkit.pictures.sources import Source
+from toolkit.records import LABELS, PIXELS, DataRecord
 from toolkit.system.files import make_folder
+from toolkit.workload.images import ImageSet
 
 UInt8Array = NDArray[np.uint8]
 FloatArray = NDArray[np.float32]
@@ -38,26 +39,6 @@ ENVIRONMENT_VARIABLE: Final = "FMNIST_TK_DATA"
 _IMAGES_HEADER_BYTES, _LABELS_HEADER_BYTES = 16, 8
 # Where the four files may lie below a folder: in it, or as torchvision and its subclass keep them.
 _LAYOUTS = ("", "FashionMNIST/raw", "raw")
-
-
-@dataclass(frozen=True)
-class ImageSet:
-    """Pictures and their labels.
-
-    Attributes:
-        images: ``(N, 28, 28)`` uint8, the garment bright on a black background.
-        labels: ``(N,)`` int64 in 0 … 9.
-    """
-
-    images: UInt8Array
-    labels: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def inputs(self) -> FloatArray:
-        """Return the model's inputs: ``(N, 1, 28, 28)`` float32 in [0, 1], as torchvision's ToTensor gives."""
-        return self.images[:, np.newaxis].astype(np.float32) / np.float32(255)
 
 
 def load_sample() -> ImageSet:
@@ -261,3 +242,42 @@ def _put(target: Path, fill: Callable[[Path], None]) -> dict[str, Path]:
     except OSError as error:
         raise OutputError(target, error.strerror or str(error)) from error
     return files_in(target)
+
+
+def sources_of_test_set(numbers: Sequence[int], data: Path | None = None) -> list[Source]:
+    """Return images of the test set, with their labels.
+
+    They are taken from the bundled sample when it holds them all, else from the full set.
+
+    Args:
+        numbers: Places in the test set, from 0.
+        data: Folder of the full set, which is then read; None for the usual places.
+
+    Raises:
+        DataError, UsageError: If the full set is needed and not here, or broken.
+    """
+    bundled = {int(number): place for place, number in enumerate(sample_indices())}
+    places = [bundled.get(number) for number in numbers]
+    missing = [number for number, place in zip(numbers, places, strict=True) if place is None]
+    if data is None and not missing:
+        images, chosen = load_sample(), [place for place in places if place is not None]
+    else:
+        images, chosen = _full_set(data, missing, sorted(bundled)), list(numbers)
+    return [
+        Source(f"test image {number}", images.images[place], LABELS[images.labels[place]])
+        for number, place in zip(numbers, chosen, strict=True)
+    ]
+
+
+def _full_set(data: Path | None, missing: Sequence[int], bundled: Sequence[int]) -> ImageSet:
+    try:
+        images = load_test_set(data)
+    except DataNotFoundError as error:
+        some = ", ".join(map(str, bundled[:5]))
+        raise UsageError(
+            f"--test {missing[0]}: not among the {len(bundled):,} bundled test images ({some}, …), and {error}"
+        ) from error
+    beyond = [number for number in missing if number >= len(images)]
+    if beyond:
+        raise UsageError(f"--test {beyond[0]}: the test set has {len(images):,} images; pass 0 to {len(images) - 1}")
+    return images

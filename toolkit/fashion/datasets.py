@@ -18,10 +18,12 @@ from torch.utils.data import Dataset
 from torchvision.transforms import v2
 
 from toolkit.errors import DataNotFoundError, OwnDataError
-from toolkit.fashion.data import ImageSet, load_data, load_test_set
+from toolkit.fashion.data import load_data, load_test_set
+from toolkit.fashion.labels import read_label
 from toolkit.pictures.own_data.listing import list_pictures
 from toolkit.pictures.picture import Invert, read_picture
 from toolkit.records import LABELS
+from toolkit.workload.images import ImageSet
 
 __all__ = ["FashionMnist", "LabelledPictures", "one_hot", "to_input"]
 
@@ -136,7 +138,7 @@ class LabelledPictures(_Labelled):
             OwnDataError: Naming everything that is wrong with names and labels.
         """
         self.folder = Path(images)
-        listing = list_pictures(self.folder, None if labels is None else Path(labels))
+        listing = list_pictures(self.folder, None if labels is None else Path(labels), read_label)
         if listing.problems:
             raise OwnDataError(self.folder, [problem.text for problem in sorted(listing.problems)])
         self.names = tuple(picture.name for picture in listing.pictures)

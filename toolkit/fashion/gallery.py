@@ -9,15 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.errors import DataNotFoundError
-from toolkit.fashion.data import (
-    ImageSet,
-    UInt8Array,
-    find_files,
-    load_data,
-    load_sample,
-    load_test_set,
-    sample_indices,
-)
+from toolkit.fashion.data import UInt8Array, find_files, load_data, load_sample, load_test_set, sample_indices
 from toolkit.fashion.stock import BUNDLED_PLACE, SAMPLE, TEST_SET, TRAINING_SET, describe_set
 from toolkit.records import (
     LABELS,
@@ -29,6 +21,7 @@ from toolkit.records import (
 )
 from toolkit.system.environment import new_report
 from toolkit.system.progress import Progress, silent
+from toolkit.workload.images import ImageSet
 from toolkit.workload.scores import best_scores
 
 Part = Literal["train", "test"]
@@ -149,7 +142,7 @@ def find_wrong(
         for shown, row in zip(record.shown, order, strict=True)
     )
     gallery = _report(pool, chosen, record)
-    report = gallery.report.model_copy(update={"predictor": judge.record, "predictions": predictions})
+    report = gallery.report.changed(predictor=judge.record, predictions=predictions)
     return Gallery(report, gallery.images)
 
 
@@ -190,7 +183,7 @@ def _gallery(
 
 def _report(pool: Pool, chosen: IntArray, record: GalleryRecord) -> Gallery:
     dataset = describe_set(pool.name, pool.place, pool.images)
-    report = new_report(_COMMAND).model_copy(update={"datasets": (dataset,), "gallery": record})
+    report = new_report(_COMMAND).changed(datasets=(dataset,), gallery=record)
     return Gallery(report, pool.images.images[chosen])
 
 

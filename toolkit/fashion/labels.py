@@ -60,3 +60,9 @@ def unknown_label(text: str) -> str:
     near = near_label(word)
     hint = f"did you mean {near!r}?" if near else f"write 0 to 9, or one of {', '.join(LABELS)}"
     return f"the label {word!r} is no class: {hint}"
+
+
+def read_label(text: str) -> int | str:
+    """Return the class that a number or a name means, or the sentence on why it means none."""
+    label = find_label(text)
+    return unknown_label(text) if label is None else label

@@ -8,7 +8,6 @@ import numpy as np
 from toolkit.errors import DataError, DataNotFoundError, UsageError
 from toolkit.fashion.data import (
     SHA256,
-    ImageSet,
     cache_folder,
     copy_files,
     describe_data,
@@ -23,6 +22,7 @@ from toolkit.fashion.data import (
 from toolkit.records import LABELS, DatasetFileRecord, DatasetRecord, FetchRecord, Report, SkipRecord
 from toolkit.system.environment import new_report
 from toolkit.system.progress import Progress, silent
+from toolkit.workload.images import ImageSet
 
 #: How the two parts and the sample are called in reports.
 TRAINING_SET, TEST_SET, SAMPLE = "Fashion-MNIST, training set", "Fashion-MNIST, test set", "Fashion-MNIST, sample"
@@ -52,8 +52,8 @@ def take_stock(folder: Path | None = None) -> Report:
             raise
         datasets, skips = (), [SkipRecord(what="the full data set", reason=error.reason, remedy=_REMEDY)]
     sample = describe_set(SAMPLE, BUNDLED_PLACE, load_sample())
-    return new_report("data info").model_copy(
-        update={"places": describe_data(folder), "datasets": (*datasets, sample), "skips": tuple(skips)}
+    return new_report("data info").changed(
+        places=describe_data(folder), datasets=(*datasets, sample), skips=tuple(skips)
     )
 
 
@@ -93,7 +93,7 @@ def fetch_data(target: Path | None = None, *, progress: Progress = silent, bars:
             source=str(source) if source else None,
         )
     progress("fetch", 1, 1)
-    return new_report("data fetch").model_copy(update={"fetched": fetched, "datasets": _parts(target)})
+    return new_report("data fetch").changed(fetched=fetched, datasets=_parts(target))
 
 
 def _settled(target: Path) -> FetchRecord | None:

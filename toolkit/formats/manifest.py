@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 from toolkit.errors import OutputError, ReportError, UnverifiedArtifactError
 from toolkit.formats import runtime_version
 from toolkit.formats.companions import artifact_digest
-from toolkit.records import Ledger, Manifest, ParityRecord, VerificationRecord, read_record, write_record
+from toolkit.records import Ledger, Manifest, ParityRecord, VerificationRecord, read_record
+from toolkit.system.files import write_record
 
 if TYPE_CHECKING:
     from toolkit.formats.target import Target

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from toolkit.errors import OutputError, ToolkitError, first_line
 from toolkit.fashion.checkpoint import Checkpoint
-from toolkit.fashion.data import ImageSet
 from toolkit.formats.manifest import note_verified
 from toolkit.formats.target import Target, open_session
 from toolkit.parity.artifact import check_artifact
@@ -24,6 +23,7 @@ from toolkit.pictures.own_data import OwnPictures
 from toolkit.records import FailureRecord, ParityRecord, Precision, Report, SkipRecord
 from toolkit.system.environment import default_threads, new_report
 from toolkit.system.progress import Progress, silent
+from toolkit.workload.images import ImageSet
 
 __all__ = ["Gates", "Plan", "Reference", "check_artifact", "check_parity", "evaluate_reference", "make_plan", "rejudge"]
 
@@ -106,14 +106,12 @@ def check_parity(
             place = f"{error.reason} in {target.path.parent}"
             notes.append(f"bench will not know that {target.path.name} passed: {place}; {error.remedy}")
     progress("parity", len(targets), len(targets))
-    return new_report("parity").model_copy(
-        update={
-            "checkpoint": reference.record if isinstance(reference, Checkpoint) else None,
-            "parity": tuple(records),
-            "evaluation": evaluate_reference(plan),
-            "failures": tuple(failures),
-            "skips": tuple(skips),
-            "notes": tuple(notes),
-            "datasets": (own.record,) if own else (),
-        }
+    return new_report("parity").changed(
+        checkpoint=reference.record if isinstance(reference, Checkpoint) else None,
+        parity=tuple(records),
+        evaluation=evaluate_reference(plan),
+        failures=tuple(failures),
+        skips=tuple(skips),
+        notes=tuple(notes),
+        datasets=(own.record,) if own else (),
     )

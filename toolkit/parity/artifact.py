@@ -5,12 +5,12 @@ from toolkit.formats import Session, import_format, runtime_version
 from toolkit.formats.companions import artifact_digest
 from toolkit.formats.manifest import read_manifest
 from toolkit.formats.target import Target, open_session
-from toolkit.parity.evaluation import evaluate_artifact
+from toolkit.parity.evaluation import evaluate_artifact, measure_quality
 from toolkit.parity.examine import Examination, examine
 from toolkit.parity.explain import explain, reproduce
 from toolkit.parity.plan import Plan
 from toolkit.parity.rules.checks import check_contract, check_integrity, verdict
-from toolkit.parity.rules.quality import judge_quality, measure_quality
+from toolkit.parity.rules.quality import judge_quality
 from toolkit.parity.rules.signature import check_signature
 from toolkit.records import (
     ArtifactMetadata,

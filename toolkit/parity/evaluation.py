@@ -1,4 +1,4 @@
-"""Evaluation: the confusion matrix and the most confident errors on labelled images. Pure functions of logits."""
+"""Evaluation: how the reference and an artifact classify labelled images, and what the artifact loses."""
 
 import base64
 from collections.abc import Callable
@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from toolkit.parity.examine.calls import RuntimeFailedError, UnusableOutputError
 from toolkit.parity.plan import Plan
 from toolkit.parity.probes import Probe
+from toolkit.parity.reference import ReferenceModel
 from toolkit.parity.rules.checks import CLASSES
-from toolkit.records import MOST_WRONG, EvaluationRecord, ImageSource, WrongImageRecord
+from toolkit.parity.rules.quality import relative_noise
+from toolkit.records import MOST_WRONG, EvaluationRecord, ImageSource, QualityRecord, WrongImageRecord
 from toolkit.workload.scores import softmax
 
 Float32Array = NDArray[np.float32]
@@ -93,3 +95,52 @@ def _pixels(image: NDArray[np.uint8] | Float32Array) -> str:
     """Return a picture of uint8, or an image of float32 in [0, 1], as base64 of a byte per pixel."""
     picture = image if image.dtype == np.uint8 else np.clip(np.rint(image * 255), 0, 255).astype(np.uint8)
     return base64.b64encode(picture.tobytes()).decode()
+
+
+def measure_quality(
+    infer: Callable[[NDArray[np.float32]], NDArray[Any]],
+    reference: ReferenceModel,
+    labelled: Probe,
+    source: ImageSource,
+) -> QualityRecord:
+    """Compare the classification of an artifact with the reference's on labelled images, batch by batch.
+
+    Args:
+        infer: The artifact; its logits are finite.
+        reference: What it is compared with.
+        labelled: Images with labels.
+        source: Which images these are.
+
+    Raises:
+        ValueError: If the images have no labels.
+    """
+    if labelled.labels is None:
+        raise ValueError(f"the probe {labelled.name} has no labels")
+    right, lost, gained, disagreements, start = 0, 0, 0, 0, 0
+    signal, noise = np.zeros(CLASSES), np.zeros(CLASSES)
+    change, largest = 0.0, 0.0
+    for images in labelled.batches():
+        labels = labelled.labels[start : start + len(images)]
+        start += len(images)
+        expected, actual = reference.logits(images), infer(images).astype(np.float64)
+        want, top = expected.argmax(1), actual.argmax(1)
+        right += int((want == labels).sum())
+        lost += int(((want == labels) & (top != labels)).sum())
+        gained += int(((want != labels) & (top == labels)).sum())
+        disagreements += int((want != top).sum())
+        signal += (expected**2).sum(0)
+        noise += ((actual - expected) ** 2).sum(0)
+        changes = np.abs(softmax(actual) - softmax(expected))
+        change += float(changes.sum())
+        largest = max(largest, float(changes.max(initial=0.0)))
+    return QualityRecord(
+        source=source,
+        images=start,
+        reference_right=right,
+        lost=lost,
+        gained=gained,
+        disagreements=disagreements,
+        mean_probability_change=change / (start * CLASSES),
+        max_probability_change=largest,
+        relative_noise=relative_noise(noise, signal),
+    )

@@ -4,11 +4,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from toolkit.errors import DataNotFoundError
-from toolkit.fashion.data import ImageSet, load_test_set
+from toolkit.fashion.data import load_test_set
 from toolkit.parity.probes import SEED, Probe, default_probes, picture_probe, sample_probe
 from toolkit.parity.reference import Expectations, ReferenceModel
 from toolkit.parity.rules.quality import Gates
 from toolkit.records import ImageSource, Precision
+from toolkit.workload.images import ImageSet
 
 
 @dataclass(frozen=True)

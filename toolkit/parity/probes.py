@@ -7,8 +7,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from toolkit.fashion.data import ImageSet, load_sample
+from toolkit.fashion.data import load_sample
 from toolkit.fashion.model import Mlp
+from toolkit.workload.images import ImageSet
 
 Float32Array = NDArray[np.float32]
 

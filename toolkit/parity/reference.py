@@ -11,16 +11,17 @@ from torch import nn
 
 from toolkit.errors import UsageError, first_line
 from toolkit.fashion.checkpoint import Checkpoint
-from toolkit.fashion.data import ImageSet, load_sample
+from toolkit.fashion.data import load_sample
 from toolkit.fashion.model import Mlp
 from toolkit.formats import Session
 from toolkit.formats.golden import Golden
 from toolkit.formats.libtorch import effective_precision
-from toolkit.parity.examine.calls import call_session
+from toolkit.formats.session import call_session
 from toolkit.parity.probes import Probe, sample_probe
 from toolkit.parity.rules.checks import CLASSES
 from toolkit.parity.rules.tolerance import LIMIT_IN_UNITS, class_units
 from toolkit.records import CheckpointRecord
+from toolkit.workload.images import ImageSet
 
 Float32Array = NDArray[np.float32]
 Float64Array = NDArray[np.float64]

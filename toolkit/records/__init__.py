@@ -89,7 +89,7 @@ from toolkit.records.report import (
     MachineRecord,
     Report,
 )
-from toolkit.records.storage import parse_record, read_record, to_json, write_record
+from toolkit.records.storage import parse_record, read_record, to_json
 
 __all__ = [
     "LABELS",
@@ -180,5 +180,4 @@ __all__ = [
     "quantile",
     "read_record",
     "to_json",
-    "write_record",
 ]

@@ -1,7 +1,7 @@
 """What all records share: frozen, closed, finite, and the same after a trip through JSON."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, computed_field, model_validator
 
@@ -29,6 +29,14 @@ class Record(BaseModel):
         if isinstance(value, dict):
             return {key: item for key, item in value.items() if key not in cls.model_computed_fields}
         return value
+
+    def changed(self, **values: Any) -> Self:
+        """Return a copy in which some fields have other values.
+
+        Raises:
+            ValidationError: If such a record could not be made: pydantic's own ``model_copy`` would not notice.
+        """
+        return type(self).model_validate({name: getattr(self, name) for name in type(self).model_fields} | values)
 
 
 def quantile(values: Sequence[float], q: float) -> float:

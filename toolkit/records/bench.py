@@ -1,7 +1,8 @@
 """Records of bench: what every call took is stored by round; percentiles and rates are derived.
 
 Intervals and verdicts stand beside the calls that they follow from, because computing them needs scipy, which no record
-imports: `toolkit.bench.statistics.summary` computes them from the rounds, and does so again wherever they decide something.
+imports: `toolkit.bench.statistics.summary` computes them from the rounds, and does so again wherever they decide
+something.
 """
 
 from functools import cached_property

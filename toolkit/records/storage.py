@@ -1,4 +1,4 @@
-"""Records on disk: written whole, read with suspicion."""
+"""Records as JSON: read with suspicion."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,6 @@ from pydantic import ValidationError
 
 from toolkit.errors import ReportError
 from toolkit.records.base import Record
-from toolkit.system.files import write_bytes
 
 R = TypeVar("R", bound=Record)
 
@@ -16,15 +15,6 @@ R = TypeVar("R", bound=Record)
 def to_json(record: Record) -> str:
     """Return a record as indented JSON that ends in a newline."""
     return record.model_dump_json(indent=1) + "\n"
-
-
-def write_record(record: Record, path: Path) -> None:
-    """Write a record as JSON, whole or not at all.
-
-    Raises:
-        OutputError: If it cannot be written.
-    """
-    write_bytes(path, to_json(record).encode())
 
 
 def read_record(path: Path, kind: type[R]) -> R:

@@ -1,7 +1,9 @@
 """Devices: resolve, describe, wait. The only module that asks torch which devices exist."""
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from toolkit.errors import DeviceUnavailableError, UsageError
 from toolkit.records import DeviceRecord
@@ -109,3 +111,19 @@ def _torch() -> "ModuleType":
     import torch
 
     return torch
+
+
+@contextmanager
+def leaving_torch_as_it_is() -> Iterator[None]:
+    """Restore what opening sessions sets for the whole process: threads, and the precision of float32 products."""
+    import torch
+
+    threads = torch.get_num_threads()
+    backends: Any = torch.backends  # torch's annotations do not know fp32_precision
+    settings = [(each, each.fp32_precision) for each in (backends.mkldnn.matmul, backends.cuda.matmul)]
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        for backend, precision in settings:
+            backend.fp32_precision = precision

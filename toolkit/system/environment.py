@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from toolkit import __version__
+from toolkit._version import __version__
 from toolkit.records import MachineRecord, Report
 
 #: The distributions whose version can change a result.

@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from toolkit.errors import FolderBusyError, OutputError
+from toolkit.records import Record, to_json
 
 _CHUNK_BYTES = 1 << 20
 
@@ -45,6 +46,15 @@ def write_bytes(path: Path, data: bytes) -> None:
     """
     with replacing(path) as temporary:
         temporary.write_bytes(data)
+
+
+def write_record(record: Record, path: Path) -> None:
+    """Write a record as JSON, whole or not at all.
+
+    Raises:
+        OutputError: If it cannot be written.
+    """
+    write_bytes(path, to_json(record).encode())
 
 
 def make_folder(folder: Path) -> None:

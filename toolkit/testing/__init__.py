@@ -4,40 +4,37 @@ from toolkit.testing import assert_parity
 
 def test_export(model):
 assert_parity(model, "model.onnx")
+
+The pytest plugin lies in this package and is loaded in every pytest of the environment, so nothing heavy is imported
+before it is needed.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
-
-import torch
-from torch import nn
+from typing import TYPE_CHECKING, get_args
 
 from toolkit.errors import ArtifactNotFoundError, CheckpointError, UsageError
-from toolkit.fashion.checkpoint import Checkpoint, checkpoint_of, load_checkpoint
-from toolkit.formats import FORMATS, format_of
-from toolkit.formats.target import Target
-from toolkit.parity import Gates, Reference, check_artifact, make_plan
-from toolkit.parity.probes import SEED
-from toolkit.parity.reference import ModuleReference, ReferenceModel, check_reference
-from toolkit.records import ParityRecord, Precision
-from toolkit.system.devices import resolve_device
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from toolkit.fashion.checkpoint import Checkpoint
+    from toolkit.parity import Gates
+    from toolkit.parity.reference import ReferenceModel
+    from toolkit.records import ParityRecord, Precision
 
 __all__ = ["assert_parity", "failure_message"]
 
 
 def assert_parity(
-    model_or_checkpoint: nn.Module | Checkpoint | Path | str | None,
+    model_or_checkpoint: "nn.Module | Checkpoint | Path | str | None",
     artifact: Path | str,
     *,
     device: str = "cpu",
     threads: int | None = None,
-    precision: Precision = "float32",
-    gates: Gates | None = None,
-    seed: int = SEED,
-) -> ParityRecord:
+    precision: "Precision" = "float32",
+    gates: "Gates | None" = None,
+    seed: int | None = None,
+) -> "ParityRecord":
     """Fail unless an artifact computes the function of a model.
 
     Args:
@@ -48,7 +45,7 @@ def assert_parity(
         threads: On the CPU; None leaves it to the runtime.
         precision: What the artifact is declared to compute in; less than float32 is judged by its classification.
         gates: What lower precision must keep; None for the defaults.
-        seed: Of the random inputs and of the search.
+        seed: Of the random inputs and of the search; None for the default.
 
     Returns:
         All that was measured.
@@ -57,6 +54,16 @@ def assert_parity(
         AssertionError: If a check fails, with the cause, the place, and what else failed.
         ToolkitError: If it cannot be tried at all: no such file, no such device, a package missing.
     """
+    from dataclasses import replace
+
+    from toolkit.formats import FORMATS, format_of
+    from toolkit.formats.target import Target
+    from toolkit.parity import Gates, check_artifact, make_plan
+    from toolkit.parity.probes import SEED
+    from toolkit.parity.reference import check_reference
+    from toolkit.records import Precision
+    from toolkit.system.devices import leaving_torch_as_it_is, resolve_device
+
     path, reference = Path(artifact), _reference(model_or_checkpoint)
     info = format_of(path)
     if info is None or not path.is_file():
@@ -68,28 +75,16 @@ def assert_parity(
         raise UsageError(f"threads={threads}: pass a number from 1, or None")
     with leaving_torch_as_it_is():
         check_reference(reference, "model_or_checkpoint")
-        plan = replace(make_plan(reference, seed=seed), declared=precision, gates=gates or Gates())
+        plan = replace(
+            make_plan(reference, seed=SEED if seed is None else seed), declared=precision, gates=gates or Gates()
+        )
         record = check_artifact(Target(info, path), plan, device=resolve_device(device), threads=threads)
     if not record.passed:
         raise AssertionError(failure_message(record))
     return record
 
 
-@contextmanager
-def leaving_torch_as_it_is() -> Iterator[None]:
-    """Restore what opening sessions sets for the whole process: threads, and the precision of float32 products."""
-    threads = torch.get_num_threads()
-    backends: Any = torch.backends  # torch's annotations do not know fp32_precision
-    settings = [(each, each.fp32_precision) for each in (backends.mkldnn.matmul, backends.cuda.matmul)]
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-        for backend, precision in settings:
-            backend.fp32_precision = precision
-
-
-def failure_message(record: ParityRecord) -> str:
+def failure_message(record: "ParityRecord") -> str:
     """Return why an artifact failed, in a few lines: the cause, the place, what else failed."""
     failure = record.failure
     if failure is None:
@@ -108,7 +103,12 @@ def failure_message(record: ParityRecord) -> str:
     return "\n".join(lines)
 
 
-def _reference(given: nn.Module | Checkpoint | Path | str | None) -> ReferenceModel:
+def _reference(given: "nn.Module | Checkpoint | Path | str | None") -> "ReferenceModel":
+    from torch import nn
+
+    from toolkit.fashion.checkpoint import Checkpoint, checkpoint_of, load_checkpoint
+    from toolkit.parity.reference import ModuleReference, Reference
+
     if isinstance(given, nn.Module):
         try:
             return ModuleReference(given, checkpoint_of(given))

@@ -62,8 +62,8 @@ class ArtifactItem(pytest.Item):
         from toolkit.formats import format_of
         from toolkit.formats.target import Target
         from toolkit.parity import check_artifact
-        from toolkit.system.devices import resolve_device
-        from toolkit.testing import failure_message, leaving_torch_as_it_is
+        from toolkit.system.devices import leaving_torch_as_it_is, resolve_device
+        from toolkit.testing import failure_message
 
         info = format_of(self.path)
         assert info is not None  # or it would not have been collected

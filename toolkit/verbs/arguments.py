@@ -6,6 +6,7 @@ from typing import Final, get_args
 
 from toolkit.errors import UsageError
 from toolkit.fashion.checkpoint import BUNDLED, Checkpoint, load_checkpoint
+from toolkit.fashion.labels import read_label
 from toolkit.formats import FORMATS, format_of
 from toolkit.formats.target import Target, resolve_targets
 from toolkit.pictures.own_data import OwnPictures, own_pictures
@@ -103,4 +104,4 @@ def pictures_of(
     for name, value in excluded.items():
         if value:
             raise UsageError(f"images are in place of Fashion-MNIST, so {name} would have no effect; leave one out")
-    return own_pictures(Path(images), path_of(labels), progress=progress)
+    return own_pictures(Path(images), path_of(labels), read_label=read_label, progress=progress)

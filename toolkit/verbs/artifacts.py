@@ -9,9 +9,8 @@ from toolkit.formats import target as sessions
 from toolkit.parity.plan import find_test_set
 from toolkit.parity.probes import SEED
 from toolkit.records import Precision, Report
-from toolkit.system.devices import resolve_device
+from toolkit.system.devices import leaving_torch_as_it_is, resolve_device
 from toolkit.system.progress import Progress, silent
-from toolkit.testing import leaving_torch_as_it_is
 from toolkit.verbs import export
 from toolkit.verbs.arguments import (
     FOLDER,

@@ -12,8 +12,8 @@ from toolkit.bench.engine.prepare import Request, prepare_request
 from toolkit.bench.engine.scenario import parse_scenario
 from toolkit.errors import UsageError
 from toolkit.records import Report
+from toolkit.system.devices import leaving_torch_as_it_is
 from toolkit.system.progress import Progress, silent
-from toolkit.testing import leaving_torch_as_it_is
 from toolkit.verbs.arguments import (
     FOLDER,
     MOST_THREADS,

@@ -81,7 +81,7 @@ def compare_reports(
         notes += [f"{name} does not say which GPU {each} is" for each in _unknown_accelerators(report, devices)]
     notes += [*_notes(base, head, names), *_doubtful_rows(pairs), *_unchanged_rows(base, head, compared)]
     update = {"machine": head.machine, "accelerators": head.accelerators, "comparisons": compared}
-    return new_report("compare").model_copy(update={**update, "skips": tuple(skips), "notes": tuple(notes)})
+    return new_report("compare").changed(**update, skips=tuple(skips), notes=tuple(notes))
 
 
 def _check_latencies(report: Report, name: str) -> None:

@@ -18,7 +18,7 @@ def diagnose() -> Report:
         formats=tuple(_format(info, devices) for info in FORMATS.values()),
         data=describe_data(),
     )
-    return new_report("doctor").model_copy(update={"doctor": record})
+    return new_report("doctor").changed(doctor=record)
 
 
 def _format(info: FormatInfo, devices: tuple[DeviceRecord, ...]) -> FormatRecord:

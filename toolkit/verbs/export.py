@@ -23,10 +23,9 @@ from toolkit.records import (
     ParityRecord,
     Report,
     SkipRecord,
-    write_record,
 )
 from toolkit.system.environment import new_report, versions
-from toolkit.system.files import check_writable, folder_lock, make_folder, sha256_of
+from toolkit.system.files import check_writable, folder_lock, make_folder, sha256_of, write_record
 from toolkit.system.progress import Progress, silent
 
 _STAGING = ".staging"
@@ -74,16 +73,14 @@ def export_formats(
         skips.append(
             SkipRecord(what="parity", reason="--no-verify: nothing was compared", remedy="run: fmnist-tk parity")
         )
-    return new_report("export").model_copy(
-        update={
-            "checkpoint": checkpoint.record,
-            "artifacts": tuple(artifacts),
-            "parity": tuple(made.checked),
-            "evaluation": made.evaluation,
-            "failures": tuple(made.failures),
-            "skips": tuple(skips),
-            "notes": tuple(notes),
-        }
+    return new_report("export").changed(
+        checkpoint=checkpoint.record,
+        artifacts=tuple(artifacts),
+        parity=tuple(made.checked),
+        evaluation=made.evaluation,
+        failures=tuple(made.failures),
+        skips=tuple(skips),
+        notes=tuple(notes),
     )
 
 
@@ -139,7 +136,7 @@ def _make(
         reason = _export_one(info, checkpoint, path)
         if reason is None and verify:
             record = check_artifact(Target(info, path), plan, threads=threads)
-            made.checked.append(record.model_copy(update={"target": str(staging.parent / path.name)}))
+            made.checked.append(record.changed(target=str(staging.parent / path.name)))
             failure = record.failure
             if failure:
                 reason = f"does not match the checkpoint, not put in place: {failure.name}: {failure.detail}"

@@ -12,7 +12,8 @@ from toolkit.formats import FORMATS
 from toolkit.formats.manifest import REPORT
 from toolkit.formats.target import Target, check_runs, skip_of
 from toolkit.parity import check_parity
-from toolkit.records import Report, SkipRecord, write_record
+from toolkit.records import Report, SkipRecord
+from toolkit.system.files import write_record
 from toolkit.system.progress import Progress, silent
 from toolkit.verbs.export import export_formats
 
@@ -69,18 +70,16 @@ def run_pipeline(
         progress=progress,
         watch=watch,
     )
-    report = timed.model_copy(
-        update={
-            "command": "run",
-            "arguments": tuple(arguments),
-            "training": training.training if training else None,
-            "artifacts": exported.artifacts,
-            "parity": parity,
-            "evaluation": exported.evaluation,
-            "failures": (*exported.failures, *timed.failures),
-            "skips": (*exported.skips, *timed.skips),
-            "notes": (*exported.notes, *timed.notes),
-        }
+    report = timed.changed(
+        command="run",
+        arguments=tuple(arguments),
+        training=training.training if training else None,
+        artifacts=exported.artifacts,
+        parity=parity,
+        evaluation=exported.evaluation,
+        failures=(*exported.failures, *timed.failures),
+        skips=(*exported.skips, *timed.skips),
+        notes=(*exported.notes, *timed.notes),
     )
     write_record(report, folder / REPORT)
     return report

@@ -6,8 +6,8 @@ from pathlib import Path
 from toolkit.errors import UsageError
 from toolkit.fashion import training
 from toolkit.records import Report
+from toolkit.system.devices import leaving_torch_as_it_is
 from toolkit.system.progress import Progress, silent
-from toolkit.testing import leaving_torch_as_it_is
 from toolkit.verbs.arguments import MOST_THREADS, check_whole, path_of, pictures_of
 
 

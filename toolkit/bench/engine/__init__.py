@@ -1,1 +1,1 @@
-"""The engine of a bench: a process per row, rounds in random order, a journal on disk. This package imports no runtime."""
+"""The engine of a bench: a process per row, rounds in random order, a journal on disk. It imports no runtime."""

@@ -48,4 +48,4 @@ def with_pictures(prepared: Prepared, own: "OwnPictures", against: Path | None =
             f"rows of {against} are timed and compared on its golden.npz: what its checkpoint makes of own pictures "
             "does not stand there"
         )
-    return prepared.model_copy(update={"datasets": (own.record,), "notes": tuple(notes)})
+    return prepared.changed(datasets=(own.record,), notes=tuple(notes))

@@ -15,16 +15,8 @@ from pydantic import ValidationError
 
 from toolkit.errors import OutputError, ReportError
 from toolkit.formats.manifest import BENCH, MANIFEST
-from toolkit.records import (
-    FailureRecord,
-    LatencyRecord,
-    Record,
-    Report,
-    RoundRecord,
-    parse_record,
-    read_record,
-    write_record,
-)
+from toolkit.records import FailureRecord, LatencyRecord, Record, Report, RoundRecord, parse_record, read_record
+from toolkit.system.files import write_record
 
 SUFFIX = ".partial"
 
@@ -158,8 +150,8 @@ def read_journal(path: Path) -> Report:
         elif entry.head:
             rows[entry.row] = entry.head
         elif entry.round and entry.row in rows:
-            rows[entry.row] = rows[entry.row].model_copy(update={"rounds": (*rows[entry.row].rounds, entry.round)})
-    return _concluded(report, list(rows.values())).model_copy(update={"failures": tuple(failures), "interrupted": True})
+            rows[entry.row] = rows[entry.row].changed(rounds=(*rows[entry.row].rounds, entry.round))
+    return _concluded(report, list(rows.values())).changed(failures=tuple(failures), interrupted=True)
 
 
 def _concluded(report: Report, rows: list[LatencyRecord]) -> Report:
@@ -168,19 +160,14 @@ def _concluded(report: Report, rows: list[LatencyRecord]) -> Report:
 
     how = report.bench
     if how is None:
-        return report.model_copy(update={"latency": tuple(rows)})
+        return report.changed(latency=tuple(rows))
     summary = summarize(rows, threshold=how.threshold, seed=how.seed)
     comparisons = paired_comparisons(
         summary.rows, summary.controls, threshold=how.threshold, seed=how.seed, allowed=None
     )
     finished = max((each.number + 1 for row in rows for each in row.rounds), default=0)
-    return report.model_copy(
-        update={
-            "latency": summary.rows,
-            "costs": summary.costs,
-            "comparisons": comparisons,
-            "bench": how.model_copy(update={"rounds": finished}),
-        }
+    return report.changed(
+        latency=summary.rows, costs=summary.costs, comparisons=comparisons, bench=how.changed(rounds=finished)
     )
 
 

@@ -161,7 +161,7 @@ def worker_environment(threads: int) -> dict[str, str]:
     environment.update(dict.fromkeys(_THREAD_VARIABLES, str(threads)))
     environment["PYTHONHASHSEED"] = "0"  # or dictionaries of one process are laid out more luckily than another's
     environment["NVIDIA_TF32_OVERRIDE"] = "0"  # float32 rows are float32, whatever a library would choose
-    root = str(Path(__file__).resolve().parents[2])
+    root = str(Path(__file__).resolve().parents[3])
     if root not in sys.path[1:]:  # run from a checkout that is not installed
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     return environment

@@ -102,7 +102,7 @@ def prepare_entries(
         device: Where; on CUDA eager is timed as a CUDA graph, too.
         scratch: A folder for the reference's outputs.
         unverified: Whether to take what parity has not passed; it is marked.
-        pictures: Inputs of the calls, as `toolkit.bench.engine.inputs.keep_pictures` wrote; None for images of the sample.
+        pictures: Inputs of the calls, as `inputs.keep_pictures` wrote them; None for images of the sample.
 
     Raises:
         UnverifiedArtifactError: If parity has not passed a target, unless ``unverified``.
@@ -141,7 +141,7 @@ def _eager(checkpoint: "Checkpoint", device: str, scratch: Path, pictures: Path 
     )
     if not device.startswith("cuda"):
         return [eager]
-    return [eager, eager.model_copy(update={"target": EAGER_CUDAGRAPH, "format": EAGER_CUDAGRAPH})]
+    return [eager, eager.changed(target=EAGER_CUDAGRAPH, format=EAGER_CUDAGRAPH)]
 
 
 def _artifact(target: Target, name: str, device: str, golden: Path, *, verified: bool) -> Entry:
@@ -190,7 +190,7 @@ def _bases(
 
         entries = _eager(load_checkpoint(against), device, scratch, pictures)
         update = [{"target": f"{each.target} of {against}", "role": "base"} for each in entries]
-        return [each.model_copy(update=new) for each, new in zip(entries, update, strict=True)], []
+        return [each.changed(**new) for each, new in zip(entries, update, strict=True)], []
     if not against.is_dir():
         raise UsageError(f"--against {against}: nothing is there; pass a folder of artifacts, or a checkpoint")
     manifest, golden = read_manifest(against), against / GOLDEN
@@ -209,7 +209,7 @@ def _bases(
             words = shlex.join([str(target.path)])
             verified = _is_verified(target, manifest.golden_weights_sha256, device, words, tolerate=unverified)
             entry = _artifact(target, str(target.path), device, golden, verified=verified)
-            entries.append(entry.model_copy(update={"role": "base"}))
+            entries.append(entry.changed(role="base"))
     if not entries:
         raise UsageError(f"--against {against}: it has none of {', '.join(formats)}; export them there first")
     return entries, missing

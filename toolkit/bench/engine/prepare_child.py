@@ -7,7 +7,8 @@ from typing import Final
 from toolkit.bench.engine.launch import die_with_parent, run_child
 from toolkit.bench.engine.prepare import Outcome, Prepared, Request, prepare_or_say_why
 from toolkit.errors import ToolkitError
-from toolkit.records import read_record, write_record
+from toolkit.records import read_record
+from toolkit.system.files import write_record
 
 _TIMEOUT_S: Final = 300.0
 

@@ -151,7 +151,7 @@ class Rounds:
                 self._try(row, row.wait_until_open)
                 alone = first[_entry(row)].opened
                 if row.opened and alone:
-                    row.opened = row.opened.model_copy(update={"import_s": alone.import_s, "load_s": alone.load_s})
+                    row.opened = row.opened.changed(import_s=alone.import_s, load_s=alone.load_s)
             done += len(group)
         self._progress("opening", done, len(self._rows))
 

@@ -61,7 +61,7 @@ class Row:
         job, count = self.job, 1
         if job.scenario.kind == "throughput" and job.entry.device == "cpu":
             # In one process Python's lock would let only one of them call at a time.
-            job, count = job.model_copy(update={"threads": 1}), job.threads
+            job, count = job.changed(threads=1), job.threads
         for number in range(count):
             log = self._log if not number else self._log.with_suffix(f".{number}.log")
             self._crew.append(WorkerProcess(job, log))
@@ -138,7 +138,7 @@ class Row:
         if closed and device != "cpu":
             by_device = self._ask(Order(do="time on device"), _CALLS_TIMEOUT_S).device_s
             update["device_s"] = quantile(by_device, 0.5) if by_device else None
-        self.rounds.append(round_of(measured, number, place, closed).model_copy(update=update))
+        self.rounds.append(round_of(measured, number, place, closed).changed(**update))
 
     def finish(self) -> None:
         """Compare the outputs once more, ask for the memory, and end the worker."""

@@ -56,7 +56,7 @@ def condensed(record: RoundRecord) -> RoundRecord:
     pairs = histogram(record.times_ns)
     if 2 * len(pairs) >= len(record.times_ns):
         return record
-    return record.model_copy(update={"times_ns": (), "histogram_ns": pairs})
+    return record.changed(times_ns=(), histogram_ns=pairs)
 
 
 def energy_of(rounds: Sequence[RoundRecord], batch_size: int, idle_power_w: float | str) -> EnergyRecord | None:

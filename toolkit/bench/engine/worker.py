@@ -101,7 +101,7 @@ class Worker:
                 measured = self._scheduled(order)
             case _:
                 measured = self._closed(order)
-        return measured.model_copy(update={"settled": settle()})
+        return measured.changed(settled=settle())
 
     def _closed(self, order: Order) -> Measured:
         calls = self._calls(order)

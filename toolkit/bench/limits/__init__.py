@@ -14,16 +14,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from toolkit.bench.engine.launch import run_child
 from toolkit.bench.limits.roofline import bound, moved_bytes
 from toolkit.errors import first_line
-from toolkit.records import (
-    BandwidthRecord,
-    LimitsRecord,
-    PeakRecord,
-    Precision,
-    SkipRecord,
-    read_record,
-    write_record,
-)
+from toolkit.records import BandwidthRecord, LimitsRecord, PeakRecord, Precision, SkipRecord, read_record
 from toolkit.records.machine import LimitsJob, Part
+from toolkit.system.files import write_record
 
 if TYPE_CHECKING:
     import numpy as np

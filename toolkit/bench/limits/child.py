@@ -5,8 +5,9 @@ from pathlib import Path
 
 from toolkit.bench.engine.launch import die_with_parent
 from toolkit.bench.limits import run_limits_job
-from toolkit.records import read_record, write_record
+from toolkit.records import read_record
 from toolkit.records.machine import LimitsJob
+from toolkit.system.files import write_record
 
 
 def main(job_path: str, result_path: str) -> None:

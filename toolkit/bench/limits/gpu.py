@@ -82,7 +82,7 @@ def no_slower_than_larger(found: Sequence[BandwidthRecord]) -> tuple[BandwidthRe
         if best is None or each.bytes_per_s >= best.bytes_per_s:
             best = each
         kernel = each.kernel if best is each else f"{best.kernel} of {best.working_set_bytes} bytes"
-        result.append(each.model_copy(update={"bytes_per_s": best.bytes_per_s, "kernel": kernel}))
+        result.append(each.changed(bytes_per_s=best.bytes_per_s, kernel=kernel))
     return tuple(reversed(result))
 
 

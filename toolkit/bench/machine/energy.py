@@ -21,7 +21,7 @@ def read_energy(
 
     Args:
         root: The root folder of the machine, or of a copy of its files.
-        device: ``cpu`` for RAPL, ``cuda`` or ``cuda:1`` for NVML, as `toolkit.system.devices.resolve_device` returned it.
+        device: ``cpu`` for RAPL, ``cuda`` or ``cuda:1`` for NVML, as `resolve_device` returned it.
         clock: Monotonic seconds.
     """
     kind = device_type(device)

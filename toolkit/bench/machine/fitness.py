@@ -42,7 +42,7 @@ def with_slowdowns(counters: Counters, found: Sequence[str]) -> Counters:
     """Return the last reading with what GPUs told while they were busy; they are idle by then."""
     if counters.gpu_slowdowns is None:
         return counters
-    return counters.model_copy(update={"gpu_slowdowns": tuple(sorted({*counters.gpu_slowdowns, *found}))})
+    return counters.changed(gpu_slowdowns=tuple(sorted({*counters.gpu_slowdowns, *found})))
 
 
 def judge(
@@ -61,7 +61,7 @@ def judge(
     """
     facts = FitnessRecord(before=before, after=after, canary_s=tuple(canary_s), controls=tuple(controls), reasons=())
     reasons = (*_taken(facts), *_slowed(facts), *_shared(facts), *_unsteady(facts))
-    return facts.model_copy(update={"reasons": reasons, "remarks": tuple(_remarks(facts))})
+    return facts.changed(reasons=reasons, remarks=tuple(_remarks(facts)))
 
 
 def _taken(facts: FitnessRecord) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from toolkit.bench.engine.launch import die_with_parent
 from toolkit.bench.selfcheck import self_check
-from toolkit.records import write_record
+from toolkit.system.files import write_record
 
 
 def main(device: str, result_path: str) -> None:

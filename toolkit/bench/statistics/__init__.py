@@ -1,7 +1,7 @@
 """Statistics of bench: pure functions of times in seconds. Nothing here reads a clock or prints.
 
-The arithmetic is in `toolkit.bench.statistics.intervals` and `toolkit.bench.statistics.cost`; callers import from here. Sources and
-reasons are in docs/benchmarking.md, section Statistics.
+The arithmetic is in `intervals` and `cost`; callers import from here. docs/benchmarking.md, section Statistics, has
+sources and reasons.
 """
 
 import math

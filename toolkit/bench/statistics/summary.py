@@ -47,7 +47,7 @@ def summarize(rows: Sequence[LatencyRecord], *, threshold: float, seed: int) -> 
     for row in rows:
         noise = 0.0 if row.role == "control" else noise_of(row, controls)
         to_eager = _to_eager(row, baselines, threshold, noise, seed)
-        told.append(row.model_copy(update={"estimate": _estimate(row, spreads[row.key], seed), "to_eager": to_eager}))
+        told.append(row.changed(estimate=_estimate(row, spreads[row.key], seed), to_eager=to_eager))
     return Summary(tuple(told), controls, tuple(_costs(told)))
 
 

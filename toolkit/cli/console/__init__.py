@@ -68,7 +68,7 @@ def finish(
 
     command = tuple(report.command.split())
     if typed()[: len(command)] == command:  # ``fmnist-tk report`` shows what another command has found
-        report = report.model_copy(update={"arguments": typed()})
+        report = report.changed(arguments=typed())
     failed = _write_files(report, output, junit, markdown)  # first: a reader of stdout that leaves costs no file
     if _is_for_ci(report) and os.environ.get("GITHUB_ACTIONS") == "true":
         _tell_github(report, quiet=quiet)

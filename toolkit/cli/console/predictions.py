@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from toolkit.pictures.picture import Invert
-    from toolkit.pictures.prediction import Predictor
-    from toolkit.pictures.prediction.sources import Found
+    from toolkit.pictures.sources import Found
     from toolkit.records import PredictionRecord, Report, UnreadableRecord
     from toolkit.render.files.prediction_files import PredictionWriter
     from toolkit.system.progress import Progress
+    from toolkit.verbs.predictor import Predictor
 
 _INTERRUPTED = 130
 # Of a terminal's bar. Elsewhere a line is printed for a tenth of the pictures, and none while all goes fast.
@@ -55,8 +55,8 @@ class Stream:
 
     def results(self) -> "Iterator[PredictionRecord | UnreadableRecord]":
         """Yield the results in order."""
-        from toolkit.pictures.prediction.sources import walk
-        from toolkit.pictures.prediction.stream import predict_each
+        from toolkit.pictures.sources import walk
+        from toolkit.pictures.stream import predict_each
 
         return predict_each(
             self._probabilities,
@@ -128,7 +128,7 @@ def _pump(
                 advance(done)
         except KeyboardInterrupt:
             interrupted = True
-    ended = report.model_copy(update={"unreadable": tuple(unreadable), "interrupted": interrupted})
+    ended = report.changed(unreadable=tuple(unreadable), interrupted=interrupted)
     for writer in writers:
         writer.end(ended)
     return ended

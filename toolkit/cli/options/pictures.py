@@ -85,6 +85,7 @@ def read_pictures(
     """
     if images is None:
         return None
+    from toolkit.fashion.labels import read_label
     from toolkit.pictures.own_data import own_pictures
 
-    return own_pictures(images, labels, num_workers=num_workers or 0, progress=progress)
+    return own_pictures(images, labels, read_label=read_label, num_workers=num_workers or 0, progress=progress)

@@ -8,7 +8,7 @@ import torch
 
 from toolkit.errors import TrainingError, TrainingInterruptedError, UsageError
 from toolkit.fashion.checkpoint import save_checkpoint
-from toolkit.fashion.data import ImageSet, load_data
+from toolkit.fashion.data import load_data
 from toolkit.fashion.model import build_model
 from toolkit.fashion.training.course import HIDDEN, make_course
 from toolkit.fashion.training.evaluate import evaluate
@@ -22,6 +22,7 @@ from toolkit.system.devices import resolve_device
 from toolkit.system.environment import new_report
 from toolkit.system.files import check_writable
 from toolkit.system.progress import Progress, silent
+from toolkit.workload.images import ImageSet
 
 __all__ = ["HIDDEN", "RECIPES", "Course", "Recipe", "find_recipe", "make_course", "partial_path", "train"]
 
@@ -94,7 +95,7 @@ def _with_pictures(course: Course, own: OwnPictures | None, *, begun: bool) -> C
     """
     given = own.record.sha256 if own else None
     if not begun:
-        return course.model_copy(update={"dataset_sha256": given})
+        return course.changed(dataset_sha256=given)
     if course.dataset_sha256 == given:
         return course
     if own is None:
@@ -184,8 +185,8 @@ def _finish(
         confusion=result.confusion,
         dataset=own.record.name if own else None,
     )
-    report = new_report("train").model_copy(update={"training": record})
+    report = new_report("train").changed(training=record)
     if own is None:
         return report
     notes = (*own.notes, *split_notes(own.data, test, course.test_share, course.seed))
-    return report.model_copy(update={"datasets": (own.record,), "notes": notes})
+    return report.changed(datasets=(own.record,), notes=notes)

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from toolkit.fashion.data import ImageSet
 from toolkit.fashion.training.recipes import Recipe
+from toolkit.workload.images import ImageSet
 
 # A batch is cut into so many parts, and each part gets one mirroring and one shift. As the order is
 # random, an image sees every variant over the epochs, and whole parts are moved by plain slicing,

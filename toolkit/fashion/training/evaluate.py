@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from toolkit.fashion.data import ImageSet
 from toolkit.records import LABELS
+from toolkit.workload.images import ImageSet
 
 _BATCH = 1000
 

@@ -9,7 +9,6 @@ import torch
 from torch.nn import functional
 
 from toolkit.errors import TrainingError
-from toolkit.fashion.data import ImageSet
 from toolkit.fashion.model import Mlp
 from toolkit.fashion.training.batches import Batches
 from toolkit.fashion.training.evaluate import evaluate
@@ -17,6 +16,7 @@ from toolkit.fashion.training.products import forward
 from toolkit.fashion.training.recipes import Recipe, learning_rate
 from toolkit.fashion.training.state import Course, Snapshot
 from toolkit.records import EpochRecord
+from toolkit.workload.images import ImageSet
 
 
 def fast_bfloat16(device: str) -> bool:
@@ -63,7 +63,7 @@ def training_epochs(
             holdout_accuracy=evaluate(model, holdout, device).accuracy if holdout else None,
             duration_s=time.perf_counter() - started,
         )
-        course = course.model_copy(update={"epochs": (*course.epochs, record)})
+        course = course.changed(epochs=(*course.epochs, record))
         yield Snapshot.take(course, model, optimizer, generator)
 
 

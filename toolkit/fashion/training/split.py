@@ -4,8 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.errors import UsageError
-from toolkit.fashion.data import ImageSet
 from toolkit.records import LABELS
+from toolkit.workload.images import ImageSet
 
 
 def hold_back(data: ImageSet, share: float, seed: int) -> tuple[ImageSet, ImageSet]:

@@ -88,7 +88,7 @@ def determinism(infer: Infer, images: Float32Array, first: NDArray[Any], by: Yar
     if check.passed:
         return Finding(check)
     hint = f"{check.detail}: it keeps state, draws random numbers, or was saved in training mode (dropout)"
-    return Finding(check.model_copy(update={"detail": hint}), anchor)
+    return Finding(check.changed(detail=hint), anchor)
 
 
 def poison(infer: Infer, images: Float32Array, alone: NDArray[Any], by: Yardstick) -> Finding:

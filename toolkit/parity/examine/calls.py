@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from toolkit.errors import first_line
 from toolkit.formats import Session
+from toolkit.formats.session import call_session
 from toolkit.parity.rules.checks import check_dtype, check_shape
 from toolkit.records import CheckRecord, Precision
 
@@ -77,10 +78,3 @@ class Calls:
     def unprotected(self, images: Float32Array) -> NDArray[Any]:
         """Return the same for the memory of ``images`` itself, remembering nothing; errors are the runtime's own."""
         return call_session(self.session, images)
-
-
-def call_session(session: Session, images: Float32Array) -> NDArray[Any]:
-    """Return what a session computes for ``(n, 1, 28, 28)`` float32; on the CPU it may write to ``images``."""
-    native = session.run(session.to_device(images))
-    session.synchronize()
-    return np.array(session.to_host(native))  # a copy: the runtime may use its memory again

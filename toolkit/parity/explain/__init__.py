@@ -73,12 +73,12 @@ def reproduce(
             companions=artifact_files(target.info, target.path)[1:] if calls else (),
         )
     kept = ReproductionRecord(folder=made.folder and str(made.folder), shown=made.shown, note=made.note)
-    return record.model_copy(update={"reproduction": kept})
+    return record.changed(reproduction=kept)
 
 
 def _as_fault(cause: CheckRecord) -> CheckRecord:
     """A row that NaN in another row changes depends on its neighbours; that is how it can be shown."""
-    return cause.model_copy(update={"name": "row independence"}) if cause.probe == POISON else cause
+    return cause.changed(name="row independence") if cause.probe == POISON else cause
 
 
 def _limit_in_logits(cause: CheckRecord, plan: Plan) -> float:
@@ -100,8 +100,8 @@ def _diagnosed(record: ParityRecord, target: Target, plan: Plan, examination: Ex
     failure = record.failure
     if not fault or not failure:
         return record
-    named = failure.model_copy(update={"detail": f"{failure.detail}; {fault}"})
-    return record.model_copy(update={"checks": tuple(named if each is failure else each for each in record.checks)})
+    named = failure.changed(detail=f"{failure.detail}; {fault}")
+    return record.changed(checks=tuple(named if each is failure else each for each in record.checks))
 
 
 def _located(record: ParityRecord, target: Target, plan: Plan, examination: Examination) -> ParityRecord:
@@ -119,7 +119,7 @@ def _located(record: ParityRecord, target: Target, plan: Plan, examination: Exam
         limit_in_units=LIMIT_IN_UNITS,
         reshape=fitted_shape(examination.calls.session),
     )
-    return record.model_copy(update={"divergence": place})
+    return record.changed(divergence=place)
 
 
 def _images_for_diagnosis(plan: Plan, examination: Examination) -> NDArray[np.float32]:

@@ -18,8 +18,8 @@ from toolkit.errors import first_line
 from toolkit.fashion.model import Mlp
 from toolkit.formats.libtorch import effective_precision
 from toolkit.formats.prefixes import Prefix, open_prefixes
+from toolkit.formats.session import call_session
 from toolkit.formats.target import Target
-from toolkit.parity.examine.calls import call_session
 from toolkit.parity.rules.tolerance import ROUNDING_UNIT, rounding_unit, told
 from toolkit.records import DivergenceRecord
 

@@ -112,7 +112,7 @@ def check_batch_sizes(errors: dict[int, str], tried: Sequence[int]) -> CheckReco
     good = f"works with {_listed(works)} images, " if works else ""
     problem = f"{good}fails with {_listed(list(errors))}: {errors[first]}"
     record = verdict("batch sizes", [problem], "")
-    return record.model_copy(update={"measured": float(len(errors)), "unit": "batch sizes that fail"})
+    return record.changed(measured=float(len(errors)), unit="batch sizes that fail")
 
 
 def check_shape(shapes: Sequence[tuple[int, tuple[int, ...]]]) -> CheckRecord:

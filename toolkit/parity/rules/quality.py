@@ -1,17 +1,11 @@
 """Judging lower precision: not by rounding, but by what it does to the classification."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.parity.probes import Probe
-from toolkit.parity.reference import ReferenceModel
-from toolkit.parity.rules.checks import CLASSES
-from toolkit.records import CheckRecord, ImageSource, QualityRecord
-from toolkit.workload.scores import softmax
+from toolkit.records import CheckRecord, QualityRecord
 
 #: Checks that `judge_quality` makes; they can be made again from a saved record.
 QUALITY_CHECKS = ("noise", "accuracy", "significance", "agreement")
@@ -35,55 +29,6 @@ class Gates:
     max_drop_points: float = 0.5
     min_agreement: float = 0.98
     significance: float = 0.05
-
-
-def measure_quality(
-    infer: Callable[[NDArray[np.float32]], NDArray[Any]],
-    reference: ReferenceModel,
-    labelled: Probe,
-    source: ImageSource,
-) -> QualityRecord:
-    """Compare the classification of an artifact with the reference's on labelled images, batch by batch.
-
-    Args:
-        infer: The artifact; its logits are finite.
-        reference: What it is compared with.
-        labelled: Images with labels.
-        source: Which images these are.
-
-    Raises:
-        ValueError: If the images have no labels.
-    """
-    if labelled.labels is None:
-        raise ValueError(f"the probe {labelled.name} has no labels")
-    right, lost, gained, disagreements, start = 0, 0, 0, 0, 0
-    signal, noise = np.zeros(CLASSES), np.zeros(CLASSES)
-    change, largest = 0.0, 0.0
-    for images in labelled.batches():
-        labels = labelled.labels[start : start + len(images)]
-        start += len(images)
-        expected, actual = reference.logits(images), infer(images).astype(np.float64)
-        want, top = expected.argmax(1), actual.argmax(1)
-        right += int((want == labels).sum())
-        lost += int(((want == labels) & (top != labels)).sum())
-        gained += int(((want != labels) & (top == labels)).sum())
-        disagreements += int((want != top).sum())
-        signal += (expected**2).sum(0)
-        noise += ((actual - expected) ** 2).sum(0)
-        changes = np.abs(softmax(actual) - softmax(expected))
-        change += float(changes.sum())
-        largest = max(largest, float(changes.max(initial=0.0)))
-    return QualityRecord(
-        source=source,
-        images=start,
-        reference_right=right,
-        lost=lost,
-        gained=gained,
-        disagreements=disagreements,
-        mean_probability_change=change / (start * CLASSES),
-        max_probability_change=largest,
-        relative_noise=relative_noise(noise, signal),
-    )
 
 
 def judge_quality(quality: QualityRecord, gates: Gates) -> tuple[CheckRecord, ...]:

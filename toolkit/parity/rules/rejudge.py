@@ -12,13 +12,13 @@ def rejudge(report: Report, gates: Gates) -> Report:
         report: A saved report with parity records.
         gates: What lower precision must keep.
     """
-    return report.model_copy(update={"parity": tuple(_rejudged(record, gates) for record in report.parity)})
+    return report.changed(parity=tuple(_rejudged(record, gates) for record in report.parity))
 
 
 def _rejudged(record: ParityRecord, gates: Gates) -> ParityRecord:
     kept = [_by_todays_limit(check, record) for check in record.checks if not _of_quality(check, record)]
     new = judge_quality(record.quality, gates) if record.quality else ()
-    return record.model_copy(update={"checks": tuple(sorted([*kept, *new], key=lambda each: check_order(each.name)))})
+    return record.changed(checks=tuple(sorted([*kept, *new], key=lambda each: check_order(each.name))))
 
 
 def _of_quality(check: CheckRecord, record: ParityRecord) -> bool:
@@ -35,4 +35,4 @@ def _by_todays_limit(check: CheckRecord, record: ParityRecord) -> CheckRecord:
         limit = MOST_DIFFERENCE_OF_LOWER if lower else behaviour_limit(record.error_ratio or 0.0)
     else:
         limit = LIMIT_IN_UNITS if check.name == "values" else 0.0
-    return check.model_copy(update={"limit": limit, "bound": "at most"})
+    return check.changed(limit=limit, bound="at most")

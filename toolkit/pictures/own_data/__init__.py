@@ -1,4 +1,4 @@
-"""Own pictures with labels, in place of Fashion-MNIST: a folder and a CSV, or a folder per class.
+"""Own pictures with labels, in place of a data set: a folder and a CSV, or a folder per class.
 
 Everything is looked at before anything starts: what is wrong is told at once, each with its file and line.
 """
@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.errors import OwnDataError
-from toolkit.fashion.data import ImageSet
 from toolkit.pictures.own_data.decoding import Decoded, decode
-from toolkit.pictures.own_data.listing import Listed, Problem, list_pictures, readable
+from toolkit.pictures.own_data.listing import Listed, Problem, ReadLabel, list_pictures, readable
 from toolkit.pictures.picture import Invert
 from toolkit.records import LABELS, DatasetFileRecord, DatasetRecord
 from toolkit.system.files import sha256_of
 from toolkit.system.progress import Progress, silent
+from toolkit.workload.images import ImageSet
 
 __all__ = ["OwnPictures", "own_pictures"]
 
@@ -50,6 +50,7 @@ def own_pictures(
     images: Path,
     labels: Path | None = None,
     *,
+    read_label: ReadLabel,
     num_workers: int = 0,
     invert: Invert = "auto",
     progress: Progress = silent,
@@ -59,7 +60,8 @@ def own_pictures(
     Args:
         images: Folder of the pictures; without ``labels`` it holds one folder per class, named by number or name.
         labels: CSV of ``file,label`` in UTF-8, with or without a header; the files are below ``images``, a label is a
-            number from 0 to 9 or a name of Fashion-MNIST.
+            number or the name of a class.
+        read_label: Knows what people call the classes.
         num_workers: Processes that read pictures at the same time; 0 for this one alone. The result is the same. From a
             script of one's own, numbers above 0 need its ``if __name__ == "__main__":``, as for a `DataLoader`.
         invert: Whether the garments are dark on bright; ``auto`` looks at each picture.
@@ -69,7 +71,7 @@ def own_pictures(
         OwnDataError: Naming everything that is wrong: files that are missing, unreadable, named twice, or outside the
             folder; labels that are no class; lines that are not two columns; or that there is nothing.
     """
-    listing = list_pictures(images, labels)
+    listing = list_pictures(images, labels, read_label)
     total = len(listing.pictures)
     read: list[Decoded] = []
     progress("pictures", 0, total)

@@ -4,16 +4,17 @@ Nothing is raised for what is wrong with a line: all of it is gathered, so that 
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from toolkit.errors import OwnDataError
-from toolkit.fashion.labels import find_label, unknown_label
 from toolkit.pictures.own_data.csv_file import Row, read_rows
 from toolkit.pictures.picture import SUFFIXES
 
+#: Returns the class that a text means, or the sentence on why it means none.
+ReadLabel = Callable[[str], int | str]
 # Of many names, a sentence shows so many.
 _SHOWN = 3
 _CSV_SUFFIXES: Final = frozenset({".csv", ".tsv", ".txt"})
@@ -59,12 +60,13 @@ class Listing:
     notes: list[str] = field(default_factory=list)
 
 
-def list_pictures(folder: Path, labels: Path | None = None) -> Listing:
+def list_pictures(folder: Path, labels: Path | None, read_label: ReadLabel) -> Listing:
     """List the pictures of a folder.
 
     Args:
         folder: Of the pictures; without ``labels`` it holds one folder per class, named by its number or name.
-        labels: CSV of ``file,label``, the files below ``folder``.
+        labels: CSV of ``file,label``, the files below ``folder``; None for a folder per class.
+        read_label: Knows what people call the classes.
 
     Raises:
         OwnDataError: If there is no such folder or file, or nothing is in it.
@@ -72,16 +74,16 @@ def list_pictures(folder: Path, labels: Path | None = None) -> Listing:
     if not folder.is_dir():
         reason = "it is a file, not a folder" if folder.exists() else "no such folder"
         raise OwnDataError(folder, [reason], "pass the folder that holds the pictures")
-    listing = _from_csv(folder, labels) if labels else _from_folders(folder)
+    listing = _from_csv(folder, labels, read_label) if labels else _from_folders(folder, read_label)
     listing.pictures.sort(key=lambda picture: picture.name)
     return listing
 
 
-def _from_csv(folder: Path, labels: Path) -> Listing:
+def _from_csv(folder: Path, labels: Path, read_label: ReadLabel) -> Listing:
     rows, bad = read_rows(folder, labels)
     listing = Listing(problems=[Problem(number, text) for number, text in bad])
     there = {path.relative_to(folder).as_posix() for path in _files(folder)}
-    if rows and _is_header(rows[0], folder):
+    if rows and _is_header(rows[0], folder, read_label):
         rows = rows[1:]
     if not rows and not bad:
         raise OwnDataError(folder, [f"{labels.name} names no pictures"], "write a line of file,label for each picture")
@@ -89,17 +91,15 @@ def _from_csv(folder: Path, labels: Path) -> Listing:
     folded = {name.casefold(): name for name in there}
     for row in rows:
         where = f"{labels.name} line {row.line}"
-        name, reason = _file_of(row, folder, folded)
+        name, reason = _file_of(row, folder, folded, read_label)
         if reason is None and name in first:
             reason = f"{row.file!r} was named before, in line {first[name]}"
         first.setdefault(name, row.line)
-        label = find_label(row.label)
-        if reason is None and label is None:
-            reason = unknown_label(row.label)
-        if reason is None and label is not None:
+        label = read_label(row.label)
+        if reason is None and isinstance(label, int):
             listing.pictures.append(Listed(name, label, f"{where}: {name}", row.line))
         else:
-            listing.problems.append(Problem(row.line, f"{where}: {reason}"))
+            listing.problems.append(Problem(row.line, f"{where}: {reason or label}"))
     left = sorted(name for name in there - first.keys() if _is_picture(name))
     if left:
         listing.notes.append(f"{labels.name} does not name {_some(left)}; left out")
@@ -111,25 +111,26 @@ def readable(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-def _is_header(row: Row, folder: Path) -> bool:
+def _is_header(row: Row, folder: Path, read_label: ReadLabel) -> bool:
     """Say whether the first line names the columns: no picture stands in it, and no class."""
     named = _is_picture(row.file) or _is_file(folder / row.file)
-    return find_label(row.label) is None and not named and find_label(row.file) is None
+    return not named and all(isinstance(read_label(text), str) for text in (row.label, row.file))
 
 
-def _file_of(row: Row, folder: Path, folded: dict[str, str]) -> tuple[str, str | None]:
+def _file_of(row: Row, folder: Path, folded: dict[str, str], read_label: ReadLabel) -> tuple[str, str | None]:
     """Return the name of a row's file below the folder, and what is wrong with it or None.
 
     Args:
         row: The row.
         folder: Of the pictures.
         folded: Names of the files that are there by their lower case.
+        read_label: Knows what people call the classes.
     """
     path = Path(row.file)
     name = path.as_posix()
     if not row.file:
         return name, "the file is missing"
-    if find_label(row.file) is not None and _is_picture(row.label):
+    if isinstance(read_label(row.file), int) and _is_picture(row.label):
         return name, f"the columns are file,label in this order, not {row.file},{row.label}"
     if path.is_absolute() or ".." in path.parts or Path(row.file.replace("\\", "/")).is_absolute():
         return name, f"{row.file!r} is outside the folder; write paths below {folder}"
@@ -148,19 +149,18 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _from_folders(folder: Path) -> Listing:
+def _from_folders(folder: Path, read_label: ReadLabel) -> Listing:
     listing = Listing()
     inside = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     folders = [path for path in inside if path.is_dir()]
     loose = [path.name for path in inside if path.is_file() and _is_picture(path.name)]
-    classes = {path: label for path in folders if (label := find_label(path.name)) is not None}
-    if not classes:
+    labels = {path: read_label(readable(path.name)) for path in folders}
+    if not any(isinstance(label, int) for label in labels.values()):
         remedy = _label_remedy(folder, inside)
-        raise OwnDataError(folder, [_why_no_classes(inside, folders, loose)], remedy)
-    for number, path in enumerate(folders):
-        if path not in classes:
-            text = unknown_label(readable(path.name)).replace("the label", "the folder", 1)
-            listing.problems.append(Problem(number, text))
+        raise OwnDataError(folder, [_why_no_classes(inside, list(labels.values()), loose)], remedy)
+    for number, (path, label) in enumerate(labels.items()):
+        if isinstance(label, str):
+            listing.problems.append(Problem(number, _of_folder(label)))
             continue
         files = list(_files(path))
         found = [each for each in files if _is_picture(each.name)]
@@ -171,7 +171,7 @@ def _from_folders(folder: Path) -> Listing:
             listing.notes.append(f"the folder {readable(path.name)} holds no pictures")
         for each in found:
             name = each.relative_to(folder).as_posix()
-            listing.pictures.append(Listed(name, classes[path], readable(name), number))
+            listing.pictures.append(Listed(name, label, readable(name), number))
     if loose:
         listing.notes.append(f"{_some(loose)} {_be(loose)} in no class's folder; left out")
     if not listing.pictures and not listing.problems:
@@ -179,14 +179,17 @@ def _from_folders(folder: Path) -> Listing:
     return listing
 
 
-def _why_no_classes(inside: Sequence[Path], folders: Sequence[Path], loose: Sequence[str]) -> str:
+def _why_no_classes(inside: Sequence[Path], labels: Sequence[int | str], loose: Sequence[str]) -> str:
     if not inside:
         return "the folder is empty"
-    if folders:
-        return "; ".join(
-            unknown_label(readable(path.name)).replace("the label", "the folder", 1) for path in folders[:_SHOWN]
-        )
+    if labels:
+        return "; ".join(_of_folder(str(label)) for label in labels[:_SHOWN])
     return f"it holds {'pictures' if loose else 'files'}, but no folder for a class"
+
+
+def _of_folder(sentence: str) -> str:
+    """Return what `ReadLabel` says of a text that is the name of a folder."""
+    return sentence.replace("the label", "the folder", 1)
 
 
 def _label_remedy(folder: Path, inside: Sequence[Path]) -> str:

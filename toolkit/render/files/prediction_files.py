@@ -85,7 +85,7 @@ def predictions_csv(report: Report) -> str:
 
 def _around_predictions(report: Report) -> tuple[str, str]:
     """Return the JSON of a report without predictions, before and after the place where they belong."""
-    before, found, after = to_json(report.model_copy(update={"predictions": ()})).partition(_OPEN + _CLOSE)
+    before, found, after = to_json(report.changed(predictions=())).partition(_OPEN + _CLOSE)
     assert found, "a record has its fields in order, one to a line"
     return before + _OPEN, _CLOSE + after
 

@@ -6,22 +6,18 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from toolkit.records import (
-    CheckpointRecord,
-    DoctorRecord,
-    Report,
-    TrainRecord,
-)
-from toolkit.records.model import LABELS
-from toolkit.records.units import seconds, size
-from toolkit.render.terminal.inspection import inspection_tables
+from toolkit.records import CheckpointRecord, Report
+from toolkit.records.units import size
 from toolkit.render.terminal.latency import latency_tables
 from toolkit.render.terminal.parity import parity_tables
-from toolkit.render.terminal.tables import make_table, mark
 from toolkit.render.words.dataset import dataset_tables
+from toolkit.render.words.doctor import doctor_tables
 from toolkit.render.words.gallery import gallery_parts
+from toolkit.render.words.inspection import inspection_tables
 from toolkit.render.words.own_pictures import own_pictures_lines
 from toolkit.render.words.prediction import prediction_parts
+from toolkit.render.words.tables import make_table
+from toolkit.render.words.training import training_tables
 from toolkit.render.words.two_files import comparison_tables
 
 
@@ -67,47 +63,6 @@ def _checkpoint(record: CheckpointRecord) -> str:
     if record.training:
         text += f", {record.training.test_accuracy:.2%} on {record.training.test_set}"
     return text
-
-
-def training_tables(record: TrainRecord) -> Iterator[RenderableType]:
-    """Yield how a checkpoint was trained, and how it classifies each class."""
-    last = record.epochs[-1]
-    own = f" on {record.test_set}" if record.dataset is not None else ""
-    yield Text(
-        f"Trained {record.recipe['name']} for {len(record.epochs)} epochs on {record.train_images:,} images in "
-        f"{seconds(record.duration_s)} ({record.device}, {record.threads} threads, seed {record.seed}): "
-        f"training loss {last.loss:.4f}, test loss {record.test_loss:.4f}, "
-        f"test accuracy {record.test_accuracy:.2%}{own}; wrote {record.output}"
-    )
-    table = make_table("Test accuracy by class", "class", "accuracy", "most often taken for", right=("accuracy",))
-    for number, (label, accuracy) in enumerate(zip(LABELS, record.class_accuracy, strict=True)):
-        if not any(record.confusion[number]):
-            table.add_row(label, "—", "no test images")
-            continue
-        row = [count if i != number else 0 for i, count in enumerate(record.confusion[number])]
-        confused = max(range(len(row)), key=row.__getitem__)
-        table.add_row(
-            label,
-            f"{accuracy:.1%}",
-            f"{LABELS[confused]} ({row[confused]} of {sum(record.confusion[number])})" if row[confused] else "—",
-        )
-    yield table
-
-
-def doctor_tables(record: DoctorRecord) -> Iterator[RenderableType]:
-    """Yield which devices, formats and places of data work here."""
-    devices = make_table("Devices", "device", "", "what it is, or what to do")
-    for device in record.devices:
-        devices.add_row(device.device, mark(device.available), device.description)
-    yield devices
-    formats = make_table("Formats", "format", "", "runtime", "runs on", "versions, or what to do")
-    for each in record.formats:
-        formats.add_row(each.format, mark(each.works), each.runtime, ", ".join(each.devices) or "—", each.detail)
-    yield formats
-    data = make_table("Fashion-MNIST (only train needs the full set)", "looked in", "", "found")
-    for place in record.data:
-        data.add_row(place.place, mark(place.complete), place.detail)
-    yield data
 
 
 def _artifacts(report: Report) -> Table:

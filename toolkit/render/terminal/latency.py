@@ -7,12 +7,12 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from toolkit.records import Report
-from toolkit.render.terminal.tables import BAD, GOOD, Fitted
 from toolkit.render.words.beside import beside_sheet, cost_sheet
 from toolkit.render.words.clocks import clock_sheet
 from toolkit.render.words.comparisons import comparison_legend, comparison_sheet, slowdown_in_words
 from toolkit.render.words.conditions import Remark, controls, gaps, machine, method, missing_energy, warnings
 from toolkit.render.words.speeds import fastest_sheets, ordered, speed_sheets
+from toolkit.render.words.tables import BAD, GOOD, Fitted
 
 _DRAWN: Final = {
     "good": (f"{GOOD[0]} ", "green"),

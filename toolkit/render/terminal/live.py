@@ -8,8 +8,8 @@ from rich.table import Table
 
 from toolkit.records import LatencyRecord, RoundRecord, quantile
 from toolkit.records.units import seconds
-from toolkit.render.terminal.tables import make_table
 from toolkit.render.words.speeds import row_name
+from toolkit.render.words.tables import make_table
 
 #: Calls looked at in a round. Their median has a standard error of 4 % of the spread of calls: too little to be seen.
 _SAMPLE: Final = 999

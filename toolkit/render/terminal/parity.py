@@ -9,9 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from toolkit.records import ParityRecord
-from toolkit.render.terminal.tables import BAD, GOOD, full_width, make_table
 from toolkit.render.words.explanation import Explanation, explain
 from toolkit.render.words.matrix import Cell, Matrix, check_matrices
+from toolkit.render.words.tables import BAD, GOOD, full_width, make_table
 
 # More than that, and the eye loses its row or its column.
 _MOST_TARGETS = 4

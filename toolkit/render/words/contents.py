@@ -8,9 +8,9 @@ from rich.align import VerticalAlignMethod
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.text import Text
 
-from toolkit.render.terminal.tables import Fitted
 from toolkit.render.words.plain import plain
 from toolkit.render.words.sheet import NONE, Sheet
+from toolkit.render.words.tables import Fitted
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from toolkit.records import LABELS, DatasetRecord, FetchRecord, Report
-from toolkit.render.terminal.tables import make_table, mark
+from toolkit.render.words.tables import make_table, mark
 
 
 def dataset_tables(report: Report) -> Iterator[RenderableType]:

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from toolkit.records import GalleryRecord, Report
 from toolkit.records.units import percent
-from toolkit.render.terminal.tables import make_table
+from toolkit.render.words.tables import make_table
 
 
 @dataclass(frozen=True)

@@ -13,17 +13,18 @@ from rich.table import Table
 from rich.text import Text
 
 from toolkit.records import Report
-from toolkit.render.terminal import doctor_tables, training_tables
-from toolkit.render.terminal.inspection import inspection_tables
-from toolkit.render.terminal.tables import BAD, GOOD, Fitted
 from toolkit.render.words.conditions import Remark
 from toolkit.render.words.contents import WIDE, Sized
 from toolkit.render.words.dataset import dataset_tables
+from toolkit.render.words.doctor import doctor_tables
 from toolkit.render.words.gallery import gallery_parts
+from toolkit.render.words.inspection import inspection_tables
 from toolkit.render.words.own_pictures import own_pictures_lines
 from toolkit.render.words.plain import plain
 from toolkit.render.words.prediction import FEW, predictor_line, report_tally, said_sheet, tally_parts
 from toolkit.render.words.sheet import Column, Sheet
+from toolkit.render.words.tables import BAD, GOOD, Fitted
+from toolkit.render.words.training import training_tables
 from toolkit.render.words.two_files import comparison_tables
 
 # As many predictions are told one by one; a page or a comment of ten thousand would not be read.

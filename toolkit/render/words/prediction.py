@@ -10,9 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from toolkit.records import LABELS, PredictionRecord, PredictorRecord, Report, UnreadableRecord
-from toolkit.render.terminal.tables import BAD, GOOD, make_table
 from toolkit.render.words.plain import plain
 from toolkit.render.words.sheet import NONE, Sheet, column, told
+from toolkit.render.words.tables import BAD, GOOD, make_table
 
 #: Up to as many pictures get bars.
 FEW: Final = 10

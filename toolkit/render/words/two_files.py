@@ -7,8 +7,6 @@ from rich.text import Text
 
 from toolkit.records import Report, TensorPairRecord
 from toolkit.records.units import size
-from toolkit.render.terminal.inspection import notes
-from toolkit.render.terminal.tables import BAD, GOOD, make_table
 from toolkit.render.words.contents import (
     LONGEST_VALUE,
     WIDE,
@@ -20,8 +18,10 @@ from toolkit.render.words.contents import (
     shape_in_words,
     shortened,
 )
+from toolkit.render.words.inspection import notes
 from toolkit.render.words.plain import plain
 from toolkit.render.words.sheet import NONE, Sheet, column
+from toolkit.render.words.tables import BAD, GOOD, make_table
 
 
 def comparison_tables(report: Report, *, whole: bool) -> Iterator[RenderableType]:

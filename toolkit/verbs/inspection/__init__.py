@@ -19,7 +19,7 @@ def inspect_file(path: Path) -> Report:
         ArtifactNotFoundError: If there is no such file.
         FormatError, CheckpointError: If it cannot be read.
     """
-    return new_report("inspect").model_copy(update={"inspected": (read_file(path).record,)})
+    return new_report("inspect").changed(inspected=(read_file(path).record,))
 
 
 def compare_files(a: Path, b: Path) -> Report:
@@ -34,10 +34,8 @@ def compare_files(a: Path, b: Path) -> Report:
     """
     first, second = read_file(a), read_file(b)
     pairs = compare_tensors(first, second)
-    return new_report("inspect").model_copy(
-        update={
-            "inspected": (first.record, second.record),
-            "tensor_pairs": pairs,
-            "differences": find_differences(first.record, second.record, pairs),
-        }
+    return new_report("inspect").changed(
+        inspected=(first.record, second.record),
+        tensor_pairs=pairs,
+        differences=find_differences(first.record, second.record, pairs),
     )

@@ -165,7 +165,7 @@ def _model(stored: StoredWeights, path: Path) -> tuple[ModelConfig | None, str |
     except CheckpointError as error:
         return None, None, f"no other command takes it: it {error.reason}"
     if stored.final_relu is not None:
-        config = config.model_copy(update={"final_relu": stored.final_relu})
+        config = config.changed(final_relu=stored.final_relu)
     return config, weights_sha256(state), None
 
 

@@ -15,7 +15,6 @@ from toolkit.records import (
     TrainingSummary,
 )
 from toolkit.records.units import percent, size
-from toolkit.render.terminal.tables import BAD, GOOD, make_table
 from toolkit.render.words.contents import (
     LONGEST_VALUE,
     WIDE,
@@ -29,6 +28,7 @@ from toolkit.render.words.contents import (
 )
 from toolkit.render.words.plain import plain
 from toolkit.render.words.sheet import CROSS, NONE, Column, Sheet, column
+from toolkit.render.words.tables import BAD, GOOD, make_table
 
 
 def inspection_tables(report: Report, *, whole: bool) -> Iterator[RenderableType]:
@@ -181,7 +181,7 @@ def _packed(words: Iterable[str], most: int) -> str:
 
 
 def _gives(spec: TensorSpec, most: int, wide: bool) -> str:
-    kind = _spec(spec.model_copy(update={"name": None}))
+    kind = _spec(spec.changed(name=None))
     return (" " if wide else "\n").join(filter(None, (shortened(spec.name or NONE, most), kind)))
 
 

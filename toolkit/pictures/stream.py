@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from toolkit.errors import PictureError, UsageError
 from toolkit.pictures.picture import Invert, check_invert, read_picture
-from toolkit.pictures.prediction.sources import Found, Source
+from toolkit.pictures.sources import Found, Source
 from toolkit.records import PredictionRecord, UnreadableRecord
 from toolkit.system.environment import usable_cpus
 from toolkit.workload.scores import best_scores

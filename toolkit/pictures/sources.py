@@ -1,17 +1,16 @@
-"""Where pictures come from: files, folders, patterns, stdin, the test set. Nothing is opened here but folders."""
+"""Where pictures come from: files, folders, patterns, stdin. Nothing is opened here but folders."""
 
 import glob
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.errors import DataNotFoundError, OwnDataError, UsageError
-from toolkit.fashion.data import ImageSet, load_sample, load_test_set, sample_indices
-from toolkit.pictures.own_data.listing import list_pictures
+from toolkit.errors import OwnDataError
+from toolkit.pictures.own_data.listing import ReadLabel, list_pictures
 from toolkit.pictures.picture import SUFFIXES
 from toolkit.records import LABELS, UnreadableRecord
 
@@ -111,7 +110,9 @@ def _walk_folder(folder: Path) -> Iterator[Found]:
             yield Source(printable(path), path)
 
 
-def sources_of_own_pictures(images: Path, labels: Path | None = None) -> tuple[list[Source], tuple[str, ...]]:
+def sources_of_own_pictures(
+    images: Path, labels: Path | None, read_label: ReadLabel
+) -> tuple[list[Source], tuple[str, ...]]:
     """Return own labelled pictures in the order of their names, and what is to be noted of them.
 
     Whether a picture can be read shows when it is its turn.
@@ -119,51 +120,13 @@ def sources_of_own_pictures(images: Path, labels: Path | None = None) -> tuple[l
     Args:
         images: As in `toolkit.pictures.own_data.own_pictures`.
         labels: As there.
+        read_label: As there.
 
     Raises:
         OwnDataError: Naming every line and file that makes no sense.
     """
-    listing = list_pictures(images, labels)
+    listing = list_pictures(images, labels, read_label)
     if listing.problems:
         raise OwnDataError(images, [problem.text for problem in sorted(listing.problems)])
     paths = ((images / each.name, LABELS[each.label]) for each in listing.pictures)
     return [Source(printable(path), path, label) for path, label in paths], tuple(listing.notes)
-
-
-def sources_of_test_set(numbers: Sequence[int], data: Path | None = None) -> list[Source]:
-    """Return images of the test set, with their labels.
-
-    They are taken from the bundled sample when it holds them all, else from the full set.
-
-    Args:
-        numbers: Places in the test set, from 0.
-        data: Folder of the full set, which is then read; None for the usual places.
-
-    Raises:
-        DataError, UsageError: If the full set is needed and not here, or broken.
-    """
-    bundled = {int(number): place for place, number in enumerate(sample_indices())}
-    places = [bundled.get(number) for number in numbers]
-    missing = [number for number, place in zip(numbers, places, strict=True) if place is None]
-    if data is None and not missing:
-        images, chosen = load_sample(), [place for place in places if place is not None]
-    else:
-        images, chosen = _full_set(data, missing, sorted(bundled)), list(numbers)
-    return [
-        Source(f"test image {number}", images.images[place], LABELS[images.labels[place]])
-        for number, place in zip(numbers, chosen, strict=True)
-    ]
-
-
-def _full_set(data: Path | None, missing: Sequence[int], bundled: Sequence[int]) -> ImageSet:
-    try:
-        images = load_test_set(data)
-    except DataNotFoundError as error:
-        some = ", ".join(map(str, bundled[:5]))
-        raise UsageError(
-            f"--test {missing[0]}: not among the {len(bundled):,} bundled test images ({some}, …), and {error}"
-        ) from error
-    beyond = [number for number in missing if number >= len(images)]
-    if beyond:
-        raise UsageError(f"--test {beyond[0]}: the test set has {len(images):,} images; pass 0 to {len(images) - 1}")
-    return images

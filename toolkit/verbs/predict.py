@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from toolkit.errors import PictureError, UsageError
 from toolkit.pictures.picture import Invert, check_invert
-from toolkit.pictures.prediction.predictor import Predictor, open_predictor
-from toolkit.pictures.prediction.sources import Source, printable
-from toolkit.pictures.prediction.stream import check_count, predict_each
+from toolkit.pictures.sources import Source, printable
+from toolkit.pictures.stream import check_count, predict_each
 from toolkit.records import PredictionRecord, UnreadableRecord
+from toolkit.verbs.predictor import Predictor, open_predictor
 
 __all__ = ["Predictor", "open_predictor", "predict", "predict_each"]
 
