@@ -23,7 +23,7 @@ from toolkit.bench.engine.prepare import Prepared
 from toolkit.errors import UsageError
 from toolkit.records import CheckpointRecord, Report, Scenario, read_record
 
-TESTS = Path(__file__).parent
+TESTS = Path(__file__).parents[1]
 QUICK = Settings(batch_sizes=(1,), threads=(1,), budget_s=0.5, seed=0, against_limits=False, control=False, restarts=0)
 
 

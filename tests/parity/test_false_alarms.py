@@ -9,7 +9,7 @@ import pytest
 
 from toolkit.parity.rules.tolerance import LIMIT_IN_UNITS
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 RUNS = 500
 
 

@@ -31,7 +31,7 @@ from toolkit.records import (
 from toolkit.system.environment import new_report
 from toolkit.system.files import write_record
 
-GOLDEN = Path(__file__).parent / "golden" / "report-schema-4.json"
+GOLDEN = Path(__file__).parents[1] / "golden" / "report-schema-4.json"
 durations = st.floats(1e-9, 1e3)
 
 

@@ -27,7 +27,7 @@ from toolkit.render.files.markdown import report_markdown
 from toolkit.render.words.comparisons import slowdown_in_words
 from toolkit.render.words.explanation import repeat_command
 
-ACTION = Path(__file__).parent.parent / ".github" / "actions" / "parity" / "action.yml"
+ACTION = Path(__file__).parents[2] / ".github" / "actions" / "parity" / "action.yml"
 GITHUB = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 CHECKPOINT = CheckpointRecord(
     path="my model.pth",

@@ -18,7 +18,7 @@ from toolkit.render.files.junit import _clean, junit_xml
 from toolkit.render.words.comparisons import slowdown_in_words
 from toolkit.system.environment import new_report
 
-SCHEMA = etree.XMLSchema(etree.parse(Path(__file__).parent / "golden" / "junit.xsd"))
+SCHEMA = etree.XMLSchema(etree.parse(Path(__file__).parents[1] / "golden" / "junit.xsd"))
 FAILURE = FailureRecord(target="model.onnx", format="onnx", device="cpu", batch_size=64, reason="out of memory")
 SHORT = rounds(2e-5, 3, 1)
 SKIP = SkipRecord(what="torch-export", reason="not in exported", remedy="export it")
