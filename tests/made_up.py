@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from test_records import latency, round_of
-from test_render_parity import bad, good
 
+from made_up_parity import bad, good
+from made_up_records import latency, round_of
 from toolkit.bench.machine.fitness import judge
 from toolkit.records import (
     BandwidthRecord,

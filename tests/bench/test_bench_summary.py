@@ -5,8 +5,8 @@ import random
 from collections.abc import Sequence
 
 import pytest
-from test_records import latency, round_of
 
+from made_up_records import latency, round_of
 from toolkit.bench.engine import rows as rows_module
 from toolkit.bench.engine.job import Answer, Entry, Job, Measured
 from toolkit.bench.engine.rows import Row

@@ -6,10 +6,10 @@ import threading
 from collections.abc import Callable
 
 import pytest
-from made_up import rounds, row
 from rich.console import Console
-from test_records import round_of
 
+from made_up import rounds, row
+from made_up_records import round_of
 from toolkit.cli import console as edge
 from toolkit.cli.console import showing_progress, showing_rounds
 from toolkit.cli.console.screen import drawing_bar, drawing_rounds

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 
 import torch
-from mutants.mutant import Mutant, one_of, with_function
 from torch import Tensor
 from torch.nn import functional
 
+from mutants.mutant import Mutant, one_of, with_function
 from toolkit.records import CheckName
 
 

@@ -1,9 +1,9 @@
 """Mutants of behaviour over calls: a memory, and a hand in the caller's memory. The model itself is right."""
 
 import torch
-from mutants.mutant import Mutant, one_of, with_module
 from torch import Tensor, nn
 
+from mutants.mutant import Mutant, one_of, with_module
 from toolkit.fashion.model import Mlp
 
 

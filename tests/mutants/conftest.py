@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from mutants.mutant import Context
 
+from mutants.mutant import Context
 from support import save_small
 from toolkit.fashion.checkpoint import Checkpoint, load_checkpoint
 from toolkit.records import ModelConfig

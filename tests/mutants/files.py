@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mutants.mutant import Build, Context, Mutant, one_of
-
 from toolkit.formats import FORMATS, artifact_name
 
 _FLIPS = 20

@@ -4,6 +4,9 @@ from collections.abc import Callable
 
 import onnx
 import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
 from mutants.mutant import (
     Build,
     Mutant,
@@ -17,9 +20,6 @@ from mutants.mutant import (
     with_function,
     with_module,
 )
-from torch import Tensor, nn
-from torch.nn import functional
-
 from toolkit.fashion.model import Mlp
 
 

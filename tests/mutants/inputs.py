@@ -6,6 +6,10 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor, nn
+from torch.export import Dim
+
 from mutants.mutant import (
     EXAMPLE,
     FREE_BATCH,
@@ -20,10 +24,6 @@ from mutants.mutant import (
     write_graph,
     write_module,
 )
-from onnx import TensorProto, helper, numpy_helper
-from torch import Tensor, nn
-from torch.export import Dim
-
 from toolkit.fashion.model import Mlp
 from toolkit.formats import FORMATS, artifact_name, import_format
 from toolkit.records import LABELS, ArtifactMetadata, Preprocessing

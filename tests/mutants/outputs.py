@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import onnx
 import torch
-from mutants.mutant import Build, Mutant, Surgery, one_of, rename, splice, with_module
 from onnx import TensorProto, helper
 from torch import Tensor, nn
 
+from mutants.mutant import Build, Mutant, Surgery, one_of, rename, splice, with_module
 from toolkit.fashion.model import Mlp
 from toolkit.records import CheckName
 

@@ -7,9 +7,9 @@ from typing import get_args
 
 import pytest
 import torch
+
 from mutants import behaviour, calls, files, graph, inputs, outputs, weights
 from mutants.mutant import Context, Family, Mutant, Wrapped, same, same_logits, with_function, with_module, with_state
-
 from toolkit.fashion.checkpoint import Checkpoint
 from toolkit.fashion.data import load_sample
 from toolkit.formats import FORMATS

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+
 from mutants import calls, files, graph, outputs, weights
 from mutants.mutant import Context, Family, Mutant
-
 from support import Cli
 
 _SHOWN = (

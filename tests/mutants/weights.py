@@ -5,10 +5,10 @@ from pathlib import Path
 
 import onnx
 import torch
-from mutants.mutant import Context, Mutant, State, one_of, put_nodes, with_state, write_graph, write_module
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
+from mutants.mutant import Context, Mutant, State, one_of, put_nodes, with_state, write_graph, write_module
 from toolkit.fashion.model import Mlp
 from toolkit.records import ModelConfig
 

@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_up import bench, eager, row
 from PIL import Image
 from rich.console import Console
 
+from made_up import bench, eager, row
 from support import Cli, save_small
 from toolkit.bench.engine.journal import keep_result
 from toolkit.cli.console import predictions

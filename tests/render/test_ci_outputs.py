@@ -12,11 +12,11 @@ import typer
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from made_up import bench, clock, compared, comparison, control, cpu_bench, eager, fitness, ratio, row
 from markdown_it import MarkdownIt
 from test_junit import FAILURE, FULL, SHORT, SKIP, report_of
-from test_render_parity import WHERE, bad, counted, good, record, unopened
 
+from made_up import bench, clock, compared, comparison, control, cpu_bench, eager, fitness, ratio, row
+from made_up_parity import WHERE, bad, counted, good, record, unopened
 from support import Cli
 from toolkit.cli import console, options
 from toolkit.errors import OutputError

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from junitparser import Error, Failure, JUnitXml, Skipped
 from lxml import etree
-from made_up import bench, clock, compared, comparison, cuda_bench, eager, fitness, ratio, rounds, row
-from test_render_parity import SAMPLE, WHERE, bad, counted, good, lower, record, unopened
 
+from made_up import bench, clock, compared, comparison, cuda_bench, eager, fitness, ratio, rounds, row
+from made_up_parity import SAMPLE, WHERE, bad, counted, good, lower, record, unopened
 from toolkit.records import FailureRecord, ParityRecord, Report, Scenario, SkipRecord
 from toolkit.render.files.junit import _clean, junit_xml
 from toolkit.render.words.comparisons import slowdown_in_words

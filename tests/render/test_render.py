@@ -3,8 +3,8 @@ import math
 
 import pytest
 from rich.console import Console
-from test_records import BAD, GOOD, parity
 
+from made_up_records import BAD, GOOD, parity
 from toolkit.records import FailureRecord, Report, SkipRecord
 from toolkit.records.units import joules, percent, rate, seconds, size
 from toolkit.render.terminal import render_report

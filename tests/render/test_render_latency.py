@@ -5,6 +5,8 @@ import re
 from typing import Any
 
 import pytest
+from rich.console import Console
+
 from made_up import (
     bench,
     clock,
@@ -19,9 +21,7 @@ from made_up import (
     rounds,
     row,
 )
-from rich.console import Console
-from test_records import latency
-
+from made_up_records import latency
 from toolkit.records import Bound, EnergyRecord, Estimate, Report, Scenario
 from toolkit.render.terminal.latency import latency_tables
 from toolkit.render.words.comparisons import slowdown_in_words

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lxml import html
-from made_up import bench, cpu_bench, cuda_bench, eager, evaluation, everything, fitness, ratio, row
 from PIL import Image
-from test_render_parity import bad, good, lower
 
+from made_up import bench, cpu_bench, cuda_bench, eager, evaluation, everything, fitness, ratio, row
+from made_up_parity import bad, good, lower
 from support import Cli
 from toolkit.records import LABELS, Bound, FailureRecord, Report, Scenario, SkipRecord
 from toolkit.render.files.tidy import latency_csv

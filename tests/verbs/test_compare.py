@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from made_up import bench, clock, control, eager, fitness, row
 from made_up import rounds as rounds_of
-from test_records import round_of
-
+from made_up_records import round_of
 from support import Cli, Outcome
 from toolkit.bench.statistics import independent_ratio
 from toolkit.cli.options import parse_percent
