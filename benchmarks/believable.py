@@ -120,9 +120,7 @@ def slowdowns(prepared: Prepared, settings: Settings, scratch: Path) -> dict[str
     eager = prepared.entries[0]
     entries = (eager, *(_slowed(eager, percent) for percent in _SLOWDOWNS))
     with slowed_workers():
-        report = run_bench(
-            prepared.model_copy(update={"entries": entries}), replace(settings, batch_sizes=(_BATCH,)), scratch
-        )
+        report = run_bench(prepared.changed(entries=entries), replace(settings, batch_sizes=(_BATCH,)), scratch)
     noise = reasons_of(report)
     rows = []
     for (percent, is_slower), row in zip(_SLOWDOWNS.items(), _of_format(report, SLOWED), strict=True):
@@ -165,7 +163,7 @@ def among_busy_loops(prepared: Prepared, settings: Settings, scratch: Path) -> d
     with busy_loops(usable_cpus()):
         time.sleep(1)
         short = replace(settings, batch_sizes=(_BATCH,), budget_s=_BUSY_BUDGET_S)
-        report = run_bench(prepared.model_copy(update={"entries": prepared.entries[:1]}), short, scratch)
+        report = run_bench(prepared.changed(entries=prepared.entries[:1]), short, scratch)
     verdict = fitness_of(report).verdict
     return {"verdict": verdict, "reasons": reasons_of(report), "right": verdict == "NOISY"}
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from toolkit.bench.engine import worker
 from toolkit.bench.engine.job import Job
-from toolkit.formats import EAGER, Session
+from toolkit.formats import BASELINE, Session
 
 #: Format of a slowed row: not eager's, or it would be a second baseline.
 SLOWED = "slowed"
@@ -23,8 +23,8 @@ class SlowedWorker(worker.Worker):
     def __init__(self, job: Job) -> None:
         found = re.search(r"slowed ([\d.]+) %", job.entry.target)
         self._share = float(found[1]) / 100 if found else 0.0
-        entry = job.entry.model_copy(update={"format": EAGER if found else job.entry.format})
-        super().__init__(job.model_copy(update={"entry": entry}))
+        entry = job.entry.changed(format=BASELINE.name if found else job.entry.format)
+        super().__init__(job.changed(entry=entry))
 
     def _load(self) -> Session:
         session = super()._load()

@@ -14,9 +14,9 @@ import pytest
 from toolkit.bench.engine.measure import closed_loop, settle
 from toolkit.fashion.checkpoint import load_checkpoint
 from toolkit.fashion.data import load_sample
-from toolkit.formats import EAGER, FORMATS, Session, artifact_name
-from toolkit.formats.eager import open_eager
-from toolkit.formats.target import Target, open_session
+from toolkit.formats import BASELINE, FORMATS, Session
+from toolkit.formats.eager.runtime import open_model as open_eager
+from toolkit.formats.target import Target
 from toolkit.system.environment import default_threads
 from toolkit.verbs.export import export_formats
 
@@ -31,13 +31,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def opened(name: str, folder: Path) -> Session:
-    if name == EAGER:
+    if name == BASELINE.name:
         return open_eager(load_checkpoint().model(), "cpu", default_threads())
-    return open_session(Target(FORMATS[name], folder / artifact_name(FORMATS[name])), "cpu", default_threads())
+    return Target(FORMATS[name], folder / FORMATS[name].file_name).open("cpu", default_threads())
 
 
 @pytest.mark.parametrize("batch", [1, 64, 1024])
-@pytest.mark.parametrize("name", [EAGER, *FORMATS])
+@pytest.mark.parametrize("name", [BASELINE.name, *FORMATS])
 def test_inference(name: str, batch: int, benchmark, folder: Path) -> None:
     benchmark.group = f"inference, batch {batch}"
     session, sample = opened(name, folder), load_sample().inputs()

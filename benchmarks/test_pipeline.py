@@ -6,7 +6,7 @@ import pytest
 
 from toolkit.fashion.checkpoint import load_checkpoint
 from toolkit.fashion.data import load_test_set
-from toolkit.formats import FORMATS, artifact_name, import_format
+from toolkit.formats import FORMATS, import_format
 from toolkit.formats.target import Target, resolve_targets
 from toolkit.parity import Reference, check_artifact, check_parity, make_plan
 from toolkit.records import ArtifactMetadata
@@ -31,7 +31,7 @@ def test_export(name: str, benchmark, tmp_path: Path) -> None:
         weights_sha256=checkpoint.record.weights_sha256,
         versions=versions(),
     )
-    path = tmp_path / artifact_name(info)
+    path = tmp_path / info.file_name
     benchmark.pedantic(import_format(info).export, (checkpoint.model(), path, metadata), rounds=5, warmup_rounds=1)
     assert path.stat().st_size > 2_600_000
 
@@ -39,7 +39,7 @@ def test_export(name: str, benchmark, tmp_path: Path) -> None:
 @pytest.mark.benchmark(group="parity of one artifact")
 @pytest.mark.parametrize("name", FORMATS)
 def test_parity(name: str, benchmark, folder: Path) -> None:
-    target, plan = Target(FORMATS[name], folder / artifact_name(FORMATS[name])), make_plan(Reference(load_checkpoint()))
+    target, plan = Target(FORMATS[name], folder / FORMATS[name].file_name), make_plan(Reference(load_checkpoint()))
     record = benchmark.pedantic(check_artifact, (target, plan), rounds=5, warmup_rounds=1)
     assert record.passed
 

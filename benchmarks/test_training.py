@@ -102,7 +102,7 @@ def test_whole(program: str, benchmark, torchvision_root: Path, tmp_path: Path) 
 @pytest.mark.benchmark(group="quickstart, one epoch of 60,000 images")
 def test_recipe(benchmark) -> None:
     training, _ = load_data(download=False)
-    recipe = find_recipe("quickstart").model_copy(update={"epochs": 5})
+    recipe = find_recipe("quickstart").changed(epochs=5)
     course = Course(recipe=recipe, config=ModelConfig(), seed=0, holdout=0, device="cpu", threads=default_threads())
     epochs = training_epochs(course, training, None, None)
     snapshot = benchmark.pedantic(lambda: next(epochs), rounds=3, warmup_rounds=1)

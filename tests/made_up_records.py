@@ -34,6 +34,7 @@ def latency(times_s: Sequence[float], **changes: object) -> LatencyRecord:
         "cold": cold,
     }
     values |= changes
+    values.setdefault("baseline", values["format"] == "eager")
     if "rounds" not in values:
         values["rounds"] = (round_of(times_s),)
     return LatencyRecord.model_validate(values)

@@ -23,10 +23,10 @@ from toolkit.bench.engine.prepare import Request, prepare_request
 from toolkit.bench.engine.scenario import parse_scenario
 from toolkit.errors import UnverifiedArtifactError
 from toolkit.fashion.checkpoint import Checkpoint, load_checkpoint
-from toolkit.formats import FORMATS, artifact_name
+from toolkit.formats import FORMATS
 from toolkit.formats.golden import read_golden
-from toolkit.formats.manifest import check_verified, note_verified
-from toolkit.formats.target import Target, open_session, resolve_targets
+from toolkit.formats.target import Target, resolve_targets
+from toolkit.formats.verified import check_verified, note_verified
 from toolkit.parity import Reference, check_artifact, make_plan
 from toolkit.records import CheckRecord
 
@@ -93,7 +93,7 @@ def test_fast_because_wrong_is_a_failed_row_at_the_very_batch_size(
     onnx.save(proto, tmp_path / "model.onnx")
     assert check_artifact(Target(FORMATS["onnx"], tmp_path / "model.onnx"), make_plan(Reference(bundled))).passed
     golden = read_golden(exported / "golden.npz")
-    session = open_session(Target(FORMATS["onnx"], tmp_path / "model.onnx"), "cpu", 1)
+    session = Target(FORMATS["onnx"], tmp_path / "model.onnx").open("cpu", 1)
     wrong = {size: compare(session, golden, batch_of(golden, size)) for size in (8, 77, 32)}
     assert [size for size, what in wrong.items() if what] == [77]
     assert "its outputs are off by" in str(wrong[77])
@@ -111,8 +111,8 @@ def test_a_failure_on_a_device_outweighs_a_pass_on_another(folder: Path, bundled
 
 
 def test_artifacts_are_found_by_format_by_file_or_all(exported: Path) -> None:
-    assert [each.info.name for each in targets(exported)] == list(FORMATS)
-    path = exported / artifact_name(FORMATS["onnx"])
+    assert [each.format.name for each in targets(exported)] == list(FORMATS)
+    path = exported / FORMATS["onnx"].file_name
     assert targets(exported, "onnx", str(path)) == [Target(FORMATS["onnx"], path)]
 
 

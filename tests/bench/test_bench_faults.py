@@ -51,6 +51,7 @@ def entry(target: str, **changes: object) -> Entry:
         "runtime": "none",
         "runtime_version": "1",
         "verified": True,
+        "baseline": target == "eager",
     }
     return Entry.model_validate({**values, **changes})
 

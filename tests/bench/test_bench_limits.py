@@ -13,14 +13,13 @@ from toolkit.bench import limits as limits_module
 from toolkit.bench.limits import (
     CACHE_EXCEEDING_BYTES,
     Shape,
-    Work,
     best_times,
     bound,
-    flop,
     measure_limits,
     moved_bytes,
     run_limits_job,
 )
+from toolkit.formats.onnx import peaks
 from toolkit.records import BandwidthRecord, LimitsRecord, ModelConfig, PeakRecord, read_record
 from toolkit.records.machine import LimitsJob
 from toolkit.system.files import write_record
@@ -107,7 +106,7 @@ def test_a_budget_too_small_still_gives_each_kernel_a_turn() -> None:
     assert machine.log == ["a", "a", "b", "b"]
 
 
-@pytest.mark.parametrize(("part", "precision"), [("torch", "bfloat16"), ("onnxruntime", "int8")])
+@pytest.mark.parametrize(("part", "precision"), [("torch", "bfloat16"), ("onnx", "int8")])
 def test_the_peak_of_each_runtime_is_measured(part: Any, precision: str) -> None:
     result = run_limits_job(LimitsJob(part=part, threads=1, working_sets_bytes=(4,)), budget_s=0.01)
     assert {each.precision for each in result.peaks} == {"float32", precision}
@@ -116,8 +115,8 @@ def test_the_peak_of_each_runtime_is_measured(part: Any, precision: str) -> None
     assert result.skips == ()
 
 
-def idle(shape: Shape) -> Work:
-    return lambda: None, flop(shape)
+def idle(shape: Shape) -> Any:
+    return lambda: None
 
 
 def test_the_best_shape_makes_the_peak(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,8 +124,8 @@ def test_the_best_shape_makes_the_peak(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         limits_module, "best_times", lambda kernels, budget_s: {key: seconds[key[2]] for key in kernels}
     )
-    monkeypatch.setattr(limits_module, "_onnx_products", lambda threads: [("x", "int8", idle)])
-    result = run_limits_job(LimitsJob(part="onnxruntime", threads=1, working_sets_bytes=(4,)))
+    monkeypatch.setattr(peaks, "products", lambda threads: [("x", "int8", idle)])
+    result = run_limits_job(LimitsJob(part="onnx", threads=1, working_sets_bytes=(4,)))
     (found,) = result.peaks
     assert found.shape == (256, 512, 512)
     assert found.flop_per_s == pytest.approx(2 * 256 * 512 * 512 / 1e-4)
@@ -137,8 +136,8 @@ def test_a_product_that_a_runtime_lacks_is_a_skip(monkeypatch: pytest.MonkeyPatc
         raise RuntimeError("no kernel for this type\nmore")
 
     products = [("x", "float32", idle), ("x", "int8", refuse)]
-    monkeypatch.setattr(limits_module, "_onnx_products", lambda threads: products)
-    result = run_limits_job(LimitsJob(part="onnxruntime", threads=1, working_sets_bytes=(4,)), budget_s=0.01)
+    monkeypatch.setattr(peaks, "products", lambda threads: products)
+    result = run_limits_job(LimitsJob(part="onnx", threads=1, working_sets_bytes=(4,)), budget_s=0.01)
     assert [each.precision for each in result.peaks] == ["float32"]
     assert [each.reason for each in result.skips] == ["no kernel for this type"]
 

@@ -179,16 +179,16 @@ class TestResults:
         """A machine with CUDA and an ONNX Runtime without: the CPU stands for CUDA in libtorch."""
         from toolkit.formats import target as sessions
 
-        real = sessions.open_session
+        real = sessions.Target.load
 
         def on_cuda(target: sessions.Target, device: str, threads: int | None = None) -> object:
-            if target.info.name == "onnx":
+            if target.format.name == "onnx":
                 raise UnsupportedDeviceError("onnx", device, "no CUDA provider", "install onnxruntime-gpu")
             return real(target, "cpu", threads)
 
-        monkeypatch.setattr(sessions, "open_session", on_cuda)
+        monkeypatch.setattr(sessions.Target, "load", on_cuda)
         found, skips = sessions.resolve_targets([], exported, "cuda")
-        assert [target.info.name for target in found] == ["torchscript", "torch-export"]
+        assert [target.format.name for target in found] == ["torch-export", "torchscript"]
         assert [(skip.what, skip.remedy) for skip in skips] == [("onnx", "install onnxruntime-gpu")]
         with pytest.raises(UnsupportedDeviceError):
             sessions.resolve_targets(["onnx"], exported, "cuda")

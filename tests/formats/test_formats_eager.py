@@ -11,7 +11,9 @@ import torch
 
 from toolkit.errors import UnsupportedDeviceError
 from toolkit.fashion.checkpoint import Checkpoint
-from toolkit.formats.eager import CudaGraphSession, open_cudagraph, open_eager
+from toolkit.formats.eager.runtime import open_model as open_eager
+from toolkit.formats.eager_cudagraph.runtime import CudaGraphSession
+from toolkit.formats.eager_cudagraph.runtime import open_model as open_cudagraph
 from toolkit.formats.libtorch import LibtorchSession
 from toolkit.records import Signature
 

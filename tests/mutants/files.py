@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mutants.mutant import Build, Context, Mutant, one_of
-from toolkit.formats import FORMATS, artifact_name
+from toolkit.formats import FORMATS
 
 _FLIPS = 20
 _MANIFEST = "manifest.json"
@@ -15,7 +15,7 @@ def _bytes(change: Callable[[bytes], bytes], *, with_manifest: bool = True) -> B
     """Return a builder of the exported artifact after ``change``, beside its manifest or alone."""
 
     def build(format: str, folder: Path, context: Context) -> Path:
-        path = folder / artifact_name(FORMATS[format])
+        path = folder / FORMATS[format].file_name
         path.write_bytes(change((context.exported / path.name).read_bytes()))
         if with_manifest:
             shutil.copy(context.exported / _MANIFEST, folder)
@@ -48,8 +48,8 @@ def _flip(number: int) -> Callable[[bytes], bytes]:
 
 
 def _other_format(format: str, folder: Path, context: Context) -> Path:
-    names = [artifact_name(info) for info in FORMATS.values()]
-    name = artifact_name(FORMATS[format])
+    names = [info.file_name for info in FORMATS.values()]
+    name = FORMATS[format].file_name
     shutil.copy(context.exported / names[(names.index(name) + 1) % len(names)], folder / name)
     return folder / name
 
@@ -58,7 +58,7 @@ def _other_checkpoint(manifest_of: str | None) -> Build:
     """Return a builder of another checkpoint's artifact, beside a manifest of ``exported``, of ``other`` or of none."""
 
     def build(format: str, folder: Path, context: Context) -> Path:
-        path = folder / artifact_name(FORMATS[format])
+        path = folder / FORMATS[format].file_name
         shutil.copy(context.other / path.name, path)
         if manifest_of:
             shutil.copy(getattr(context, manifest_of) / _MANIFEST, folder)

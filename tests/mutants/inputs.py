@@ -25,7 +25,7 @@ from mutants.mutant import (
     write_module,
 )
 from toolkit.fashion.model import Mlp
-from toolkit.formats import FORMATS, artifact_name, import_format
+from toolkit.formats import FORMATS, import_format
 from toolkit.records import LABELS, ArtifactMetadata, Preprocessing
 
 
@@ -162,7 +162,7 @@ def _own(module: Callable[[Mlp], nn.Module] | None, surgery: Surgery, **changes:
 
     def build(format: str, folder: Path, context: Context) -> Path | None:
         info = FORMATS[format]
-        text = import_format(info).read_metadata(context.exported / artifact_name(info))
+        text = import_format(info).read_metadata(context.exported / info.file_name)
         metadata = ArtifactMetadata.model_validate_json(text or "").model_copy(update=changes).model_dump_json()
 
         def change(proto: onnx.ModelProto) -> None:

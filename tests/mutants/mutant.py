@@ -19,7 +19,7 @@ from torch.export import Dim
 
 from toolkit.fashion.checkpoint import Checkpoint
 from toolkit.fashion.model import Mlp, build_model
-from toolkit.formats import FORMATS, artifact_name
+from toolkit.formats import FORMATS
 from toolkit.records.parity import CheckName
 
 Family = Literal["weights", "graph", "interface", "behaviour", "file"]
@@ -139,7 +139,7 @@ def write_module(
         dynamic: Its free dimensions; None for none.
         metadata: JSON to go inside; None for a file of another tool.
     """
-    path = folder / artifact_name(FORMATS[format])
+    path = folder / FORMATS[format].file_name
     extra = {"fmnist_tk.json": metadata} if metadata else {}
     module.eval()
     if format == "torchscript":

@@ -17,9 +17,8 @@ from support import Cli, NeuralNetwork
 from toolkit.errors import UnsafeArtifactError
 from toolkit.fashion.checkpoint import Checkpoint
 from toolkit.formats import FORMATS, format_of
-from toolkit.formats.companions import artifact_digest, artifact_files
-from toolkit.formats.manifest import check_verified
-from toolkit.formats.target import Target, open_session
+from toolkit.formats.target import Target
+from toolkit.formats.verified import check_verified
 from toolkit.parity import Plan, Reference, check_artifact, make_plan
 from toolkit.records import ParityRecord
 
@@ -157,11 +156,11 @@ def test_external_data_beside_the_file_is_part_of_it(external: Path, plan: Plan,
     assert cli("parity", external).code == 0
     target, weights = Target(FORMATS["onnx"], external), bundled.record.weights_sha256
     check_verified(target, weights, "cpu", "")
-    before = artifact_digest(target.info, external)
+    before = Target(target.format, external).digest()
     data = bytearray((external.parent / "weights.bin").read_bytes())
     data[100_003] ^= 64
     (external.parent / "weights.bin").write_bytes(data)
-    assert artifact_digest(target.info, external) != before
+    assert Target(target.format, external).digest() != before
     with pytest.raises(Exception, match="not verified"):
         check_verified(target, weights, "cpu", "")
     assert cli("parity", external).code == 1
@@ -183,7 +182,7 @@ def test_external_data_outside_the_folder_is_refused(place: str, external: Path,
     assert record.failure
     assert f"the file {place} outside its folder" in record.failure.detail
     with pytest.raises(UnsafeArtifactError):
-        open_session(Target(FORMATS["onnx"], external), "cpu")
+        Target(FORMATS["onnx"], external).open("cpu")
 
 
 def test_external_data_that_is_missing_is_named(external: Path, plan: Plan) -> None:
@@ -194,9 +193,9 @@ def test_external_data_that_is_missing_is_named(external: Path, plan: Plan) -> N
 
 
 def test_one_file_has_one_digest_and_only_onnx_has_companions(exported: Path, external: Path) -> None:
-    assert artifact_files(FORMATS["onnx"], external) == (external, external.parent / "weights.bin")
-    assert artifact_files(FORMATS["onnx"], exported / "model.onnx") == (exported / "model.onnx",)
-    assert artifact_files(FORMATS["torch-export"], exported / "model.pt2") == (exported / "model.pt2",)
+    assert Target(FORMATS["onnx"], external).files() == (external, external.parent / "weights.bin")
+    assert Target(FORMATS["onnx"], exported / "model.onnx").files() == (exported / "model.onnx",)
+    assert Target(FORMATS["torch-export"], exported / "model.pt2").files() == (exported / "model.pt2",)
 
 
 def test_an_artifact_against_another(tutorial: NeuralNetwork, exported: Path, cli: Cli, tmp_path: Path) -> None:
@@ -223,7 +222,7 @@ def test_the_unit_without_a_checkpoint_is_about_eager_s_own_error(exported: Path
     from toolkit.parity.probes import default_probes, sample_probe
     from toolkit.parity.reference import ArtifactReference, Expectations
 
-    session = open_session(Target(FORMATS["onnx"], exported / "model.onnx"), "cpu", 1)
+    session = Target(FORMATS["onnx"], exported / "model.onnx").open("cpu", 1)
     known, estimated = Expectations(Reference(bundled)), Expectations(ArtifactReference(session))
     sample = sample_probe()
     for probe in (sample, *default_probes(sample, bundled.model())):

@@ -18,8 +18,8 @@ from toolkit.errors import CannotCutError, CorruptArtifactError
 from toolkit.fashion.checkpoint import Checkpoint, load_checkpoint
 from toolkit.fashion.data import load_sample
 from toolkit.fashion.model import Mlp
-from toolkit.formats import FORMATS, artifact_name, import_format
-from toolkit.formats.prefixes import Prefix, Step, on_the_way, open_prefixes
+from toolkit.formats import FORMATS, import_format
+from toolkit.formats.prefix import Prefix, Step, on_the_way, open_prefixes
 from toolkit.formats.target import Target
 from toolkit.parity.explain.locate import Layer, divergence, locate, reference_layers
 from toolkit.records import ArtifactMetadata, DivergenceRecord, ModelConfig, Signature
@@ -81,7 +81,7 @@ def export(checkpoint: Checkpoint, name: str, folder: Path, mutate: Callable[[Ml
         training=record.training,
         versions=versions(),
     )
-    path = folder / artifact_name(info)
+    path = folder / info.file_name
     import_format(info).export(model.eval(), path, metadata)
     return Target(info, path)
 
@@ -148,12 +148,12 @@ def test_nothing_diverges_in_a_right_artifact(
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_prefix_ends_where_it_says(checkpoint: Checkpoint, images: np.ndarray, tmp_path: Path, name: str) -> None:
     target = export(checkpoint, name, tmp_path, leave, 0)
-    prefixes = list(open_prefixes(target.info, target.path, "cpu", 1))
+    prefixes = list(open_prefixes(target.format, target.path, "cpu", 1))
     outputs = [each.session.to_host(each.session.run(each.session.to_device(images))) for each in prefixes]
     assert [output.shape[1] for output in outputs] == [784, 32, 32, 32, 32, 10]
     assert len({each.name for each in prefixes}) == len(prefixes)
     assert {each.session.precision for each in prefixes} == {"float32"}
-    whole = import_format(target.info).load(target.path, "cpu", 1)
+    whole = import_format(target.format).load(target.path, "cpu", 1)
     np.testing.assert_array_equal(outputs[-1], whole.to_host(whole.run(whole.to_device(images))))
 
 
@@ -174,7 +174,7 @@ def test_a_format_without_a_module_here_cannot_be_cut(
 def test_a_broken_file_is_no_reason_to_stop(
     checkpoint: Checkpoint, images: np.ndarray, tmp_path: Path, name: str
 ) -> None:
-    path = tmp_path / artifact_name(FORMATS[name])
+    path = tmp_path / FORMATS[name].file_name
     path.write_bytes(b"no graph")
     with pytest.raises(CorruptArtifactError):
         list(open_prefixes(FORMATS[name], path, "cpu", None))
@@ -218,7 +218,7 @@ def write_if(path: Path) -> None:
     ("name", "write"), [("torchscript", script_branching), ("torch-export", export_conditional), ("onnx", write_if)]
 )
 def test_control_flow_is_not_cut(name: str, write: Callable[[Path], None], tmp_path: Path) -> None:
-    path = tmp_path / artifact_name(FORMATS[name])
+    path = tmp_path / FORMATS[name].file_name
     write(path)
     with pytest.raises(CannotCutError) as caught:
         list(open_prefixes(FORMATS[name], path, "cpu", None))
@@ -252,7 +252,7 @@ def test_what_later_writes_in_place_does_not_reach_back(
     model.linear_relu_stack[1] = nn.ReLU(inplace=True)
     drop_relu(model, 3)
     target = trace(model, torch.zeros(2, 1, 28, 28), tmp_path / "model.ts.pt")
-    flat, linear, relu, *_ = open_prefixes(target.info, target.path, "cpu", 1)
+    flat, linear, relu, *_ = open_prefixes(target.format, target.path, "cpu", 1)
     assert (flat.operator, linear.operator, relu.operator) == ("aten::flatten", "aten::linear", "aten::relu_")
     batch = torch.from_numpy(images)
     assert linear.session.run(batch).min() < 0
@@ -294,8 +294,8 @@ def test_a_program_s_buffers_count_for_its_prefixes_as_for_the_whole(
         Wide(model.linear_relu_stack), (torch.zeros(2, 1, 28, 28),), dynamic_shapes=({0: batch},)
     )
     torch.export.save(program, target.path)
-    assert import_format(target.info).load(target.path, "cpu", 1).precision == "float32"
-    assert {each.session.precision for each in open_prefixes(target.info, target.path, "cpu", 1)} == {"float32"}
+    assert import_format(target.format).load(target.path, "cpu", 1).precision == "float32"
+    assert {each.session.precision for each in open_prefixes(target.format, target.path, "cpu", 1)} == {"float32"}
     assert find(target, checkpoint, images).layer == "linear_relu_stack.2"
 
 
@@ -357,7 +357,7 @@ def test_nodes_that_are_not_layers(
     proto = onnx.load(target.path)
     split_gemm(proto)
     onnx.save(proto, target.path)
-    operators = [each.operator for each in open_prefixes(target.info, target.path, "cpu", 1)]
+    operators = [each.operator for each in open_prefixes(target.format, target.path, "cpu", 1)]
     assert "MatMul" in operators
     assert "Transpose" not in operators, "made of weights alone"
     found = find(target, checkpoint, images)

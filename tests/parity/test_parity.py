@@ -15,7 +15,7 @@ from support import save_small
 from toolkit.fashion.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from toolkit.fashion.data import load_sample
 from toolkit.fashion.model import Mlp
-from toolkit.formats import FORMATS, artifact_name
+from toolkit.formats import FORMATS
 from toolkit.formats.target import Target
 from toolkit.parity import Plan, Reference, check_artifact, make_plan
 from toolkit.parity.probes import Probe, sample_probe
@@ -212,7 +212,7 @@ def test_names_matter_only_in_files_that_promise_them() -> None:
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_right_artifact_passes(name: str, exported: Path, plan: Plan) -> None:
-    record = check_artifact(Target(FORMATS[name], exported / artifact_name(FORMATS[name])), plan)
+    record = check_artifact(Target(FORMATS[name], exported / FORMATS[name].file_name), plan)
     assert record.passed, record.failure
     assert record.cause is None
     assert {check.name for check in record.checks} >= {
@@ -255,7 +255,7 @@ def test_degenerate_weights_neither_fail_nor_hide(weight: float, tmp_path: Path)
 
 
 def check_copy(exported: Path, folder: Path, name: str, plan: Plan) -> ParityRecord:
-    return check_artifact(Target(FORMATS[name], folder / artifact_name(FORMATS[name])), plan)
+    return check_artifact(Target(FORMATS[name], folder / FORMATS[name].file_name), plan)
 
 
 def test_a_truncated_artifact_fails_to_open(exported: Path, plan: Plan, tmp_path: Path) -> None:
@@ -282,7 +282,7 @@ def test_a_file_that_is_not_the_one_in_the_manifest_fails_by_integrity(
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_stale_artifact_is_named_as_such(name: str, exported: Path, tmp_path: Path) -> None:
     other = make_plan(Reference(load_checkpoint(save_small(tmp_path / "m.safetensors", config=ModelConfig()))))
-    failure = check_artifact(Target(FORMATS[name], exported / artifact_name(FORMATS[name])), other).failure
+    failure = check_artifact(Target(FORMATS[name], exported / FORMATS[name].file_name), other).failure
     assert failure is not None
     assert failure.name == "integrity"
     assert "stale" in failure.detail
@@ -312,7 +312,7 @@ def test_an_artifact_that_says_other_things_of_itself_fails(
 @pytest.mark.cuda
 @pytest.mark.parametrize("name", ["torchscript", "torch-export"])
 def test_right_artifacts_pass_on_cuda(name: str, exported: Path, plan: Plan) -> None:
-    target = Target(FORMATS[name], exported / artifact_name(FORMATS[name]))
+    target = Target(FORMATS[name], exported / FORMATS[name].file_name)
     record = check_artifact(target, plan, device="cuda")
     assert record.passed, record.failure
 
@@ -320,6 +320,6 @@ def test_right_artifacts_pass_on_cuda(name: str, exported: Path, plan: Plan) -> 
 @pytest.mark.mps
 @pytest.mark.parametrize("name", ["torchscript", "torch-export"])
 def test_right_artifacts_pass_on_mps(name: str, exported: Path, plan: Plan) -> None:
-    target = Target(FORMATS[name], exported / artifact_name(FORMATS[name]))
+    target = Target(FORMATS[name], exported / FORMATS[name].file_name)
     record = check_artifact(target, plan, device="mps")
     assert record.passed, record.failure

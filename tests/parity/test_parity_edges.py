@@ -20,10 +20,10 @@ from toolkit.cli.console.streams import stdout_to_stderr
 from toolkit.errors import CorruptArtifactError, OutputError, PrecisionError
 from toolkit.fashion.checkpoint import Checkpoint
 from toolkit.formats import FORMATS, format_of
-from toolkit.formats.companions import artifact_digest, artifact_files
 from toolkit.formats.libtorch import LibtorchSession, effective_precision
-from toolkit.formats.manifest import LEDGER, check_verified, note_verified
-from toolkit.formats.target import Target, open_session
+from toolkit.formats.manifest import LEDGER
+from toolkit.formats.target import Target
+from toolkit.formats.verified import check_verified, note_verified
 from toolkit.parity import Plan, Reference, check_artifact, make_plan
 from toolkit.records import Ledger, ParityRecord, Signature, read_record
 
@@ -129,10 +129,10 @@ def test_external_data_is_part_of_the_artifact_wherever_it_is_named(
     path, data = tmp_path / "model.onnx", tmp_path / "weights.bin"
     path.write_bytes(make().SerializeToString())
     data.write_bytes(bytes(16))
-    assert artifact_files(FORMATS["onnx"], path) == (path, data)
-    before = artifact_digest(FORMATS["onnx"], path)
+    assert Target(FORMATS["onnx"], path).files() == (path, data)
+    before = Target(FORMATS["onnx"], path).digest()
     data.write_bytes(bytes(15) + b"1")
-    assert artifact_digest(FORMATS["onnx"], path) != before
+    assert Target(FORMATS["onnx"], path).digest() != before
 
 
 def test_a_shape_that_is_not_declared_is_unknown(exported: Path, plan: Plan, tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_a_shape_that_is_not_declared_is_unknown(exported: Path, plan: Plan, tmp
     for each in (proto.graph.input[0], proto.graph.output[0]):
         each.type.tensor_type.ClearField("shape")
     onnx.save(proto, tmp_path / "model.onnx")
-    session = open_session(Target(FORMATS["onnx"], tmp_path / "model.onnx"), "cpu", 1)
+    session = Target(FORMATS["onnx"], tmp_path / "model.onnx").open("cpu", 1)
     assert session.signature.inputs[0].shape is None  # of the output ONNX Runtime infers what it can
     record = check(tmp_path / "model.onnx", plan)
     assert record.passed, record.failure
@@ -159,7 +159,7 @@ def test_the_shape_that_is_not_declared_is_found_by_trying(exported: Path, plan:
     proto.graph.output.append(helper.make_tensor_value_info("unused", TensorProto.FLOAT, None))
     proto.graph.input[0].type.tensor_type.ClearField("shape")
     onnx.save(proto, tmp_path / "flat.onnx")
-    session = open_session(Target(FORMATS["onnx"], tmp_path / "flat.onnx"), "cpu", 1)
+    session = Target(FORMATS["onnx"], tmp_path / "flat.onnx").open("cpu", 1)
     assert getattr(session, "image_shape", None) == (784,)
 
 
@@ -264,7 +264,7 @@ def test_extra_text_that_is_none_does_not_open(exported: Path, plan: Plan, tmp_p
     record = check(tmp_path / "model.pt2", plan)
     assert record.cause == "opens"
     with pytest.raises(CorruptArtifactError, match="utf-8"):
-        open_session(Target(FORMATS["torch-export"], tmp_path / "model.pt2"), "cpu")
+        Target(FORMATS["torch-export"], tmp_path / "model.pt2").open("cpu")
 
 
 def no_parameters(module: nn.Module, keep: Callable[[nn.Module, str, torch.Tensor], None]) -> None:

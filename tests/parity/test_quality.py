@@ -17,8 +17,8 @@ from support import Cli
 from toolkit.fashion.checkpoint import Checkpoint
 from toolkit.fashion.data import load_sample
 from toolkit.formats import FORMATS
-from toolkit.formats.manifest import check_verified
 from toolkit.formats.target import Target
+from toolkit.formats.verified import check_verified
 from toolkit.parity.evaluation import measure_quality
 from toolkit.parity.probes import Probe, picture_probe, sample_probe
 from toolkit.parity.reference import Reference
@@ -146,13 +146,14 @@ def int8_file(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_int8_is_refused_as_float32_and_judged_by_accuracy_as_int8(int8_file: Path, cli: Cli) -> None:
-    result = cli("parity", int8_file)
-    assert result.code == 1
-    assert "compute in int8, not in float32; declare it with --precision int8" in " ".join(result.out.split())
-    result = cli("parity", int8_file, "--precision", "int8", "--json")
+def test_int8_is_judged_by_accuracy_and_refused_where_float32_is_demanded(int8_file: Path, cli: Cli) -> None:
+    result = cli("parity", int8_file, "--precision", "float32", "--json")
+    (record,) = result.report.parity
+    assert (result.code, record.cause, record.precision) == (1, "opens", None)
+    result = cli("parity", int8_file, "--json")
     (record,) = result.report.parity
     assert result.code == 0, record.failure
+    assert record.declared == record.precision == "int8"
     assert record.quality
     assert record.quality.images in {1_000, 10_000}
     assert {"accuracy", "significance", "agreement"} <= {check.name for check in record.checks}

@@ -23,9 +23,9 @@ from support import save_small
 from toolkit.errors import OutputError
 from toolkit.fashion.checkpoint import load_checkpoint
 from toolkit.fashion.model import Mlp
-from toolkit.formats import FORMATS, FormatInfo, artifact_name, import_format
-from toolkit.formats.snippets import find_snippet
-from toolkit.formats.target import Target, open_session
+from toolkit.formats import FORMATS, FormatInfo, import_format
+from toolkit.formats.snippet import find_snippet
+from toolkit.formats.target import Target
 from toolkit.parity.explain.faults import FAULTS
 from toolkit.parity.explain.place import folder_name
 from toolkit.parity.explain.reproduce import Reproduction, _script, write_reproduction
@@ -123,7 +123,7 @@ class Case:
     def write(self, folder: Path, cause: str, batch: np.ndarray | None = IMAGES, **more: Any) -> Reproduction:
         check = CheckRecord(name=cause, measured=None, limit=0.0, unit="problems", detail="as the test says")
         target = Target(self.info, self.broken)
-        session = None if batch is None else open_session(target, "cpu", 1)
+        session = None if batch is None else target.open("cpu", 1)
         arguments: dict[str, Any] = {
             "cause": check,
             "expected_of": self.expected_of,
@@ -201,7 +201,7 @@ def case(tmp_path: Path) -> Callable[..., Case]:
         graph: Callable[[onnx.ModelProto], None] | None = None,
     ) -> Case:
         info, model = FORMATS[name], checkpoint.model()
-        found = Case(info, tmp_path / f"right{info.suffix}", tmp_path / f"net{info.suffix}", expected_of)
+        found = Case(info, tmp_path / f"right{info.suffixes[0]}", tmp_path / f"net{info.suffixes[0]}", expected_of)
         import_format(info).export(model, found.right, metadata)
         if weights:
             with torch.no_grad():
@@ -229,7 +229,7 @@ def check_whole(found: Case, made: Reproduction, place: Path, message: str) -> n
     """Check what holds for every reproduction, and return its input."""
     assert made.shown, made.note
     assert made.folder is not None
-    name = artifact_name(found.info)
+    name = found.info.file_name
     assert message in made.note
     assert run_elsewhere(made.folder, place / "cured", found.right, name)[0] == 0
     facts = json.loads((made.folder / "versions.json").read_text(encoding="utf-8"))
@@ -333,7 +333,7 @@ def flat_input(proto: onnx.ModelProto) -> None:
 
 def test_the_input_has_the_shape_that_the_artifact_wants(case: Callable[..., Case], tmp_path: Path) -> None:
     found = case("onnx", graph=flat_input)
-    session = open_session(Target(found.info, found.broken), "cpu")
+    session = Target(found.info, found.broken).open("cpu")
     made = found.write(
         tmp_path / "out", "values", run=lambda images: session.run(images.reshape(-1, 784)), input_shape=(784,)
     )
@@ -518,12 +518,12 @@ def test_scripts_are_short_and_need_numpy_and_the_runtime_alone(
     name: str, device: str, cause: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     info = FORMATS[name]
-    snippet = find_snippet(info, device, artifact_name(info))
+    snippet = find_snippet(info, device, info.file_name)
     assert snippet is not None
     lines = _script(Target(info, Path("x")), device, snippet, FAULTS.get(cause), 1.2345678901234567e-05)
     assert len(lines) <= 20
     assert max(map(len, lines)) <= 120
-    assert lines[0].startswith(f"# {artifact_name(info)} in {info.runtime} on {device}: ")
+    assert lines[0].startswith(f"# {info.file_name} in {info.runtime} on {device}: ")
     tree = ast.parse("\n".join(lines))
     imported = {
         alias.name.split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names
@@ -542,7 +542,7 @@ def test_every_fault_is_a_check() -> None:
 @pytest.mark.parametrize("name", ["torchscript", "torch-export"])
 def test_a_wrong_weight_is_shown_on_cuda(name: str, case: Callable[..., Case], tmp_path: Path) -> None:
     found = case(name, first_weight)
-    session = open_session(Target(found.info, found.broken), "cuda")
+    session = Target(found.info, found.broken).open("cuda")
     made = found.write(
         tmp_path / "out",
         "values",

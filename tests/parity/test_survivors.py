@@ -236,7 +236,7 @@ def test_a_fault_of_ours_with_one_artifact_does_not_lose_the_others(
     original = package.check_artifact
 
     def broken(target: Target, *arguments: object, **options: object) -> ParityRecord:
-        if target.info.name == "onnx":
+        if target.format.name == "onnx":
             raise IndexError("ours")
         return original(target, *arguments, **options)  # type: ignore[arg-type]
 

@@ -29,7 +29,7 @@ from toolkit.records import (
 from toolkit.system.environment import new_report
 from toolkit.system.files import write_record
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "report-schema-4.json"
+GOLDEN = Path(__file__).parents[1] / "golden" / "report-schema-5.json"
 durations = st.floats(1e-9, 1e3)
 
 
@@ -170,8 +170,9 @@ def test_the_schema_is_frozen() -> None:
         ("", "is not JSON"),
         ("[]", "is not a fmnist-tk/report file"),
         ('{"schema_name": "other"}', "is not a fmnist-tk/report file"),
-        ('{"schema_name": "fmnist-tk/report", "schema_version": 5}', "version 5 .*upgrade fmnist-tk"),
+        ('{"schema_name": "fmnist-tk/report", "schema_version": 6}', "version 6 .*upgrade fmnist-tk"),
         ('{"schema_name": "fmnist-tk/report", "schema_version": 3}', "version 3 .*write it again"),
+        ('{"schema_name": "fmnist-tk/report", "schema_version": 5}', "does not fit its schema: tool_version"),
         ('{"schema_name": "fmnist-tk/report", "schema_version": 4}', "does not fit its schema: tool_version"),
     ],
 )
@@ -263,3 +264,22 @@ def test_the_interval_of_a_drop_holds_its_adjusted_estimate_and_stays_possible(l
 def test_counts_that_cannot_be_are_refused(changes: dict[str, int]) -> None:
     with pytest.raises(ValidationError, match=r"more images lost|labels disagree"):
         quality(**changes)
+
+
+def test_a_report_of_the_version_before_is_read() -> None:
+    rows = (latency((4.0,), format="eager", target="eager"), latency((2.0,)))
+    report = new_report("bench").changed(latency=rows)
+    old = json.loads(to_json(report))
+    old["schema_version"] = 4
+    for row in old["latency"]:
+        del row["baseline"]
+    assert parse_record(json.dumps(old), Report, Path("old.json")) == report
+
+
+def test_a_record_is_not_changed_into_an_impossible_one() -> None:
+    row = latency((1.0,))
+    assert row.changed(batch_size=8).batch_size == 8
+    assert row.changed(rounds=(round_of((3.0,)),)).median_s == 3.0  # what was computed before is not kept
+    for impossible in ({"batch_size": 0}, {"rounds": ()}, {"precision": "int3"}, {"nonsense": 1}):
+        with pytest.raises(ValidationError):
+            row.changed(**impossible)

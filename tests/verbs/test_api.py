@@ -157,7 +157,7 @@ class TestArguments:
         seen: list[str] = []
 
         def spy(targets: Any, *_: Any, **__: Any) -> None:
-            seen.extend(target.info.name for target in targets)
+            seen.extend(target.format.name for target in targets)
 
         monkeypatch.setattr("toolkit.parity.check_parity", spy)
         toolkit.check_parity(artifacts)

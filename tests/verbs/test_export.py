@@ -14,14 +14,14 @@ import pytest
 from support import save_small
 from toolkit.errors import FolderBusyError, MissingPackageError, OutputError, ReportError, UnknownFormatError
 from toolkit.fashion.checkpoint import Checkpoint, load_checkpoint
-from toolkit.formats import FORMATS, artifact_name, import_format
+from toolkit.formats import FORMATS, import_format
 from toolkit.formats.manifest import BENCH
 from toolkit.records import Ledger, Manifest, read_record
 from toolkit.system.files import folder_lock, sha256_of
 from toolkit.verbs import export as export_module
 from toolkit.verbs.export import export_formats
 
-NAMES = {artifact_name(info) for info in FORMATS.values()}
+NAMES = {info.file_name for info in FORMATS.values()}
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ from torch import nn
 
 from support import Cli, NeuralNetwork, Outcome, save_small
 from toolkit.fashion.checkpoint import Checkpoint, load_checkpoint
-from toolkit.formats import FORMATS, FormatInfo, artifact_name, import_format
-from toolkit.formats.graphs import StoredTensor, describe_artifact
+from toolkit.formats import FORMATS, FormatInfo, import_format
+from toolkit.formats.graph import StoredTensor, describe_artifact
 from toolkit.records import ArtifactMetadata, InspectRecord, ModelConfig, Report, TensorRecord
 from toolkit.render.terminal import render_report
 from toolkit.render.words.contents import shortened
@@ -49,7 +49,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             weights_sha256=checkpoint.record.weights_sha256,
             versions={"torch": "2"},
         )
-        import_format(info).export(checkpoint.model(), folder / artifact_name(info), metadata)
+        import_format(info).export(checkpoint.model(), folder / info.file_name, metadata)
     return folder
 
 
@@ -87,7 +87,7 @@ def what(report: Report) -> dict[str, str]:
 class TestAnyFormat:
     @ALL
     def test_the_graph_names_operators_and_what_they_read_and_give(self, info: FormatInfo, folder: Path) -> None:
-        graph = describe_artifact(info, folder / artifact_name(info)).graph
+        graph = describe_artifact(info, folder / info.file_name).graph
         assert len(graph.nodes) == 4  # flatten, linear, ReLU, linear
         given = set(graph.inputs)
         assert given
@@ -101,7 +101,7 @@ class TestAnyFormat:
 
     @ALL
     def test_the_tensors_are_the_weights(self, info: FormatInfo, exported: Path, bundled: Checkpoint) -> None:
-        record = inspected(exported / artifact_name(info))
+        record = inspected(exported / info.file_name)
         found = {each.name: each for each in record.tensors if each.dtype == "float32"}
         assert found.keys() == bundled.state.keys()
         for name, tensor in bundled.state.items():
@@ -118,7 +118,7 @@ class TestAnyFormat:
     def test_the_weights_hash_is_recorded_and_computed_anew(
         self, info: FormatInfo, exported: Path, bundled: Checkpoint
     ) -> None:
-        record = inspected(exported / artifact_name(info))
+        record = inspected(exported / info.file_name)
         assert record.weights_sha256 == record.computed_weights_sha256 == bundled.record.weights_sha256
         assert record.weights_agree
         assert (record.precision, record.notes) == ("float32", ())
@@ -128,14 +128,14 @@ class TestAnyFormat:
 
     @ALL
     def test_a_damaged_file_is_one_line(self, info: FormatInfo, folder: Path, tmp_path: Path, cli: Cli) -> None:
-        data = (folder / artifact_name(info)).read_bytes()
+        data = (folder / info.file_name).read_bytes()
         for content in (b"", b"text", data[:100], data[: len(data) // 2], data[:-1]):
-            (tmp_path / artifact_name(info)).write_bytes(content)
-            assert_one_line(cli("inspect", tmp_path / artifact_name(info)), "fmnist-tk export")
+            (tmp_path / info.file_name).write_bytes(content)
+            assert_one_line(cli("inspect", tmp_path / info.file_name), "fmnist-tk export")
 
     @ALL
     def test_the_terminal_tells_it_at_any_width(self, info: FormatInfo, exported: Path) -> None:
-        report = inspect_file(exported / artifact_name(info))
+        report = inspect_file(exported / info.file_name)
         for width in (80, 140):
             console = Console(width=width)
             with console.capture() as captured:
@@ -150,7 +150,7 @@ class TestAnyFormat:
 class TestPairsOfFormats:
     @pytest.mark.parametrize(
         ("a", "b"),
-        list(itertools.combinations(["small.safetensors", *(artifact_name(info) for info in FORMATS.values())], 2)),
+        list(itertools.combinations(["small.safetensors", *(info.file_name for info in FORMATS.values())], 2)),
     )
     def test_the_same_weights_in_another_format_are_said_so(self, a: str, b: str, folder: Path, cli: Cli) -> None:
         outcome = cli("inspect", folder / a, folder / b)
@@ -160,7 +160,7 @@ class TestPairsOfFormats:
         assert [pair.weight and pair.same for pair in report.tensor_pairs] == [True] * 4
         assert report.passed
 
-    @pytest.mark.parametrize("name", ["small.safetensors", *(artifact_name(info) for info in FORMATS.values())])
+    @pytest.mark.parametrize("name", ["small.safetensors", *(info.file_name for info in FORMATS.values())])
     def test_one_weight_that_is_off_is_found_in_any_of_them(
         self, name: str, folder: Path, tmp_path: Path, cli: Cli
     ) -> None:
@@ -255,7 +255,7 @@ class TestCheckpoints:
 def bundled_path() -> Path:
     import toolkit
 
-    return Path(toolkit.__file__).parent / "assets" / "fashion-mlp.safetensors"
+    return Path(toolkit.__file__).parent / "fashion" / "assets" / "fashion-mlp.safetensors"
 
 
 class TestForeignFiles:
@@ -563,7 +563,7 @@ class TestGraphs:
             value.type.tensor_type.shape.dim[0].dim_value = 1
         fixed = save_model(model, tmp_path / "m.onnx")
         for info in FORMATS.values():
-            other = folder / artifact_name(info)
+            other = folder / info.file_name
             tells = inspected(other).signature
             assert tells
             expected = {"input", "output"} if tells.inputs[0].shape else set()

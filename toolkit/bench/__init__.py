@@ -20,7 +20,6 @@ from toolkit.bench.engine.rounds import Measurement, Rounds, Watch
 from toolkit.bench.limits import bound, measure_limits, moved_bytes
 from toolkit.bench.machine.fitness import canary, judge, read_counters, with_slowdowns
 from toolkit.errors import ToolkitError
-from toolkit.formats import EAGER
 from toolkit.formats.target import Target
 from toolkit.records import (
     BenchRecord,
@@ -215,9 +214,7 @@ def _conclude(
 def _jobs(entries: Sequence[Entry], settings: Settings) -> list[Job]:
     """Return a job per row, and one more for each eager row: the baseline under a second name."""
     controls = [
-        each.changed(role="control")
-        for each in entries
-        if settings.control and each.format == EAGER and each.role == "row"
+        each.changed(role="control") for each in entries if settings.control and each.baseline and each.role == "row"
     ]
     return [
         Job(entry=entry, threads=threads, batch_size=size, scenario=settings.scenario)

@@ -58,16 +58,16 @@ def parity(
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
     precision: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--precision",
             metavar="NAME",
-            help="What the targets are declared to compute in: float32 (judged by rounding error), tf32, bfloat16, "
-            "float16 or int8 (judged by accuracy). Default: float32.",
+            help="What the targets are declared to compute in, where their files do not say it: float32 (judged by "
+            "rounding error), tf32, bfloat16, float16 or int8 (judged by accuracy).",
             show_default=False,
             rich_help_panel=_RULE,
         ),
-    ] = "float32",
+    ] = None,
     max_drop: Annotated[
         float,
         typer.Option(
@@ -194,7 +194,7 @@ def parity(
             against=against,
             device=device != "cpu",
             threads=threads,
-            precision=precision != "float32",
+            precision=precision,
             full=full,
             data=data,
             images=images,
@@ -204,15 +204,15 @@ def parity(
         check_files_differ(outputs, {"--rejudge": [rejudge]})
         report = _rejudged(rejudge, targets, gates)
     else:
+        from toolkit.fashion.data import load_test_set
         from toolkit.formats.target import Target, resolve_targets
         from toolkit.parity import check_parity
-        from toolkit.parity.plan import find_test_set
         from toolkit.system.devices import resolve_device
 
         device = resolve_device(device)
-        declared = parse_precision(precision)
+        declared = parse_precision(precision) if precision else None
         with stdout_to_stderr(), showing_progress(quiet=quiet) as progress:
-            found, skips = resolve_targets(targets or [], folder, device)
+            found, skips = resolve_targets(targets or [], folder, device, declared)
             reference = _reference(checkpoint, against)
             other = reference.path if isinstance(reference, Target) else None
             inputs = {"--checkpoint": checkpoint, "--against": other, "--labels": labels}
@@ -228,9 +228,8 @@ def parity(
                 reference,
                 device=device,
                 threads=threads,
-                precision=declared,
                 gates=gates,
-                full=None if own else find_test_set(data, wanted=full, useful=declared != "float32"),
+                full=load_test_set(data) if (full or data) and not own else None,
                 own=own,
                 seed=seed,
                 reproduce=repro,

@@ -1,155 +1,68 @@
-"""The registry: what is known of each format without importing its runtime.
+"""The registry: a format is a folder of this room, and nothing outside the room knows its name.
 
-A format is a module with the functions of `Format`. To add one, write the module, add a line here and
-an extra to pyproject.toml; the contract test then covers it.
+The folder's ``__init__`` holds ``INFO`` and loads no runtime. Its module ``runtime`` has what `Format` asks for. What
+needs no runtime, or not every format can do, has a module of its own, which may be missing:
+
+* ``content.recognises(path)``: whether a file is of this format, whatever it is called;
+* ``files.files(path)``: all files of an artifact, itself first;
+* ``graph.describe(path)``: graph and tensors, for inspect;
+* ``prefixes.cut(path, device, threads)``: the graph cut after each node, to find the layer that is wrong;
+* ``snippet.SNIPPETS``: lines that run it without this toolkit, by kind of device;
+* ``peaks.products(threads)``: matrix products of its runtime, for the machine's limits.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING, Any, Final
 
 from toolkit.errors import MissingPackageError, UnknownFormatError, UnsupportedDeviceError
+from toolkit.formats.info import FormatInfo
+from toolkit.formats.session import Format, Session
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from toolkit.fashion.model import Mlp
-    from toolkit.records import ArtifactMetadata, Precision, Signature
 
-    FloatArray = NDArray[np.float32]
-
-
-class Session(Protocol):
-    """A loaded artifact on one device with one thread setting. It never reads a clock."""
-
-    @property
-    def precision(self) -> "Precision":
-        """The arithmetic that really runs, read back from the runtime."""
-
-    @property
-    def signature(self) -> "Signature":
-        """Inputs and outputs as the artifact declares them."""
-
-    def to_device(self, images: "FloatArray") -> Any:
-        """Copy ``(N, 1, 28, 28)`` float32 from the host into the runtime's own kind of batch."""
-
-    def run(self, batch: Any) -> Any:
-        """Compute the runtime's own kind of logits; may return before the device is done."""
-
-    def synchronize(self) -> None:
-        """Wait until the device has done all that was asked of it."""
-
-    def to_host(self, logits: Any) -> "FloatArray":
-        """Return the logits as the artifact gave them, an array of the host; ``(N, 10)`` float32 if all is well."""
+__all__ = [
+    "BASELINE",
+    "FORMATS",
+    "VARIANTS",
+    "Format",
+    "FormatInfo",
+    "Session",
+    "check_device",
+    "check_packages",
+    "find_format",
+    "format_of",
+    "import_format",
+    "open_model",
+    "optional",
+    "runtime_version",
+]
 
 
-class Format(Protocol):
-    """What a module of this package provides."""
-
-    def export(self, model: "Mlp", path: Path, metadata: "ArtifactMetadata") -> None:
-        """Write ``model`` (evaluation mode, float32, CPU) to ``path`` as one file."""
-
-    def load(self, path: Path, device: str, threads: int | None) -> Session:
-        """Open ``path`` on exactly ``device``; ``threads`` None leaves the runtime its own choice.
-
-        Raises:
-            CorruptArtifactError: If the file does not open.
-            UnsupportedDeviceError, PrecisionError: If the session would not be what was asked for.
-        """
-
-    def read_metadata(self, path: Path) -> str | None:
-        """Return the JSON of `ArtifactMetadata` inside the file, or None if it has none.
-
-        Raises:
-            CorruptArtifactError: If the file does not open.
-        """
+def _folders() -> list[FormatInfo]:
+    """Return what each folder of this room says of itself, in the order of their names."""
+    folders = (each.name for each in iter_modules(__path__) if each.ispkg)
+    infos = (import_module(f"{__name__}.{name}").INFO for name in folders)
+    return sorted(infos, key=lambda info: str(info.name))
 
 
-@dataclass(frozen=True)
-class FormatInfo:
-    """A line of the registry.
-
-    Attributes:
-        name: As on the command line.
-        suffix: Of the file names.
-        runtime: The engine that executes it.
-        distributions: Packages whose version is the runtime's, by the names it is published under.
-        precision: The arithmetic that a session must have.
-        devices: Kinds of device on which the runtime can execute.
-        keeps_float32: What to do when the runtime computes in less than float32.
-        names: What input and output are called in the files that `Format.export` writes; None where a format
-            has no names.
-        packages: Import names that must be there.
-        module: The module of this package that implements it.
-    """
-
-    name: str
-    suffix: str
-    runtime: str
-    distributions: tuple[str, ...]
-    precision: "Precision"
-    devices: tuple[str, ...]
-    packages: tuple[str, ...]
-    module: str
-    keeps_float32: str
-    names: tuple[str | None, str | None]
+_ALL: Final = _folders()
+#: Formats whose artifacts are files.
+FORMATS: Final[dict[str, FormatInfo]] = {info.name: info for info in _ALL if info.suffixes}
+#: Formats without a file, which run the checkpoint itself.
+VARIANTS: Final[dict[str, FormatInfo]] = {info.name: info for info in _ALL if not info.suffixes}
+#: The one among them that every other format is compared with.
+BASELINE: Final[FormatInfo] = next(info for info in _ALL if info.baseline)
 
 
-_LIBTORCH_ADVICE: Final = "set torch.set_float32_matmul_precision('highest'), and take casts out of the model"
-FORMATS: Final[dict[str, FormatInfo]] = {
-    info.name: info
-    for info in (
-        FormatInfo(
-            name="torchscript",
-            suffix=".ts.pt",
-            runtime="libtorch",
-            distributions=("torch",),
-            precision="float32",
-            devices=("cpu", "cuda", "mps"),
-            packages=("torch",),
-            module="torchscript",
-            keeps_float32=_LIBTORCH_ADVICE,
-            names=("images", None),
-        ),
-        FormatInfo(
-            name="onnx",
-            suffix=".onnx",
-            runtime="onnxruntime",
-            distributions=("onnxruntime", "onnxruntime-gpu"),
-            precision="float32",
-            devices=("cpu", "cuda"),
-            packages=("onnx", "onnxscript", "onnxruntime"),
-            module="onnx",
-            keeps_float32="set use_tf32 to 0 (CUDA) or leave mlas.enable_gemm_fastmath_arm64_bfloat16 off (ARM)",
-            names=("input", "logits"),
-        ),
-        FormatInfo(
-            name="torch-export",
-            suffix=".pt2",
-            runtime="libtorch",
-            distributions=("torch",),
-            precision="float32",
-            devices=("cpu", "cuda", "mps"),
-            packages=("torch",),
-            module="torch_export",
-            keeps_float32=_LIBTORCH_ADVICE,
-            names=("images", None),
-        ),
-    )
-}
-#: The baseline of every table: no file, the checkpoint itself.
-EAGER: Final = "eager"
-#: Eager replayed as a CUDA graph: on CUDA a row of its own, without the cost of launching each kernel.
-EAGER_CUDAGRAPH: Final = "eager-cudagraph"
-_STEM: Final = "model"
-
-
-def artifact_name(info: FormatInfo) -> str:
-    """Return the file name under which a format is exported."""
-    return _STEM + info.suffix
+def optional(info: FormatInfo, module: str, function: str) -> Callable[..., Any] | None:
+    """Return a function that a format may have, or None; what is asked for is imported, and nothing else."""
+    name = f"{info.module}.{module}"
+    return None if find_spec(name) is None else getattr(import_module(name), function, None)
 
 
 def runtime_version(info: FormatInfo) -> str:
@@ -160,7 +73,7 @@ def runtime_version(info: FormatInfo) -> str:
 
 
 def find_format(name: str) -> FormatInfo:
-    """Return the format called ``name``.
+    """Return the format called ``name`` whose artifacts are files.
 
     Raises:
         UnknownFormatError: If there is none; the error names the nearest.
@@ -171,19 +84,38 @@ def find_format(name: str) -> FormatInfo:
 
 
 def format_of(path: Path) -> FormatInfo | None:
-    """Return the format that the suffix of ``path`` belongs to, or None."""
-    return next((info for info in FORMATS.values() if path.name.endswith(info.suffix)), None)
+    """Return the format of a file, or None. Its suffix is a guess, the longest that fits; the content decides."""
+    name = path.name.lower()
+    fitting = [(suffix, info) for info in FORMATS.values() for suffix in info.suffixes if name.endswith(suffix)]
+    guess = max(fitting, key=lambda each: len(each[0]))[1] if fitting else None
+    found = _by_content(path) if path.is_file() else None
+    return guess if found is None or (guess and found.name in {guess.name, guess.variant_of}) else found
+
+
+def _by_content(path: Path) -> FormatInfo | None:
+    for info in FORMATS.values():
+        recognises = optional(info, "content", "recognises")
+        if recognises and recognises(path):
+            return info
+    return None
 
 
 def import_format(info: FormatInfo) -> Format:
-    """Import the module of a format.
+    """Import the module of a format that loads its runtime.
 
     Raises:
         MissingPackageError: If a package that it needs is not installed.
     """
     check_packages(info)
-    module: Any = import_module(f"toolkit.formats.{info.module}")
+    module: Any = import_module(f"{info.module}.runtime")
     return module  # type: ignore[no-any-return]  # a module satisfies the protocol; the contract test proves it
+
+
+def open_model(model: "Mlp", device: str, threads: int | None = None) -> Session:
+    """Return a session of the baseline: the model itself, which is moved to ``device``."""
+    module: Any = import_format(BASELINE)
+    session: Session = module.open_model(model, device, threads)
+    return session
 
 
 def check_packages(info: FormatInfo) -> None:

@@ -91,6 +91,28 @@ def foreign_pickles(data: bytes) -> tuple[str, ...]:
     return tuple(asked)
 
 
+def member_names(path: Path) -> list[str]:
+    """Return the names of a zip's members; none of a file that is no zip."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.namelist()
+    except ZIP_ERRORS:
+        return []
+
+
+def extra_file(path: Path, name: str) -> str | None:
+    """Return the text that an archive of torch holds as the extra file ``name``, or None.
+
+    Bytes that are no UTF-8 become text that is no JSON; who parses it says so.
+
+    Raises:
+        One of `ZIP_ERRORS`: If the archive cannot be read.
+    """
+    with zipfile.ZipFile(path) as archive:
+        found = next((each for each in archive.namelist() if each.endswith(f"/extra/{name}")), None)
+        return archive.read(found).decode(errors="replace") or None if found else None
+
+
 def read_members(path: Path, suffix: str) -> Iterator[tuple[str, bytes]]:
     """Yield name and content of the members of a zip whose names end in ``suffix``."""
     with zipfile.ZipFile(path) as archive:

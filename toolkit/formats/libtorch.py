@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from toolkit.errors import CorruptArtifactError, PrecisionError, UnsupportedDeviceError, first_line
+from toolkit.fashion.model import Mlp
 from toolkit.formats.archives import ZIP_ERRORS, damaged_member
-from toolkit.records import Precision, Signature
+from toolkit.records import Precision, Signature, TensorSpec
 from toolkit.system.devices import device_type, synchronize
 
 # The lowest first: it decides where several meet.
@@ -144,3 +145,13 @@ def check_placed(function: torch.nn.Module, device: str, format: str) -> None:
             f"some of its weights stay on {', '.join(sorted(kinds))}",
             "export the artifact again",
         )
+
+
+def describe_model(model: Mlp, device: str) -> tuple[set[torch.dtype], str, Signature]:
+    """Return what a session of ``model`` is told of it: dtypes of the weights, device, signature."""
+    dtypes = {tensor.dtype for tensor in model.parameters()}
+    signature = Signature(
+        inputs=(TensorSpec(name="images", dtype="float32", shape=("batch", 1, 28, 28)),),
+        outputs=(TensorSpec(name="logits", dtype="float32", shape=("batch", model.config.layer_sizes[-1])),),
+    )
+    return dtypes, device, signature

@@ -1,16 +1,16 @@
 """A session in front of an artifact that wants its images in another shape, such as flattened."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.formats import Session
+from toolkit.formats.session import Session
 from toolkit.records import Precision, Signature
 
 #: Shapes of one image that are understood, the toolkit's own first.
 IMAGE_SHAPES: tuple[tuple[int, ...], ...] = ((1, 28, 28), (784,), (28, 28), (28, 28, 1))
-_TRIAL_IMAGES = 2
 
 
 class ReshapedSession:
@@ -35,20 +35,76 @@ class ReshapedSession:
         return self._session.to_device(images.reshape(len(images), *self.image_shape))
 
 
-def fit_session(session: Session, shape: tuple[int, ...]) -> Session:
-    """Return a session that takes ``(N, 1, 28, 28)`` for an artifact that takes images of ``shape``."""
-    return session if shape == IMAGE_SHAPES[0] else ReshapedSession(session, shape)
+@dataclass
+class _Waiting:
+    """A batch for an artifact whose shape is not known yet; ``native`` once it is."""
+
+    images: NDArray[np.float32]
+    native: Any = None
 
 
-def image_shape(session: Session) -> tuple[tuple[int, ...], bool]:
-    """Return the shape of one image as an artifact wants it, and whether the session was called to find out.
+class UndeclaredSession:
+    """A session of an artifact that does not say which shape it wants: its first call that works finds out.
 
-    The artifact's own declaration decides. Where there is none, as in TorchScript, the shapes are tried on two images.
+    So the artifact is opened once, and no call is made only to try: what goes wrong in a first call is seen.
     """
-    declared = declared_shape(session.signature)
-    if declared is None:
-        return next((shape for shape in IMAGE_SHAPES if _answers(session, shape)), IMAGE_SHAPES[0]), True
-    return declared, False
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.image_shape: tuple[int, ...] | None = None
+        self.synchronize, self.to_host = session.synchronize, session.to_host
+
+    @property
+    def precision(self) -> Precision:
+        """The arithmetic of the session behind."""
+        return self._session.precision
+
+    @property
+    def signature(self) -> Signature:
+        """Inputs and outputs as the artifact declares them."""
+        return self._session.signature
+
+    def to_device(self, images: NDArray[np.float32]) -> Any:
+        """Copy ``(N, 1, 28, 28)`` float32 to the runtime in the artifact's shape; before a first call nothing moves."""
+        if self.image_shape is None:
+            return _Waiting(images)
+        return self._session.to_device(images.reshape(len(images), *self.image_shape))
+
+    def run(self, batch: Any) -> Any:
+        """Return the logits; until a call works, each shape is tried, and the error of the first is raised."""
+        if not isinstance(batch, _Waiting):
+            return self._session.run(batch)
+        if batch.native is None:
+            return self._first_call(batch)
+        return self._session.run(batch.native)
+
+    def _first_call(self, batch: _Waiting) -> Any:
+        first: Exception | None = None
+        shapes = (self.image_shape,) if self.image_shape else IMAGE_SHAPES
+        for shape in shapes:
+            try:
+                native = self._session.to_device(batch.images.reshape(len(batch.images), *shape))
+                logits = self._session.run(native)
+                self._session.synchronize()
+            except Exception as error:  # noqa: BLE001  whatever a runtime raises, this shape is not the one
+                first = first or error
+            else:
+                self.image_shape, batch.native = shape, native
+                return logits
+        assert first is not None  # there is a shape to try
+        raise first
+
+
+def fit_session(session: Session, shape: tuple[int, ...] | None) -> Session:
+    """Return a session that takes ``(N, 1, 28, 28)``.
+
+    Args:
+        session: Of an artifact that takes images of ``shape``.
+        shape: None where the artifact does not say.
+    """
+    if shape is None:
+        return UndeclaredSession(session)
+    return session if shape == IMAGE_SHAPES[0] else ReshapedSession(session, shape)
 
 
 def declared_shape(signature: Signature) -> tuple[int, ...] | None:
@@ -64,7 +120,8 @@ def declared_shape(signature: Signature) -> tuple[int, ...] | None:
 
 def fitted_shape(session: Session) -> tuple[int, ...]:
     """Return the shape in which a session that `fit_session` gave passes one image on."""
-    return session.image_shape if isinstance(session, ReshapedSession) else IMAGE_SHAPES[0]
+    shape = session.image_shape if isinstance(session, ReshapedSession | UndeclaredSession) else None
+    return shape or IMAGE_SHAPES[0]
 
 
 def fits(declared: tuple[int | str | None, ...], shape: tuple[int, ...]) -> bool:
@@ -72,12 +129,3 @@ def fits(declared: tuple[int | str | None, ...], shape: tuple[int, ...]) -> bool
     return len(declared) == len(shape) and all(
         not isinstance(size, int) or size == want for size, want in zip(declared, shape, strict=True)
     )
-
-
-def _answers(session: Session, shape: tuple[int, ...]) -> bool:
-    try:
-        session.run(session.to_device(np.zeros((_TRIAL_IMAGES, *shape), np.float32)))
-        session.synchronize()
-    except Exception:  # noqa: BLE001  whatever a runtime raises, this shape is not the one
-        return False
-    return True

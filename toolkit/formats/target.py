@@ -1,14 +1,18 @@
-"""Targets and sessions: what a name on the command line means, and how it is opened."""
+"""Targets: what a name on the command line means, what is known of it, and how it is opened."""
 
+import hashlib
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from toolkit.errors import (
     ArtifactNotFoundError,
     CorruptArtifactError,
     FormatError,
     PrecisionError,
+    ReportError,
     UnknownFormatError,
     UnsafeArtifactError,
 )
@@ -16,52 +20,156 @@ from toolkit.formats import (
     FORMATS,
     FormatInfo,
     Session,
-    artifact_name,
     check_device,
     check_packages,
+    find_format,
     format_of,
     import_format,
+    optional,
 )
-from toolkit.formats.companions import artifact_files
-from toolkit.formats.manifest import read_manifest
-from toolkit.formats.reshaped import fit_session, image_shape
-from toolkit.records import Precision, SkipRecord
+from toolkit.formats.manifest import BENCH, GOLDEN, LEDGER, MANIFEST, REPORT, listed, read_manifest
+from toolkit.records import ArtifactMetadata, Precision, SkipRecord, parse_record
+from toolkit.system.files import sha256_of
+
+# What may lie beside artifacts and is none: what the toolkit writes there, texts, pictures, tables, weights.
+_OWN: Final = frozenset({MANIFEST, LEDGER, GOLDEN, REPORT, BENCH})
+_NO_ARTIFACTS: Final = frozenset(
+    (
+        *(".md", ".txt", ".log", ".json", ".yml", ".yaml", ".toml", ".html", ".xml", ".csv", ".png", ".svg", ".jpg"),
+        *(".npz", ".npy", ".py", ".partial", ".pth", ".ckpt", ".safetensors", ""),
+    )
+)
 
 
 @dataclass(frozen=True)
 class Target:
-    """An artifact on disk and the format that it is read as."""
+    """An artifact on disk, the format that it is read as, and what its user says of it.
 
-    info: FormatInfo
+    Attributes:
+        format: The format.
+        path: Its file.
+        declared: The precision that it must have; None for what `expected_precision` finds.
+    """
+
+    format: FormatInfo
     path: Path
+    declared: Precision | None = None
+
+    def files(self) -> tuple[Path, ...]:
+        """Return all files that it consists of, itself first.
+
+        Raises:
+            UnsafeArtifactError: If it names a file outside its own folder.
+            CorruptArtifactError: If it names one that is not there.
+        """
+        files = optional(self.format, "files", "files")
+        return files(self.path) if files else (self.path,)
+
+    def digest(self) -> str:
+        """Return its SHA-256: of its file, or of the digests of all its files in order.
+
+        Raises:
+            UnsafeArtifactError, CorruptArtifactError: As `files`.
+        """
+        digests = [sha256_of(each) for each in self.files()]
+        return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+
+    def metadata(self) -> ArtifactMetadata | None:
+        """Return what this toolkit has written into the file, or None.
+
+        Raises:
+            FormatError: If the file does not open.
+            ReportError: If what stands there cannot be read.
+        """
+        text = import_format(self.format).read_metadata(self.path)
+        return parse_record(text, ArtifactMetadata, self.path) if text else None
+
+    def expected_precision(self) -> Precision | None:
+        """Return the precision that its session must have, or None for whatever the file says itself.
+
+        What this toolkit has exported has the precision of its format: the manifest lists it, or it has the usual name
+        and our description inside. A file that another tool has made of it, such as a quantised one, keeps that
+        description, but has another name.
+        """
+        if self.declared:
+            return self.declared
+        with suppress(ReportError):
+            if listed(self.path):
+                return self.format.precision
+        return self.format.precision if self.path.name == self.format.file_name and self._is_described() else None
+
+    def _is_described(self) -> bool:
+        """Say whether the description that this toolkit writes stands in the file."""
+        return import_format(self.format).read_metadata(self.path) is not None
+
+    def load(self, device: str, threads: int | None = None) -> Session:
+        """Open it as it is on exactly ``device``: it takes the shape that the artifact wants.
+
+        Args:
+            device: Where it must run.
+            threads: On the CPU; None leaves it to the runtime.
+
+        Raises:
+            FormatError: If it does not open there, or would compute in another precision than it must.
+        """
+        check_device(self.format, device)
+        if not self.path.is_file():
+            raise ArtifactNotFoundError(self.path, "check the path")
+        self.files()
+        session = import_format(self.format).load(self.path, device, threads)
+        wanted = self.expected_precision()
+        if wanted and session.precision != wanted:
+            remedy = f"declare it with --precision {session.precision}, or export the artifact again in {wanted}"
+            raise PrecisionError(wanted, session.precision, remedy)
+        return session
+
+    def open(self, device: str, threads: int | None = None) -> Session:
+        """Open it on exactly ``device`` as a session that takes ``(N, 1, 28, 28)``, whatever shape it wants itself.
+
+        Arguments and errors as `load`. It is opened once, and not called.
+        """
+        return self.fit(self.load(device, threads))
+
+    def fit(self, session: Session) -> Session:
+        """Return a session of this artifact, as `load` gave it, as one that takes ``(N, 1, 28, 28)``."""
+        from toolkit.formats.reshaped import IMAGE_SHAPES, declared_shape, fit_session
+
+        shape = declared_shape(session.signature)
+        return fit_session(session, IMAGE_SHAPES[0] if shape is None and self._is_described() else shape)
 
 
-def resolve_targets(names: list[str], folder: Path, device: str) -> tuple[list[Target], list[SkipRecord]]:
+def resolve_targets(
+    names: Sequence[str], folder: Path, device: str, declared: Precision | None = None
+) -> tuple[list[Target], list[SkipRecord]]:
     """Find the artifacts that ``names`` mean.
 
-    A name is a format, meaning its artifact in ``folder``, or a file. What is named must be there and
-    must work on ``device``. With no names, every format is taken that can, and each other is a skip.
+    A name is a format, meaning its artifact in ``folder``, or a file. What is named must be there and must work on
+    ``device``. With no names, every artifact in the folder is taken that does, and each other is a skip.
+
+    Args:
+        names: Formats and files; empty for all of the folder.
+        folder: Of artifacts that are named by their format.
+        device: Where they must run.
+        declared: The precision that all of them must have, for what cannot be read from files.
 
     Raises:
         FormatError: If something named cannot be used, or there is nothing at all.
     """
     if names:
-        targets = [_named(name, folder) for name in names]
+        targets = [_named(name, folder, declared) for name in names]
         for target in targets:
             check_runs(target, device)
         return list(dict.fromkeys(targets)), []
+    present, skips = _in_folder(folder, declared)
     found: list[Target] = []
-    skips: list[SkipRecord] = []
-    for info in FORMATS.values():
-        path = folder / artifact_name(info)
+    for target in present:
         try:
-            _check_there(path, info, folder)
-            check_runs(Target(info, path), device)
-            found.append(Target(info, path))
+            check_runs(target, device)
+            found.append(target)
         except FormatError as error:
-            skips.append(skip_of(info.name, error))
-    _check_complete(folder)
-    if not found and any((folder / artifact_name(info)).is_file() for info in FORMATS.values()):
+            usual = target.path.name == target.format.file_name
+            skips.append(skip_of(target.format.name if usual else target.path.name, error))
+    if present and not found:
         why_and_remedy = "; ".join(f"{skip.what}: {skip.reason}; {skip.remedy}" for skip in skips)
         raise ArtifactNotFoundError(folder, f"nothing in it runs on {device}: {why_and_remedy}")
     if not found:
@@ -69,69 +177,57 @@ def resolve_targets(names: list[str], folder: Path, device: str) -> tuple[list[T
     return found, skips
 
 
-def open_session(
-    target: Target, device: str, threads: int | None = None, precision: Precision | None = None
-) -> Session:
-    """Open an artifact on exactly ``device``.
-
-    Args:
-        target: The artifact.
-        device: Where it must run.
-        threads: On the CPU; None leaves it to the runtime.
-        precision: The arithmetic that is expected; None for the format's own.
-
-    Returns:
-        A session that takes ``(N, 1, 28, 28)``, whatever shape the artifact itself wants.
-
-    Raises:
-        FormatError: If it does not open there, with the reason and the remedy.
-    """
-    session = load_session(target, device, threads, precision)
-    shape, called = image_shape(session)
-    if called:  # the next call must be a session's first, or what goes wrong in it is hidden
-        session = import_format(target.info).load(target.path, device, threads)
-    return fit_session(session, shape)
+def artifacts_in(folder: Path, declared: Precision | None = None) -> list[Target]:
+    """Return every file of a folder that is an artifact, by format and name; none of a folder that is not there."""
+    found = (Target(info, path, declared) for path, info in _formats_in(folder).items() if info)
+    return sorted(found, key=lambda target: (target.format.name, target.path.name))
 
 
-def load_session(
-    target: Target, device: str, threads: int | None = None, precision: Precision | None = None
-) -> Session:
-    """Open an artifact as it is: no call is made to find out which shape it wants.
+def _formats_in(folder: Path) -> dict[Path, FormatInfo | None]:
+    """Return the format of each file that the toolkit does not write beside artifacts."""
+    files = sorted(path for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
+    return {path: format_of(path) for path in files if path.name not in _OWN and not path.name.startswith(".")}
 
-    Args:
-        target: The artifact.
-        device: Where it must run.
-        threads: On the CPU; None leaves it to the runtime.
-        precision: The arithmetic that is expected; None for the format's own.
+
+def _in_folder(folder: Path, declared: Precision | None) -> tuple[list[Target], list[SkipRecord]]:
+    """Return the artifacts of a folder by format and name; and a skip for each format and each file that is left out.
 
     Raises:
-        FormatError: If it does not open there, with the reason and the remedy.
+        ArtifactNotFoundError: If one that the manifest lists has gone: its check would silently be left out.
     """
-    check_device(target.info, device)
-    if not target.path.is_file():
-        raise ArtifactNotFoundError(target.path, "check the path")
-    artifact_files(target.info, target.path)
-    session = import_format(target.info).load(target.path, device, threads)
-    wanted = precision or target.info.precision
-    if session.precision != wanted:
-        remedy = f"declare it with --precision {session.precision}, or export the artifact again in {wanted}"
-        raise PrecisionError(wanted, session.precision, remedy)
-    return session
+    targets = artifacts_in(folder, declared)
+    _check_complete(folder)
+    missing = [info for info in FORMATS.values() if not any(target.format == info for target in targets)]
+    skips = [skip_of(info.name, _not_exported(folder / info.file_name, info, folder)) for info in missing]
+    beside = {file for target in targets for file in _files_if_whole(target)}
+    for path, found in _formats_in(folder).items():
+        if not found and path not in beside and path.suffix.lower() not in _NO_ARTIFACTS:
+            skips.append(
+                SkipRecord(
+                    what=path.name,
+                    reason="neither its name nor its content is that of a format",
+                    remedy=f"formats are {', '.join(FORMATS)}; move it out of {folder} if it is none",
+                )
+            )
+    return targets, skips
+
+
+def _files_if_whole(target: Target) -> tuple[Path, ...]:
+    """Return the files of an artifact; of one that is damaged, which parity reports, only itself."""
+    try:
+        return target.files()
+    except FormatError:
+        return (target.path,)
 
 
 def _check_complete(folder: Path) -> None:
-    """Raise when an artifact that the manifest lists has gone: its check would silently be left out.
-
-    Raises:
-        ArtifactNotFoundError: Naming it.
-    """
     manifest = read_manifest(folder)
-    gone = [each for each in manifest.artifacts if not (folder / each.file).is_file()] if manifest else []
-    for each in gone:
-        raise ArtifactNotFoundError(
-            folder / each.file,
-            f"manifest.json lists it; write it with: fmnist-tk export {each.format} --folder {folder}",
-        )
+    for each in manifest.artifacts if manifest else ():
+        if not (folder / each.file).is_file():
+            raise ArtifactNotFoundError(
+                folder / each.file,
+                f"manifest.json lists it; write it with: fmnist-tk export {each.format} --folder {folder}",
+            )
 
 
 def check_runs(target: Target, device: str) -> None:
@@ -141,11 +237,11 @@ def check_runs(target: Target, device: str) -> None:
         MissingPackageError, UnsupportedDeviceError: If it has not. A file that does not open is another
             matter, which parity reports.
     """
-    check_packages(target.info)
-    check_device(target.info, device)
+    check_packages(target.format)
+    check_device(target.format, device)
     if device != "cpu":
         with suppress(CorruptArtifactError, PrecisionError, UnsafeArtifactError):
-            open_session(target, device)
+            target.load(device)
 
 
 def skip_of(what: str, error: FormatError) -> SkipRecord:
@@ -154,25 +250,28 @@ def skip_of(what: str, error: FormatError) -> SkipRecord:
     return SkipRecord(what=what, reason=reason, remedy=remedy)
 
 
-def _named(name: str, folder: Path) -> Target:
+def _named(name: str, folder: Path, declared: Precision | None) -> Target:
     if name in FORMATS:
-        info, path = FORMATS[name], folder / artifact_name(FORMATS[name])
-        _check_there(path, info, folder)
-        return Target(info, path)
+        info = find_format(name)
+        path = folder / info.file_name
+        if not path.is_file():
+            raise _not_exported(path, info, folder)
+        return Target(info, path, declared)
     path = Path(name)
     if path.is_dir():
         raise ArtifactNotFoundError(path, f"it is a folder; pass a file, or check all of it with --folder {path}")
-    guessed = format_of(path)
-    if path.is_file() and guessed:
-        return Target(guessed, path)
+    found = format_of(path)
+    if path.is_file() and found:
+        return Target(found, path, declared)
     if path.is_file():
-        suffixes = ", ".join(info.suffix for info in FORMATS.values())
-        raise ArtifactNotFoundError(path, f"its name does not end in one of {suffixes}; rename it to say its format")
-    if guessed or len(path.parts) > 1:
+        suffixes = ", ".join(suffix for info in FORMATS.values() for suffix in info.suffixes)
+        raise ArtifactNotFoundError(
+            path, f"its content is of no format, and its name does not end in one of {suffixes}; pass an artifact"
+        )
+    if found or len(path.parts) > 1:
         raise ArtifactNotFoundError(path, "check the path")
     raise UnknownFormatError(name, FORMATS)
 
 
-def _check_there(path: Path, info: FormatInfo, folder: Path) -> None:
-    if not path.is_file():
-        raise ArtifactNotFoundError(path, f"write it with: fmnist-tk export {info.name} --folder {folder}")
+def _not_exported(path: Path, info: FormatInfo, folder: Path) -> ArtifactNotFoundError:
+    return ArtifactNotFoundError(path, f"write it with: fmnist-tk export {info.name} --folder {folder}")

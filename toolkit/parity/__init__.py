@@ -10,8 +10,8 @@ from pathlib import Path
 
 from toolkit.errors import OutputError, ToolkitError, first_line
 from toolkit.fashion.checkpoint import Checkpoint
-from toolkit.formats.manifest import note_verified
-from toolkit.formats.target import Target, open_session
+from toolkit.formats.target import Target
+from toolkit.formats.verified import note_verified
 from toolkit.parity.artifact import check_artifact
 from toolkit.parity.evaluation import evaluate_reference
 from toolkit.parity.plan import Plan, make_plan
@@ -20,7 +20,7 @@ from toolkit.parity.reference import ArtifactReference, Reference, check_referen
 from toolkit.parity.rules.quality import Gates
 from toolkit.parity.rules.rejudge import rejudge
 from toolkit.pictures.own_data import OwnPictures
-from toolkit.records import FailureRecord, ParityRecord, Precision, Report, SkipRecord
+from toolkit.records import FailureRecord, ParityRecord, Report, SkipRecord
 from toolkit.system.environment import default_threads, new_report
 from toolkit.system.progress import Progress, silent
 from toolkit.workload.images import ImageSet
@@ -34,7 +34,6 @@ def check_parity(
     *,
     device: str = "cpu",
     threads: int | None = None,
-    precision: Precision = "float32",
     gates: Gates | None = None,
     full: ImageSet | None = None,
     own: OwnPictures | None = None,
@@ -45,13 +44,13 @@ def check_parity(
 ) -> Report:
     """Check every target against a checkpoint or another artifact, and note beside each whether it passed.
 
+    Float32 is judged by its error, anything lower by its classification; one call may have artifacts of both kinds.
+
     Args:
-        targets: The artifacts.
+        targets: The artifacts, each with its own precision.
         reference: What they must compute. An artifact is opened on the CPU, in float32.
         device: Where they are opened.
         threads: For each session on the CPU; None for the physical cores.
-        precision: What the targets are declared to compute in. Float32 is judged by its error, anything lower by
-            its classification.
         gates: What lower precision must keep; None for the defaults.
         full: The test set, to be compared on as well; None for the bundled sample alone.
         own: Own pictures in its place; they are the labelled images by which lower precision is judged.
@@ -72,7 +71,7 @@ def check_parity(
     model = (
         Reference(reference)
         if isinstance(reference, Checkpoint)
-        else ArtifactReference(open_session(reference, "cpu", threads), seed)
+        else ArtifactReference(replace(reference, declared="float32").open("cpu", threads), seed)
     )
     if against:
         check_reference(model, f"--against {against}")
@@ -80,7 +79,6 @@ def check_parity(
         make_plan(model, seed=seed, full=own.data, source="own pictures")
         if own
         else make_plan(model, seed=seed, full=full),
-        declared=precision,
         gates=gates or Gates(),
         against=against,
         reproduce=reproduce,
@@ -96,7 +94,7 @@ def check_parity(
             raise
         except Exception as error:  # noqa: BLE001  a fault of ours with one artifact must not lose what was found of the others
             reason = f"parity itself failed, please report it: {type(error).__name__}: {first_line(error)}"
-            failure = FailureRecord(target=str(target.path), format=target.info.name, device=device, reason=reason)
+            failure = FailureRecord(target=str(target.path), format=target.format.name, device=device, reason=reason)
             failures.append(failure)
             continue
         records.append(record)
@@ -106,6 +104,8 @@ def check_parity(
             place = f"{error.reason} in {target.path.parent}"
             notes.append(f"bench will not know that {target.path.name} passed: {place}; {error.remedy}")
     progress("parity", len(targets), len(targets))
+    if any(record.declared != "float32" for record in records):
+        plan = plan.for_lower_precision()
     return new_report("parity").changed(
         checkpoint=reference.record if isinstance(reference, Checkpoint) else None,
         parity=tuple(records),

@@ -1,10 +1,9 @@
 """Parity of one artifact: open it, ask every check, and say why and where it fails."""
 
 from toolkit.errors import CorruptArtifactError, FormatError, PrecisionError, ReportError, UnsafeArtifactError
-from toolkit.formats import Session, import_format, runtime_version
-from toolkit.formats.companions import artifact_digest
-from toolkit.formats.manifest import read_manifest
-from toolkit.formats.target import Target, open_session
+from toolkit.formats import Session, runtime_version
+from toolkit.formats.manifest import listed
+from toolkit.formats.target import Target
 from toolkit.parity.evaluation import evaluate_artifact, measure_quality
 from toolkit.parity.examine import Examination, examine
 from toolkit.parity.explain import explain, reproduce
@@ -17,15 +16,15 @@ from toolkit.records import (
     ArtifactRecord,
     CheckRecord,
     ParityRecord,
+    Precision,
     QualityRecord,
     check_order,
-    parse_record,
 )
 from toolkit.system.files import sha256_of
 
 
 def check_artifact(target: Target, plan: Plan, *, device: str = "cpu", threads: int | None = None) -> ParityRecord:
-    """Put all checks to one artifact.
+    """Put all checks to one artifact, by the rule of the precision that it computes in.
 
     Args:
         target: The artifact.
@@ -36,36 +35,37 @@ def check_artifact(target: Target, plan: Plan, *, device: str = "cpu", threads: 
     Raises:
         FormatError: If it cannot be tried at all: no such device for its runtime, a package missing.
     """
-    sha256, session, opens = _open(target, plan, device, threads)
-    listed, inside, unreadable = _described(target, opened=session is not None)
+    sha256, session, opens = _open(target, device, threads)
+    rule: Precision = session.precision if session else target.declared or "float32"
+    if rule != "float32":
+        plan = plan.for_lower_precision()
+    entry, inside, unreadable = _described(target, opened=session is not None)
     reference = plan.reference.checkpoint
-    checks = [opens, unreadable or check_integrity(sha256, reference, listed, inside)]
+    checks = [opens, unreadable or check_integrity(sha256, reference, entry, inside)]
     quality: QualityRecord | None = None
     examination: Examination | None = None
     if session:
-        names = target.info.names if inside else (None, None)
-        checks.append(check_signature(session.signature, plan.declared, names))
+        names = target.format.names if inside else (None, None)
+        checks.append(check_signature(session.signature, rule, names))
         checks.append(check_contract(reference, inside))
-        examination = examine(
-            session, plan.expectations, plan.sample, plan.probes, seed=plan.seed, declared=plan.declared
-        )
+        examination = examine(session, plan.expectations, plan.sample, plan.probes, seed=plan.seed, declared=rule)
         checks += examination.checks
-        if plan.declared != "float32" and _finite(examination):
+        if rule != "float32" and _finite(examination):
             quality = measure_quality(examination.calls, plan.reference, plan.labelled, plan.source)
             checks += judge_quality(quality, plan.gates)
     record = ParityRecord(
         target=str(target.path),
-        format=target.info.name,
+        format=target.format.name,
         device=device,
-        declared=plan.declared,
+        declared=rule,
         precision=session.precision if session else None,
         threads=threads,
         sha256=sha256,
         weights_sha256=reference.weights_sha256 if reference else None,
         against=plan.against,
         seed=plan.seed,
-        runtime=target.info.runtime,
-        runtime_version=runtime_version(target.info),
+        runtime=target.format.runtime,
+        runtime_version=runtime_version(target.format),
         checks=tuple(sorted(checks, key=lambda check: check_order(check.name))),
         quality=quality,
         evaluation=evaluate_artifact(examination.calls, plan) if examination else None,
@@ -77,15 +77,15 @@ def check_artifact(target: Target, plan: Plan, *, device: str = "cpu", threads: 
     return record
 
 
-def _open(target: Target, plan: Plan, device: str, threads: int | None) -> tuple[str, Session | None, CheckRecord]:
+def _open(target: Target, device: str, threads: int | None) -> tuple[str, Session | None, CheckRecord]:
     """Open an artifact; return the digest of what was opened, the session or None, and the check."""
     sha256 = sha256_of(target.path)  # before it is opened, not of what may replace it meanwhile
     try:
-        sha256 = artifact_digest(target.info, target.path)
-        session = open_session(target, device, threads, plan.declared)
+        sha256 = target.digest()
+        session = target.open(device, threads)
     except (CorruptArtifactError, PrecisionError, UnsafeArtifactError) as error:
         return sha256, None, verdict("opens", [str(error)], "")
-    return sha256, session, verdict("opens", [], f"with {target.info.runtime} on {device}, {session.precision}")
+    return sha256, session, verdict("opens", [], f"with {target.format.runtime} on {device}, {session.precision}")
 
 
 def _described(
@@ -93,11 +93,7 @@ def _described(
 ) -> tuple[ArtifactRecord | None, ArtifactMetadata | None, CheckRecord | None]:
     """Return what the manifest beside an artifact says of it and what stands inside it, or why that cannot be read."""
     try:
-        manifest = read_manifest(target.path.parent)
-        artifacts = manifest.artifacts if manifest else ()
-        listed = next((each for each in artifacts if each.file == target.path.name), None)
-        text = import_format(target.info).read_metadata(target.path) if opened else None
-        return listed, parse_record(text, ArtifactMetadata, target.path) if text else None, None
+        return listed(target.path), target.metadata() if opened else None, None
     except (FormatError, ReportError) as error:
         return None, None, verdict("integrity", [str(error)], "")
 

@@ -12,8 +12,8 @@ from toolkit.parity.plan import Plan
 from toolkit.parity.probes import Probe
 from toolkit.parity.reference import ReferenceModel
 from toolkit.parity.rules.checks import CLASSES
-from toolkit.parity.rules.quality import relative_noise
 from toolkit.records import MOST_WRONG, EvaluationRecord, ImageSource, QualityRecord, WrongImageRecord
+from toolkit.workload.noise import relative_noise
 from toolkit.workload.scores import softmax
 
 Float32Array = NDArray[np.float32]

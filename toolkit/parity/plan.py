@@ -1,14 +1,15 @@
 """The plan of a parity run: what to compare with, and on what."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 
 from toolkit.errors import DataNotFoundError
 from toolkit.fashion.data import load_test_set
-from toolkit.parity.probes import SEED, Probe, default_probes, picture_probe, sample_probe
+from toolkit.parity.probes import SEED, Probe, default_probes, filled_probe, picture_probe, sample_probe
 from toolkit.parity.reference import Expectations, ReferenceModel
 from toolkit.parity.rules.quality import Gates
-from toolkit.records import ImageSource, Precision
+from toolkit.records import ImageSource
 from toolkit.workload.images import ImageSet
 
 
@@ -22,7 +23,6 @@ class Plan:
         probes: Further inputs for values.
         labelled: Images with labels, by which lower precision is judged.
         source: Which images these are.
-        declared: The precision by whose rule the artifacts are judged.
         gates: What lower precision must keep.
         seed: Of the random probes and of the search.
         against: Path of the artifact that is the reference; None for a checkpoint.
@@ -34,7 +34,6 @@ class Plan:
     probes: tuple[Probe, ...]
     labelled: Probe
     source: ImageSource = "sample"
-    declared: Precision = "float32"
     gates: Gates = field(default_factory=Gates)
     seed: int = SEED
     against: str | None = None
@@ -44,6 +43,17 @@ class Plan:
     def reference(self) -> ReferenceModel:
         """What the artifacts must compute."""
         return self.expectations.reference
+
+    def for_lower_precision(self) -> "Plan":
+        """Return the plan for an artifact of lower precision: it is judged by labels, the more of them the surer.
+
+        The test set takes the place of the sample where it is installed and no other pictures were chosen.
+        """
+        labelled = _installed_test_set() if self.source == "sample" else None
+        if labelled is None:
+            return self
+        probes = (filled_probe(labelled, self.sample), *self.probes)
+        return replace(self, labelled=labelled, source="test set", probes=probes)
 
 
 def make_plan(
@@ -70,22 +80,10 @@ def make_plan(
     )
 
 
-def find_test_set(folder: Path | None, *, wanted: bool, useful: bool) -> ImageSet | None:
-    """Return the test set: when it is asked for it must be there; where it is only useful it is taken if it is.
-
-    Args:
-        folder: Where it is, which asks for it; None to look in the usual places.
-        wanted: Whether it is asked for.
-        useful: Whether it would serve.
-
-    Raises:
-        DataError: If it is asked for and not there, or is there and broken.
-    """
-    if wanted or folder:
-        return load_test_set(folder)
-    if not useful:
-        return None
+@cache
+def _installed_test_set() -> Probe | None:
+    """Return the test set if it is in one of the usual places; nothing is downloaded for it."""
     try:
-        return load_test_set()
+        return picture_probe("test set", load_test_set())
     except DataNotFoundError:
         return None

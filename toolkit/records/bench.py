@@ -138,6 +138,7 @@ class LatencyRecord(Record):
     precision: Precision
     threads: PositiveInt
     batch_size: PositiveInt
+    baseline: bool = Field(default=False, description="Whether it is eager, with which all others are compared.")
     role: Literal["row", "control", "base"] = Field(
         default="row",
         description="``control``: eager once more, for the noise of this run; ``base``: of what --against names.",

@@ -15,8 +15,6 @@ from pydantic import (
 from toolkit.records.base import Device, Precision, Record, SkipRecord, quantile
 
 Verdict = Literal["VALID", "NOISY"]
-#: What one process measures of the machine's limits: products by one runtime, or memory.
-Part = Literal["torch", "onnxruntime", "memory"]
 _NOT_OPTIONAL: Final = {"usable_cpus", "unavailable"}
 
 
@@ -164,7 +162,7 @@ class BandwidthRecord(Record):
 class LimitsJob(Record):
     """What one process is to measure of the machine's limits."""
 
-    part: Part
+    part: str = Field(description="``torch``, ``memory``, or a format whose runtime multiplies.")
     device: Device = "cpu"
     threads: PositiveInt
     working_sets_bytes: tuple[Annotated[int, Field(ge=4)], ...] = Field(description="Sizes of float32 arrays to read.")

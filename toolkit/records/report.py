@@ -90,7 +90,7 @@ class Report(Record):
     """
 
     schema_name: Literal["fmnist-tk/report"] = "fmnist-tk/report"
-    schema_version: Literal[4] = 4
+    schema_version: Literal[5] = 5
     tool_version: str
     command: str
     arguments: tuple[str, ...] = Field(
@@ -154,7 +154,7 @@ class Report(Record):
                 rows.setdefault((row.device, row.batch_size, row.precision == "float32"), []).append(row)
         eager: dict[tuple[str, int], float] = {}
         for row in self.latency:
-            if row.format == "eager" and row.role == "row":
+            if row.baseline and row.role == "row":
                 key = row.device, row.batch_size
                 eager[key] = min(eager.get(key, row.median_s), row.median_s)
         return tuple(_fastest(group, eager.get((key[0], key[1]))) for key, group in rows.items())

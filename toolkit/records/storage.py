@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -41,14 +41,32 @@ def parse_record(text: str, kind: type[R], path: Path) -> R:
         value = json.loads(text)
     except json.JSONDecodeError as error:
         raise ReportError(path, f"is not JSON ({error})", "write it again") from error
-    _check_schema(value, kind, path)
+    upgraded = _of_this_version(value, kind)
+    _check_schema(upgraded, kind, path)
     try:
-        return kind.model_validate_json(text)
+        return kind.model_validate_json(text if upgraded is value else json.dumps(upgraded))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the whole"
         more = f" and {error.error_count() - 1} more" if error.error_count() > 1 else ""
         raise ReportError(path, f"does not fit its schema: {place}: {first['msg']}{more}", "write it again") from error
+
+
+def _of_this_version(value: Any, kind: type[Record]) -> Any:
+    """Return a report of the version before as one of this version; anything else as it is.
+
+    Version 5 stores which row is the baseline; before, it was the one called eager.
+    """
+    if not isinstance(value, dict) or (value.get("schema_name"), value.get("schema_version")) != (
+        "fmnist-tk/report",
+        4,
+    ):
+        return value
+    rows = value.get("latency", ())
+    if "latency" in kind.model_fields and isinstance(rows, list) and all(isinstance(row, dict) for row in rows):
+        marked = [{**row, "baseline": row.get("format") == "eager"} for row in rows]
+        return {**value, "latency": marked, "schema_version": 5}
+    return value
 
 
 def _check_schema(value: object, kind: type[Record], path: Path) -> None:

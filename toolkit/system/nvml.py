@@ -79,3 +79,21 @@ def _by_uuid(nvml: Any, count: int, word: str) -> int:
     if len(found) != 1:
         raise UnknownCardError(f"{len(found)} of NVML's cards have a UUID that begins with {word}")
     return found[0]
+
+
+def process_memory_bytes() -> int | None:
+    """Return the memory of this process on all GPUs, in bytes; None where NVML does not tell.
+
+    It uses one of them, whose number NVML and CUDA may not agree on.
+    """
+    try:
+        nvml = open_nvml()
+        try:
+            handles = [nvml.nvmlDeviceGetHandleByIndex(index) for index in range(nvml.nvmlDeviceGetCount())]
+            entries = [entry for handle in handles for entry in nvml.nvmlDeviceGetComputeRunningProcesses(handle)]
+        finally:
+            nvml.nvmlShutdown()
+    except Exception:  # noqa: BLE001  a driver may raise anything, and a row must not end by it
+        return None
+    # Null where the driver does not permit to know. In a container the process may be there under another number.
+    return sum(entry.usedGpuMemory or 0 for entry in entries if entry.pid == os.getpid()) or None

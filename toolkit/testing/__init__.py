@@ -31,7 +31,7 @@ def assert_parity(
     *,
     device: str = "cpu",
     threads: int | None = None,
-    precision: "Precision" = "float32",
+    precision: "Precision | None" = None,
     gates: "Gates | None" = None,
     seed: int | None = None,
 ) -> "ParityRecord":
@@ -43,7 +43,8 @@ def assert_parity(
         artifact: The file; its suffix says which format it is.
         device: Where it runs: ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
         threads: On the CPU; None leaves it to the runtime.
-        precision: What the artifact is declared to compute in; less than float32 is judged by its classification.
+        precision: What the artifact is declared to compute in; None for what the file says, which for files of this
+            toolkit must be that of their format. Less than float32 is judged by its classification.
         gates: What lower precision must keep; None for the defaults.
         seed: Of the random inputs and of the search; None for the default.
 
@@ -67,18 +68,16 @@ def assert_parity(
     path, reference = Path(artifact), _reference(model_or_checkpoint)
     info = format_of(path)
     if info is None or not path.is_file():
-        suffixes = ", ".join(each.suffix for each in FORMATS.values())
+        suffixes = ", ".join(each.suffixes[0] for each in FORMATS.values())
         raise ArtifactNotFoundError(path, f"pass a file whose name ends in one of {suffixes}")
-    if precision not in get_args(Precision):
+    if precision is not None and precision not in get_args(Precision):
         raise UsageError(f"precision={precision!r}: choose one of {', '.join(get_args(Precision))}")
     if threads is not None and threads < 1:
         raise UsageError(f"threads={threads}: pass a number from 1, or None")
     with leaving_torch_as_it_is():
         check_reference(reference, "model_or_checkpoint")
-        plan = replace(
-            make_plan(reference, seed=SEED if seed is None else seed), declared=precision, gates=gates or Gates()
-        )
-        record = check_artifact(Target(info, path), plan, device=resolve_device(device), threads=threads)
+        plan = replace(make_plan(reference, seed=SEED if seed is None else seed), gates=gates or Gates())
+        record = check_artifact(Target(info, path, precision), plan, device=resolve_device(device), threads=threads)
     if not record.passed:
         raise AssertionError(failure_message(record))
     return record

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Final
 
 from toolkit import parity
+from toolkit.fashion.data import load_test_set
 from toolkit.formats import target as sessions
-from toolkit.parity.plan import find_test_set
 from toolkit.parity.probes import SEED
 from toolkit.records import Precision, Report
 from toolkit.system.devices import leaving_torch_as_it_is, resolve_device
@@ -78,7 +78,7 @@ def check_parity(
     folder: str | Path = FOLDER,
     device: str = "cpu",
     threads: int | None = None,
-    precision: Precision = "float32",
+    precision: Precision | None = None,
     max_drop: float = _GATES.max_drop_points,
     min_agreement: float = _GATES.min_agreement,
     significance: float = _GATES.significance,
@@ -101,8 +101,9 @@ def check_parity(
         folder: Where the artifacts lie that are named by their format.
         device: Where they run: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         threads: Of each session on the CPU; None for the physical cores.
-        precision: What the artifacts are declared to compute in. Float32 is judged by its rounding error, anything
-            lower by its classification.
+        precision: What the artifacts are declared to compute in; None for what each file says, which for files of this
+            toolkit must be that of their format. Float32 is judged by its rounding error, anything lower by its
+            classification.
         max_drop: Lower precision: largest drop of accuracy, in percentage points.
         min_agreement: Lower precision: smallest fraction, 0 to 1, of labels equal to the reference's.
         significance: Lower precision: accuracy that is worse with a p-value below this fails even within
@@ -138,15 +139,14 @@ def check_parity(
     names, place = names_of(artifacts, folder)
     own = pictures_of(images, labels, progress, full=full, data=data)
     with leaving_torch_as_it_is():
-        targets, skips = sessions.resolve_targets(names, place, device)
+        targets, skips = sessions.resolve_targets(names, place, device, precision)
         return parity.check_parity(
             targets,
             reference_of(reference),
             device=device,
             threads=threads,
-            precision=precision,
             gates=parity.Gates(max_drop, min_agreement, significance),
-            full=None if own else find_test_set(path_of(data), wanted=full, useful=precision != "float32"),
+            full=load_test_set(path_of(data)) if (full or data) and not own else None,
             own=own,
             seed=seed,
             reproduce=path_of(reproduce),

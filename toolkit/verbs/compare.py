@@ -10,7 +10,6 @@ from typing import Final
 from toolkit.bench.statistics import Rounds, independent_ratio
 from toolkit.bench.statistics.summary import compare, noise_of
 from toolkit.errors import ComparisonError
-from toolkit.formats import EAGER
 from toolkit.records import (
     AcceleratorRecord,
     ComparisonRecord,
@@ -253,7 +252,8 @@ def _unchanged_rows(base: Report, head: Report, compared: Sequence[ComparisonRec
         return
     if base.checkpoint and head.checkpoint and base.checkpoint.config != head.checkpoint.config:
         return
-    moved = [each for each in compared if each.format == EAGER and each.speed.verdict in {"FASTER", "SLOWER"}]
+    baselines = {row.format for row in head.latency if row.baseline}
+    moved = [each for each in compared if each.format in baselines and each.speed.verdict in {"FASTER", "SLOWER"}]
     if moved:
         most = max(moved, key=lambda each: max(each.speed.ratio, 1 / each.speed.ratio))
         yield (

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from toolkit.errors import FormatError, OutputError, first_line
 from toolkit.fashion.checkpoint import Checkpoint
-from toolkit.formats import FORMATS, FormatInfo, artifact_name, check_packages, find_format, import_format
+from toolkit.formats import FORMATS, FormatInfo, check_packages, find_format, import_format
 from toolkit.formats.golden import write_golden
-from toolkit.formats.manifest import GOLDEN, LEDGER, MANIFEST, note_verified, read_manifest
+from toolkit.formats.manifest import GOLDEN, LEDGER, MANIFEST, read_manifest
 from toolkit.formats.target import Target, skip_of
+from toolkit.formats.verified import note_verified
 from toolkit.parity import Reference, check_artifact, evaluate_reference, make_plan
 from toolkit.parity.reference import make_golden
 from toolkit.records import (
@@ -59,7 +60,7 @@ def export_formats(
         OutputError: If something cannot be written.
     """
     infos, skips = _choose(formats)
-    for name in (*map(artifact_name, infos), GOLDEN, MANIFEST, LEDGER):
+    for name in (*(info.file_name for info in infos), GOLDEN, MANIFEST, LEDGER):
         check_writable(folder / name)
     with folder_lock(folder):
         before = read_manifest(folder)
@@ -132,7 +133,7 @@ def _make(
     plan, made = make_plan(Reference(checkpoint)), _Made()
     for number, info in enumerate(infos):
         progress("export", number, len(infos), info.name)
-        path = staging / artifact_name(info)
+        path = staging / info.file_name
         reason = _export_one(info, checkpoint, path)
         if reason is None and verify:
             record = check_artifact(Target(info, path), plan, threads=threads)

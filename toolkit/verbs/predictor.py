@@ -6,7 +6,7 @@ artifact counts is asked of its present bytes.
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
 
@@ -21,10 +21,10 @@ from toolkit.errors import (
     UsageError,
     first_line,
 )
-from toolkit.formats import EAGER, FORMATS, Session, artifact_name, check_packages, format_of
-from toolkit.formats.companions import artifact_digest
-from toolkit.formats.manifest import BENCH, REPORT, check_verified, read_manifest, verified_weights
-from toolkit.formats.target import Target, open_session, resolve_targets
+from toolkit.formats import BASELINE, FORMATS, Session, check_packages, format_of, open_model
+from toolkit.formats.manifest import BENCH, REPORT
+from toolkit.formats.target import Target, artifacts_in, resolve_targets
+from toolkit.formats.verified import check_verified, verified_weights
 from toolkit.records import LABELS, Precision, PredictorRecord, Report, read_record
 from toolkit.records.units import seconds
 from toolkit.system.devices import resolve_device
@@ -116,7 +116,7 @@ def open_predictor(
     if threads is not None and threads < 1:
         raise UsageError(f"threads={threads}: pass 1 or more, or leave it out")
     device = resolve_device(device)
-    if artifact in {EAGER, BUNDLED} or (artifact is None and checkpoint):
+    if artifact in {BASELINE.name, BUNDLED} or (artifact is None and checkpoint):
         if artifact == BUNDLED:
             _refuse_second(artifact, checkpoint)
         file = None if artifact == BUNDLED else checkpoint
@@ -159,7 +159,7 @@ def _choose(folder: Path, device: str, threads: int | None) -> Predictor:
     why = f"nothing in {folder} is verified" if folder.is_dir() else f"there is no folder {folder}"
     for target, words in _verified(folder, device):
         try:
-            check_packages(target.info)
+            check_packages(target.format)
             return _open_artifact(target, device, threads, f"{target.path}: {words}", None)
         except FormatError as error:
             why = f"{target.path} does not open here: {error}"
@@ -169,11 +169,7 @@ def _choose(folder: Path, device: str, threads: int | None) -> Predictor:
 
 def _verified(folder: Path, device: str) -> Iterator[tuple[Target, str]]:
     """Yield the verified artifacts of a folder, the fastest first, and why each is where it is."""
-    present = {artifact_name(info): Target(info, folder / artifact_name(info)) for info in FORMATS.values()}
-    manifest = read_manifest(folder)
-    for each in manifest.artifacts if manifest else ():
-        if each.format in FORMATS:
-            present.setdefault(each.file, Target(FORMATS[each.format], folder / each.file))
+    present = {target.path.name: target for target in artifacts_in(folder)}
     source, order = _measured(folder, device)
     places = {name: place for place, (name, _) in enumerate(order)}
     measured = dict(reversed(order))
@@ -220,24 +216,24 @@ def _timed(report: Report, folder: Path, device: str) -> list[tuple[str, float]]
 
 def _unchanged(path: Path, format: str, digests: dict[str, str]) -> bool:
     with suppress(FormatError, OSError):
-        return path.name not in digests or artifact_digest(FORMATS[format], path) == digests[path.name]
+        return path.name not in digests or Target(FORMATS[format], path).digest() == digests[path.name]
     return False
 
 
 def _open_artifact(target: Target, device: str, threads: int | None, reason: str, warning: str | None) -> Predictor:
     try:
-        session = open_session(target, device, threads)
+        session = target.open(device, threads)
     except PrecisionError as error:  # what it computes in stands in the record; parity is where that is judged
         actual = next((each for each in get_args(Precision) if each == error.actual), None)
         if actual is None:
             raise
-        session = open_session(target, device, threads, actual)
+        session = replace(target, declared=actual).open(device, threads)
     record = PredictorRecord(
         target=str(target.path),
-        format=target.info.name,
+        format=target.format.name,
         device=device,
         precision=session.precision,
-        sha256=artifact_digest(target.info, target.path),
+        sha256=target.digest(),
         verified=warning is None,
     )
     return Predictor(record, session, reason, warning)
@@ -245,13 +241,12 @@ def _open_artifact(target: Target, device: str, threads: int | None, reason: str
 
 def _open_checkpoint(path: Path | None, device: str, threads: int | None, reason: str) -> Predictor:
     from toolkit.fashion.checkpoint import load_checkpoint
-    from toolkit.formats.eager import open_eager
     from toolkit.system.files import sha256_of
 
-    session = open_eager(load_checkpoint(path).model(), device, threads)
+    session = open_model(load_checkpoint(path).model(), device, threads)
     record = PredictorRecord(
         target=str(path) if path else BUNDLED,
-        format=EAGER,
+        format=BASELINE.name,
         device=device,
         precision=session.precision,
         sha256=sha256_of(path) if path else None,

@@ -8,9 +8,8 @@ from numpy.typing import NDArray
 
 from toolkit.errors import UsageError
 from toolkit.fashion.checkpoint import Checkpoint
-from toolkit.formats import Session
-from toolkit.formats import target as sessions
-from toolkit.formats.eager import open_eager
+from toolkit.formats import Session, open_model
+from toolkit.formats.target import resolve_targets
 from toolkit.records import LABELS, Precision
 from toolkit.system.devices import resolve_device
 from toolkit.verbs.arguments import FOLDER, check_session
@@ -54,9 +53,9 @@ def open_session(
     check_session(threads, precision)
     device = resolve_device(device)
     if isinstance(artifact, Checkpoint):
-        return open_eager(artifact.model(), device, threads)
-    (target,), _ = sessions.resolve_targets([str(artifact)], Path(folder), device)
-    return sessions.open_session(target, device, threads, precision)
+        return open_model(artifact.model(), device, threads)
+    (target,), _ = resolve_targets([str(artifact)], Path(folder), device, precision)
+    return target.open(device, threads)
 
 
 def compute_logits(session: Session, images: NDArray[Any]) -> NDArray[np.float32]:

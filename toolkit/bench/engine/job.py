@@ -20,7 +20,11 @@ class Entry(Record):
     device: Device
     runtime: str
     runtime_version: str
+    precision: Precision | None = Field(
+        default=None, description="In which parity has passed it, which it must have; null: whatever it says itself."
+    )
     verified: bool
+    baseline: bool = Field(default=False, description="Whether it is what the others are compared with.")
     role: Literal["row", "control", "base"] = "row"
     file_bytes: NonNegativeInt | None = None
 

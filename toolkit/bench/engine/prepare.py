@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 from toolkit.bench.engine.job import Entry
 from toolkit.errors import ToolkitError, UnverifiedArtifactError, UsageError
-from toolkit.formats import EAGER, EAGER_CUDAGRAPH, FORMATS, artifact_name, runtime_version
+from toolkit.formats import BASELINE, VARIANTS, FormatInfo, check_device, runtime_version
 from toolkit.formats.golden import write_golden
-from toolkit.formats.manifest import GOLDEN, check_verified, read_manifest
+from toolkit.formats.manifest import GOLDEN, read_manifest
 from toolkit.formats.target import Target, resolve_targets
-from toolkit.records import CheckpointRecord, DatasetRecord, Record, SkipRecord
-from toolkit.system.environment import installed_version
+from toolkit.formats.verified import check_verified
+from toolkit.records import CheckpointRecord, DatasetRecord, Record, SkipRecord, VerificationRecord
+from toolkit.system.devices import device_type
 
 if TYPE_CHECKING:
     from toolkit.fashion.checkpoint import Checkpoint
@@ -68,15 +69,19 @@ def prepare_request(request: Request) -> Prepared:
     entries: list[Entry] = []
     skips: list[SkipRecord] = []
     for device in dict.fromkeys(resolve_device(name) for name in request.devices):
-        targets, left_out = resolve_targets(list(request.names), Path(request.folder), device)
+        variants = [name for name in request.names if name in VARIANTS]
+        artifacts = [name for name in request.names if name not in VARIANTS]
+        if artifacts or not variants:
+            targets, left_out = resolve_targets(artifacts, Path(request.folder), device)
+        else:
+            targets, left_out = [], []
         entries += prepare_entries(
-            targets, checkpoint, device, scratch, unverified=request.unverified, pictures=pictures
+            targets, checkpoint, device, scratch, variants=variants, unverified=request.unverified, pictures=pictures
         )
         skips += left_out
         if request.against:
-            found = list(dict.fromkeys(each.info.name for each in targets))
             bases, missing = _bases(
-                Path(request.against), found, device, scratch, unverified=request.unverified, pictures=pictures
+                Path(request.against), targets, device, scratch, unverified=request.unverified, pictures=pictures
             )
             if missing and request.names:  # or a gate would be open for what was named
                 raise UsageError(f"--against {request.against}: {missing[0].reason}; {missing[0].remedy}")
@@ -91,16 +96,18 @@ def prepare_entries(
     device: str,
     scratch: Path,
     *,
+    variants: Sequence[str] = (),
     unverified: bool,
     pictures: Path | None = None,
 ) -> list[Entry]:
-    """Return eager and every target, ready to be timed on one device.
+    """Return the baseline, other formats without a file, and every target, ready to be timed on one device.
 
     Args:
         targets: The artifacts.
         checkpoint: What they compute.
-        device: Where; on CUDA eager is timed as a CUDA graph, too.
+        device: Where.
         scratch: A folder for the reference's outputs.
+        variants: Names of formats without a file, which run the checkpoint itself; empty for all that run there.
         unverified: Whether to take what parity has not passed; it is marked.
         pictures: Inputs of the calls, as `inputs.keep_pictures` wrote them; None for images of the sample.
 
@@ -109,17 +116,31 @@ def prepare_entries(
     """
     record = checkpoint.record
     source = [] if record.form == "bundled" else ["--checkpoint", record.path]
-    entries = _eager(checkpoint, device, scratch, pictures)
+    entries = _without_file(_variants(variants, device), checkpoint, device, scratch, pictures)
     names = Counter(target.path.name for target in targets)
     for target in targets:
         words = shlex.join([str(target.path), *source, *([] if device == "cpu" else ["--device", device])])
-        verified = _is_verified(target, record.weights_sha256, device, words, tolerate=unverified)
+        verified = _verified(target, record.weights_sha256, device, words, tolerate=unverified)
         name = target.path.name if names[target.path.name] == 1 else str(target.path)
-        entries.append(_artifact(target, name, device, Path(entries[0].golden), verified=verified))
+        entries.append(_artifact(target, name, device, Path(entries[0].golden), verified))
     return entries
 
 
-def _eager(checkpoint: "Checkpoint", device: str, scratch: Path, pictures: Path | None) -> list[Entry]:
+def _variants(names: Sequence[str], device: str) -> list[FormatInfo]:
+    """Return the formats without a file that are timed, the baseline first.
+
+    Raises:
+        UnsupportedDeviceError: If one that is named does not run on ``device``.
+    """
+    for name in names:
+        check_device(VARIANTS[name], device)
+    chosen = names or [name for name, info in VARIANTS.items() if device_type(device) in info.devices]
+    return [BASELINE, *(VARIANTS[name] for name in dict.fromkeys(chosen) if name != BASELINE.name)]
+
+
+def _without_file(
+    formats: Sequence[FormatInfo], checkpoint: "Checkpoint", device: str, scratch: Path, pictures: Path | None
+) -> list[Entry]:
     import numpy as np
 
     from toolkit.parity.reference import Reference, make_golden
@@ -129,66 +150,69 @@ def _eager(checkpoint: "Checkpoint", device: str, scratch: Path, pictures: Path 
     if not golden.exists():
         own = None if pictures is None else np.load(pictures)
         write_golden(make_golden(Reference(checkpoint), own), golden)
-    eager = Entry(
-        target=EAGER,
-        format=EAGER,
-        checkpoint=None if record.form == "bundled" else str(Path(record.path).absolute()),
-        golden=str(golden.absolute()),
-        device=device,
-        runtime="libtorch",
-        runtime_version=installed_version("torch") or "",
-        verified=True,  # it is the checkpoint itself
-    )
-    if not device.startswith("cuda"):
-        return [eager]
-    return [eager, eager.changed(target=EAGER_CUDAGRAPH, format=EAGER_CUDAGRAPH)]
+    return [
+        Entry(
+            target=info.name,
+            format=info.name,
+            checkpoint=None if record.form == "bundled" else str(Path(record.path).absolute()),
+            golden=str(golden.absolute()),
+            device=device,
+            runtime=info.runtime,
+            runtime_version=runtime_version(info),
+            verified=True,  # it is the checkpoint itself
+            baseline=info.baseline,
+        )
+        for info in formats
+    ]
 
 
-def _artifact(target: Target, name: str, device: str, golden: Path, *, verified: bool) -> Entry:
+def _artifact(target: Target, name: str, device: str, golden: Path, verified: VerificationRecord | None) -> Entry:
     return Entry(
         target=name,
-        format=target.info.name,
+        format=target.format.name,
         path=str(target.path.absolute()),
         golden=str(golden.absolute()),
         device=device,
-        runtime=target.info.runtime,
-        runtime_version=runtime_version(target.info),
-        verified=verified,
+        runtime=target.format.runtime,
+        runtime_version=runtime_version(target.format),
+        precision=verified.precision if verified else target.declared,
+        verified=verified is not None,
         file_bytes=target.path.stat().st_size,
     )
 
 
-def _is_verified(target: Target, weights_sha256: str, device: str, words: str, *, tolerate: bool) -> bool:
+def _verified(
+    target: Target, weights_sha256: str, device: str, words: str, *, tolerate: bool
+) -> VerificationRecord | None:
     try:
-        check_verified(target, weights_sha256, device, f"run: fmnist-tk parity {words}")
+        return check_verified(target, weights_sha256, device, f"run: fmnist-tk parity {words}")
     except UnverifiedArtifactError:
         if not tolerate:
             raise
-        return False
-    return True
+        return None
 
 
 def _bases(
     against: Path,
-    formats: Sequence[str],
+    targets: Sequence[Target],
     device: str,
     scratch: Path,
     *,
     unverified: bool,
     pictures: Path | None,
 ) -> tuple[list[Entry], list[SkipRecord]]:
-    """Return what ``--against`` names: a folder's artifacts of the same formats, or another checkpoint in eager.
+    """Return what ``--against`` names: a folder's artifacts of the same names, or another checkpoint in eager.
 
     Returns:
-        Entries, and a skip for each format that the folder lacks.
+        Entries, and a skip for each artifact that the folder lacks.
 
     Raises:
-        UsageError: If it is neither, or has none of the formats.
+        UsageError: If it is neither, or has none of them.
     """
     if against.is_file():
         from toolkit.fashion.checkpoint import load_checkpoint
 
-        entries = _eager(load_checkpoint(against), device, scratch, pictures)
+        entries = _without_file(_variants((), device), load_checkpoint(against), device, scratch, pictures)
         update = [{"target": f"{each.target} of {against}", "role": "base"} for each in entries]
         return [each.changed(**new) for each, new in zip(entries, update, strict=True)], []
     if not against.is_dir():
@@ -200,18 +224,20 @@ def _bases(
             f"write them with: fmnist-tk export --folder {against}"
         )
     entries, missing = [], []
-    for name in formats:
-        target = Target(FORMATS[name], against / artifact_name(FORMATS[name]))
-        if not target.path.is_file():
-            remedy = f"write it with: fmnist-tk export {name} --folder {against}"
-            missing.append(SkipRecord(what=f"{name} of {against}", reason=f"it has no {name}", remedy=remedy))
-        else:
-            words = shlex.join([str(target.path)])
-            verified = _is_verified(target, manifest.golden_weights_sha256, device, words, tolerate=unverified)
-            entry = _artifact(target, str(target.path), device, golden, verified=verified)
-            entries.append(entry.changed(role="base"))
+    for head in targets:
+        info = head.format
+        place = next((against / name for name in (head.path.name, info.file_name) if (against / name).is_file()), None)
+        if place is None:
+            remedy = f"write it with: fmnist-tk export {info.name} --folder {against}"
+            missing.append(SkipRecord(what=f"{info.name} of {against}", reason=f"it has no {info.name}", remedy=remedy))
+            continue
+        target = Target(info, place)
+        words = shlex.join([str(place)])
+        verified = _verified(target, manifest.golden_weights_sha256, device, words, tolerate=unverified)
+        entries.append(_artifact(target, str(place), device, golden, verified).changed(role="base"))
     if not entries:
-        raise UsageError(f"--against {against}: it has none of {', '.join(formats)}; export them there first")
+        formats = ", ".join(dict.fromkeys(each.format.name for each in targets))
+        raise UsageError(f"--against {against}: it has none of {formats}; export them there first")
     return entries, missing
 
 

@@ -176,6 +176,7 @@ class Row:
             precision=self.opened.precision,
             threads=self.job.threads,
             batch_size=self.job.batch_size,
+            baseline=entry.baseline,
             role=entry.role,
             scenario=self.job.scenario,
             verified=entry.verified,

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Any, Final, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,9 +33,9 @@ from toolkit.bench.engine.measure import (
 from toolkit.bench.engine.memory import peak_growth_bytes, read_memory
 from toolkit.bench.engine.outputs import batch_of, compare
 from toolkit.errors import first_line
-from toolkit.formats import EAGER, EAGER_CUDAGRAPH, FORMATS, Session, import_format
+from toolkit.formats import FORMATS, VARIANTS, Session, import_format
 from toolkit.formats.golden import Golden, read_golden
-from toolkit.formats.target import Target, load_session, open_session
+from toolkit.formats.target import Target
 from toolkit.records import MemoryReading
 
 _DEVICE_CALLS: Final = 20
@@ -47,6 +47,7 @@ class Worker:
 
     def __init__(self, job: Job) -> None:
         self._job, self._entry = job, job.entry
+        self._runtime: Any = None
         self._opened: Session | None = None
         self._empty: MemoryReading | None = None
         self._golden: Golden | None = None
@@ -68,13 +69,13 @@ class Worker:
 
     def _open(self) -> Opened:
         started = time.perf_counter()
-        _import_runtime(self._entry.format)
+        self._runtime = self._import_runtime()
         imported = time.perf_counter()
         self._empty = read_memory(reset=True)
         begun = time.perf_counter()
         session = self._load()
         load_s = time.perf_counter() - begun
-        self._opened = self._fitted(session)
+        self._opened = self._target.fit(session) if self._entry.path else session
         return Opened(import_s=imported - started, load_s=load_s, precision=self._session.precision)
 
     def _warm(self, order: Order) -> Warmed:
@@ -153,24 +154,22 @@ class Worker:
         )
 
     def _finish(self) -> Finished:
-        from toolkit.bench.engine.device_side import device_memory_bytes
-
         assert self._empty is not None  # it was opened
+        device_memory_bytes = getattr(self._runtime, "device_memory_bytes", None)
         return Finished(
             wrong=self._compare(),
             peak_memory_bytes=peak_growth_bytes(self._empty, read_memory()),
-            device_memory_bytes=device_memory_bytes(self._entry.device, self._entry.runtime),
+            device_memory_bytes=device_memory_bytes(self._entry.device) if device_memory_bytes else None,
         )
 
     def _device_times(self) -> tuple[float, ...]:
-        """Return seconds of a few more calls by the device's own clock, where it has one."""
-        if self._entry.device == "cpu":
+        """Return seconds of a few more calls by the device's own clock, where its runtime can ask it."""
+        device_times = getattr(self._runtime, "device_times", None)
+        if self._entry.device == "cpu" or device_times is None:
             return ()
-        from toolkit.bench.engine.device_side import device_times
-
         batch = self._session.to_device(self._ready_images)
         settle()
-        return device_times(self._session, batch, self._entry.device, self._entry.runtime, _DEVICE_CALLS) or ()
+        return device_times(self._session, batch, self._entry.device, _DEVICE_CALLS) or ()
 
     def _compare(self) -> str | None:
         assert self._golden is not None  # it was warmed
@@ -179,27 +178,23 @@ class Worker:
     def _load(self) -> Session:
         """Open what the job names; this alone is timed."""
         entry, threads = self._entry, self._job.threads
-        if entry.format in {EAGER, EAGER_CUDAGRAPH}:
-            from toolkit.fashion.checkpoint import load_checkpoint
-            from toolkit.formats.eager import open_cudagraph, open_eager
+        if entry.path:
+            return self._target.load(entry.device, threads)
+        from toolkit.fashion.checkpoint import load_checkpoint
 
-            model = load_checkpoint(Path(entry.checkpoint) if entry.checkpoint else None).model()
-            if entry.format == EAGER_CUDAGRAPH:
-                return open_cudagraph(model, entry.device)
-            return open_eager(model, entry.device, threads)
-        return load_session(self._target, entry.device, threads)
-
-    def _fitted(self, session: Session) -> Session:
-        """Return a session that takes our images: files of ours do, of others it must be found out by calls."""
-        if self._entry.format in {EAGER, EAGER_CUDAGRAPH}:
-            return session
-        if import_format(self._target.info).read_metadata(self._target.path) is not None:
-            return session
-        return open_session(self._target, self._entry.device, self._job.threads)
+        model = load_checkpoint(Path(entry.checkpoint) if entry.checkpoint else None).model()
+        session: Session = self._runtime.open_model(model, entry.device, threads)
+        return session
 
     @property
     def _target(self) -> Target:
-        return Target(FORMATS[self._entry.format], Path(self._entry.path))
+        return Target(FORMATS[self._entry.format], Path(self._entry.path), self._entry.precision)
+
+    def _import_runtime(self) -> Any:
+        if self._entry.path:
+            return import_format(FORMATS[self._entry.format])
+        import_module("toolkit.fashion.checkpoint")  # reading weights is part of it
+        return import_format(VARIANTS[self._entry.format])
 
     @property
     def _session(self) -> Session:
@@ -210,14 +205,6 @@ class Worker:
     def _ready_images(self) -> NDArray[np.float32]:
         assert self._images is not None  # it was warmed
         return self._images
-
-
-def _import_runtime(format: str) -> None:
-    if format in {EAGER, EAGER_CUDAGRAPH}:
-        import_module("toolkit.formats.eager")
-        import_module("toolkit.fashion.checkpoint")
-    else:
-        import_format(FORMATS[format])
 
 
 def _lines(stream: TextIO) -> Iterator[str]:

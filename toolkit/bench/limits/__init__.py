@@ -9,17 +9,15 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from toolkit.bench.engine.launch import run_child
 from toolkit.bench.limits.roofline import bound, moved_bytes
 from toolkit.errors import first_line
+from toolkit.formats import FORMATS, optional
 from toolkit.records import BandwidthRecord, LimitsRecord, PeakRecord, Precision, SkipRecord, read_record
-from toolkit.records.machine import LimitsJob, Part
+from toolkit.records.machine import LimitsJob
 from toolkit.system.files import write_record
-
-if TYPE_CHECKING:
-    import numpy as np
 
 __all__ = ["CACHE_EXCEEDING_BYTES", "best_times", "bound", "measure_limits", "moved_bytes", "run_limits_job"]
 
@@ -35,13 +33,8 @@ CACHE_EXCEEDING_BYTES: Final = 256 << 20
 _BUDGET_S, _TURNS = 1.5, 5
 _READ_BYTES, _MOST_READS = 64 << 20, 64  # in one call: some 300 µs
 _TIMEOUT_S: Final = 120.0  # imports and slow machines; a sound child takes two seconds and its import
-_PACKAGES: Final[dict[Part, tuple[str, ...]]] = {
-    "torch": ("torch",),
-    "onnxruntime": ("onnx", "onnxruntime"),
-    "memory": ("torch",),
-}
-# ONNX Runtime multiplies on CUDA with the same library as torch, and not at all on Metal.
-_GPU_PARTS: Final[tuple[Part, ...]] = ("torch", "memory")
+# Parts that are measured with torch, which is always there: eager is the baseline.
+_TORCH, _MEMORY = "torch", "memory"
 
 
 def measure_limits(threads: int, working_sets_bytes: Sequence[int], scratch: Path, device: str = "cpu") -> LimitsRecord:
@@ -58,9 +51,10 @@ def measure_limits(threads: int, working_sets_bytes: Sequence[int], scratch: Pat
         What could be measured. A runtime that is missing, crashes or hangs is a skip.
     """
     sizes = (*sorted({max(each, 4) for each in working_sets_bytes}), CACHE_EXCEEDING_BYTES)
-    wanted = tuple(_PACKAGES) if device == "cpu" else _GPU_PARTS
-    jobs = [LimitsJob(part=part, threads=threads, working_sets_bytes=sizes, device=device) for part in wanted]
-    parts = [_launch(job, scratch, _PACKAGES[job.part]) for job in jobs]
+    parts = [
+        _launch(LimitsJob(part=part, threads=threads, working_sets_bytes=sizes, device=device), scratch, packages)
+        for part, packages in _parts(device).items()
+    ]
     return LimitsRecord(
         device=device,
         threads=threads,
@@ -68,6 +62,13 @@ def measure_limits(threads: int, working_sets_bytes: Sequence[int], scratch: Pat
         bandwidths=tuple(each for part in parts for each in part.bandwidths),
         skips=tuple(each for part in parts for each in part.skips),
     )
+
+
+def _parts(device: str) -> dict[str, tuple[str, ...]]:
+    """Return what is measured on a device, and the packages that each part needs."""
+    # On a GPU other runtimes multiply with the same library as torch, or not at all.
+    peaks = [info for info in FORMATS.values() if device == "cpu" and find_spec(f"{info.module}.peaks")]
+    return {_TORCH: ("torch",), **{info.name: info.packages for info in peaks}, _MEMORY: ("torch",)}
 
 
 def best_times(
@@ -103,7 +104,7 @@ def best_times(
 
 def run_limits_job(job: LimitsJob, budget_s: float = _BUDGET_S) -> LimitsRecord:
     """Measure one part within about ``budget_s`` seconds; a precision that a runtime lacks is a skip."""
-    if job.part == "memory":
+    if job.part == _MEMORY:
         return _measure_memory(job, budget_s)
     products, shapes = _products(job)
     works: dict[tuple[str, Precision, Shape], Work] = {}
@@ -136,7 +137,15 @@ def _products(job: LimitsJob) -> tuple[list[Product], Sequence[Shape]]:
         from toolkit.bench.limits import gpu as limits_gpu
 
         return limits_gpu.products(job.device), limits_gpu.SHAPES
-    return (_torch_products(job.threads) if job.part == "torch" else _onnx_products(job.threads)), _SHAPES
+    if job.part == _TORCH:
+        return _torch_products(job.threads), _SHAPES
+    products = optional(FORMATS[job.part], "peaks", "products")
+    assert products  # or it would be no part
+    return [(runtime, precision, _counted(make)) for runtime, precision, make in products(job.threads)], _SHAPES
+
+
+def _counted(make: Callable[[Shape], Kernel]) -> Callable[[Shape], Work]:
+    return lambda shape: (make(shape), flop(shape))
 
 
 def _torch_products(threads: int) -> list[Product]:
@@ -166,46 +175,6 @@ def _torch_products(threads: int) -> list[Product]:
     if hasattr(torch.ops.mkldnn, "_linear_pointwise"):
         products.append(("torch oneDNN", "float32", onednn))
     return products
-
-
-def _onnx_products(threads: int) -> list[Product]:
-    """Return ONNX Runtime's product with a constant matrix, as in the model, in float32 and int8."""
-    import numpy as np
-
-    rng = np.random.default_rng(0)
-
-    def float32(shape: Shape) -> Work:
-        rows, inner, columns = shape
-        left, right = rng.random((rows, inner), np.float32), rng.random((inner, columns), np.float32)
-        return _onnx_kernel("MatMul", left, right, threads), flop(shape)
-
-    def int8(shape: Shape) -> Work:
-        rows, inner, columns = shape
-        left = rng.integers(0, 255, (rows, inner), np.uint8)
-        right = rng.integers(-127, 127, (inner, columns), np.int8)
-        return _onnx_kernel("MatMulInteger", left, right, threads), flop(shape)
-
-    return [("onnxruntime", "float32", float32), ("onnxruntime", "int8", int8)]
-
-
-def _onnx_kernel(operator: str, left: "np.ndarray[Any, Any]", right: "np.ndarray[Any, Any]", threads: int) -> Kernel:
-    import onnxruntime
-    from onnx import TensorProto, helper, numpy_helper
-
-    of_left = helper.np_dtype_to_tensor_dtype(left.dtype)
-    of_result = TensorProto.FLOAT if operator == "MatMul" else TensorProto.INT32
-    graph = helper.make_graph(
-        [helper.make_node(operator, ["left", "right"], ["result"])],
-        "product",
-        [helper.make_tensor_value_info("left", of_left, left.shape)],
-        [helper.make_tensor_value_info("result", of_result, (left.shape[0], right.shape[1]))],
-        [numpy_helper.from_array(right, "right")],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
-    settings = onnxruntime.SessionOptions()
-    settings.intra_op_num_threads, settings.inter_op_num_threads = threads, 1
-    session = onnxruntime.InferenceSession(model.SerializeToString(), settings, providers=["CPUExecutionProvider"])
-    return lambda: session.run(None, {"left": left})
 
 
 def _measure_memory(job: LimitsJob, budget_s: float) -> LimitsRecord:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from toolkit.bench.statistics import (
     Interval,
@@ -15,7 +16,6 @@ from toolkit.bench.statistics import (
     verdict,
 )
 from toolkit.bench.statistics.processes import process_noise, process_spread, with_processes
-from toolkit.formats import EAGER
 from toolkit.records import ComparisonRecord, ControlRecord, CostRecord, Estimate, LatencyRecord, RatioRecord
 
 Pair = tuple[float, float]
@@ -40,7 +40,7 @@ def summarize(rows: Sequence[LatencyRecord], *, threshold: float, seed: int) -> 
         threshold: Differences up to this do not matter: 0.02 is 2 %.
         seed: Of the resampling.
     """
-    baselines = {row.key: row for row in rows if row.format == EAGER and row.role == "row"}
+    baselines = {row.key: row for row in rows if row.baseline and row.role == "row"}
     controls = tuple(_controls(rows, baselines, threshold, seed))
     spreads = _spreads(rows)
     told = []
@@ -74,16 +74,23 @@ def paired_comparisons(
         seed: Of the resampling.
         allowed: The slowdown that is allowed, 0.05 for 5 %; None if nothing was asked.
     """
-    bases = {(row.format, row.key): row for row in rows if row.role == "base"}
+    bases = [row for row in rows if row.role == "base"]
     spreads = _spreads(rows)
     found = []
     for row in rows:
-        base = bases.get((row.format, row.key)) if row.role == "row" else None
+        base = _base_of(row, bases) if row.role == "row" else None
         ratio = ratio_of(base, row, seed) if base else None
         if base and ratio:
             noise = max(noise_of(row, controls), process_noise(spreads[row.key], _processes(row)))
             found.append(compare(base, row, ratio, noise=noise, paired=True, threshold=threshold, allowed=allowed))
     return tuple(found)
+
+
+def _base_of(row: LatencyRecord, bases: Sequence[LatencyRecord]) -> LatencyRecord | None:
+    """Return the row that ``row`` is compared with: of its format, and of its file's name if there are several."""
+    fitting = [each for each in bases if (each.format, each.key) == (row.format, row.key)]
+    named = [each for each in fitting if Path(each.target).name == Path(row.target).name]
+    return next(iter(named or (fitting if len(fitting) == 1 else ())), None)
 
 
 def compare(

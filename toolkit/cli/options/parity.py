@@ -89,9 +89,9 @@ def _is_picture(path: Path) -> bool:
 
 def artifacts_named(names: Iterable[str], folder: Path) -> list[Path]:
     """Return the files that targets of a command line mean; without any, all that the folder may hold."""
-    from toolkit.formats import FORMATS, artifact_name
+    from toolkit.formats import FORMATS
 
-    return [folder / artifact_name(FORMATS[name]) if name in FORMATS else Path(name) for name in names or FORMATS]
+    return [folder / FORMATS[name].file_name if name in FORMATS else Path(name) for name in names or FORMATS]
 
 
 def _them(named: list[str]) -> str:

@@ -34,9 +34,10 @@ from toolkit.parity.rules.checks import (
     check_values,
     verdict,
 )
-from toolkit.parity.rules.quality import check_noise, relative_noise
+from toolkit.parity.rules.quality import check_noise
 from toolkit.parity.rules.tolerance import MOST_DIFFERENCE_OF_LOWER, behaviour_limit
 from toolkit.records import CheckName, CheckRecord, Precision
+from toolkit.workload.noise import relative_noise
 
 Float32Array = NDArray[np.float32]
 

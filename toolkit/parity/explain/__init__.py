@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.formats.companions import artifact_files
 from toolkit.formats.reshaped import IMAGE_SHAPES, fitted_shape
 from toolkit.formats.target import Target
 from toolkit.parity.examine import Examination
@@ -70,7 +69,7 @@ def reproduce(
             sha256=record.sha256,
             input_shape=fitted_shape(calls.session) if calls else IMAGE_SHAPES[0],
             device=record.device,
-            companions=artifact_files(target.info, target.path)[1:] if calls else (),
+            companions=target.files()[1:] if calls else (),
         )
     kept = ReproductionRecord(folder=made.folder and str(made.folder), shown=made.shown, note=made.note)
     return record.changed(reproduction=kept)
@@ -94,7 +93,7 @@ def _diagnosed(record: ParityRecord, target: Target, plan: Plan, examination: Ex
         return record
     images = _images_for_diagnosis(plan, examination)
     try:
-        fault = diagnose(examination.calls(images), images, model, target.info.keeps_float32)
+        fault = diagnose(examination.calls(images), images, model, target.format.keeps_float32)
     except (RuntimeFailedError, UnusableOutputError):  # an artifact of many faults; the first one stands in the report
         return record
     failure = record.failure

@@ -19,8 +19,9 @@ _DIGEST_DIGITS: Final = 8
 
 def folder_name(target: Target, sha256: str, device: str) -> str:
     """Return what the reproduction of an artifact of this digest on this device is called."""
-    stem = target.path.name.removesuffix(target.info.suffix)
-    parts = (stem, target.info.name, sha256[:_DIGEST_DIGITS], *(() if device == "cpu" else device.split(":")))
+    name = target.path.name
+    stem = next((name.removesuffix(each) for each in target.format.suffixes if name.endswith(each)), target.path.stem)
+    parts = (stem, target.format.name, sha256[:_DIGEST_DIGITS], *(() if device == "cpu" else device.split(":")))
     return "-".join(parts)  # no colon, which some file systems refuse
 
 

@@ -11,16 +11,16 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from toolkit.errors import CorruptArtifactError, FormatError
-from toolkit.formats import artifact_name, runtime_version
-from toolkit.formats.snippets import Snippet, find_snippet
-from toolkit.formats.target import Target, open_session
+from toolkit.formats import runtime_version
+from toolkit.formats.snippet import Snippet, find_snippet
+from toolkit.formats.target import Target
 from toolkit.parity.explain.faults import FAULTS, ONE_LINE, Expect, Fault, Float32Array, Run, answer
 from toolkit.parity.explain.place import FACTS, check_place, files_in, folder_name, replacing_folder
 from toolkit.parity.explain.shrink import shrink
@@ -94,10 +94,10 @@ def write_reproduction(
     Raises:
         OutputError: If the folder cannot be written, or holds a file that is not the reproduction's own.
     """
-    fault, file = FAULTS.get(cause.name), artifact_name(target.info)
-    snippet = find_snippet(target.info, device, file)
+    fault, file = FAULTS.get(cause.name), target.format.file_name
+    snippet = find_snippet(target.format, device, file)
     if snippet is None:
-        return Reproduction(None, f"no plain script is known for {target.info.name} on {device}")
+        return Reproduction(None, f"no plain script is known for {target.format.name} on {device}")
     reason = _no_reproduction(cause, fault, limit, given=batch is not None and run is not None)
     if reason:
         return Reproduction(None, reason)
@@ -107,7 +107,7 @@ def write_reproduction(
         _copy(target.path, temporary / file, companions)
         if not companions and sha256_of(temporary / file) != sha256:  # with them, the digest is of them all
             return Reproduction(None, "the artifact has changed since it was checked; check it again")
-        reason = _refused(Target(target.info, temporary / file), cause, device, snippet)
+        reason = _refused(replace(target, path=temporary / file), cause, device, snippet)
         if reason:
             return Reproduction(None, reason)
         facts: dict[str, Any] = {}
@@ -146,9 +146,9 @@ def _refused(target: Target, cause: CheckRecord, device: str, snippet: Snippet) 
         if snippet.archive:
             from toolkit.formats.libtorch import check_archive
 
-            check_archive(target.path, target.info.name)
+            check_archive(target.path, target.format.name)
         try:
-            open_session(target, device)
+            target.open(device)
         except CorruptArtifactError:
             return ""
         return "it opens here now"
@@ -181,9 +181,9 @@ def _write_arrays(
 
 def _script(target: Target, device: str, snippet: Snippet, fault: Fault | None, limit: float) -> list[str]:
     """Return the lines of the script."""
-    file = artifact_name(target.info)
+    file = target.format.file_name
     what = fault.what if fault else "it does not open"
-    headline = f"# {file} in {target.info.runtime} on {device}: {what}. Run in this folder; exits 0 once it is right."
+    headline = f"# {file} in {target.format.runtime} on {device}: {what}. Run in this folder; exits 0 once it is right."
     if fault is None:
         return [
             headline,
@@ -221,12 +221,12 @@ def _versions(target: Target, device: str, cause: CheckRecord, limit: float, sha
             "logits": limit if math.isfinite(limit) else None,
             "meaning": "largest |actual - expected| of a logit that the rounding of a correct artifact explains",
         },
-        "artifact": {"file": target.path.name, "format": target.info.name, "sha256": sha256},
+        "artifact": {"file": target.path.name, "format": target.format.name, "sha256": sha256},
         "device": device,
         "versions": {
             "python": platform.python_version(),
             "numpy": np.__version__,
-            target.info.runtime: runtime_version(target.info),
+            target.format.runtime: runtime_version(target.format),
         },
         "platform": platform.platform(),
     }

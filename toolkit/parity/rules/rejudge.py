@@ -1,8 +1,9 @@
 """Judging again: the measurements of a saved report, by today's limits and other gates, without running anything."""
 
-from toolkit.parity.rules.quality import MOST_NOISE, QUALITY_CHECKS, Gates, judge_quality
+from toolkit.parity.rules.quality import QUALITY_CHECKS, Gates, judge_quality
 from toolkit.parity.rules.tolerance import LIMIT_IN_UNITS, MOST_DIFFERENCE_OF_LOWER, behaviour_limit
 from toolkit.records import CheckRecord, ParityRecord, Report, check_order
+from toolkit.workload.noise import MOST_NOISE
 
 
 def rejudge(report: Report, gates: Gates) -> Report:

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from toolkit.fashion.weights import KEY, weights_sha256, without_prefix
-from toolkit.formats.graphs import StoredTensor
+from toolkit.formats.graph import StoredTensor
 from toolkit.records import PIXELS
 
 _FLOATS = ("float16", "float32", "float64", "bfloat16")

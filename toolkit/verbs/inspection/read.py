@@ -17,9 +17,9 @@ from toolkit.errors import (
 from toolkit.fashion.checkpoint import StoredWeights, read_stored
 from toolkit.fashion.weights import checked_weights, weights_sha256
 from toolkit.formats import FormatInfo, format_of, import_format
-from toolkit.formats.companions import artifact_files
-from toolkit.formats.graphs import StoredTensor, describe_artifact
-from toolkit.formats.graphs.libtorch import stored_tensor
+from toolkit.formats.graph import StoredTensor, describe_artifact
+from toolkit.formats.libtorch_graph import stored_tensor
+from toolkit.formats.target import Target
 from toolkit.records import (
     ArtifactMetadata,
     FileRecord,
@@ -64,11 +64,13 @@ def read_file(path: Path) -> Inspected:
 
 def _artifact(path: Path, info: FormatInfo) -> Inspected:
     contents = describe_artifact(info, path)
+    unread = None if contents else f"the toolkit has no reader for the graph of {info.name}"
     files, outside = _files(path, info)
     metadata, undescribed = _metadata(path, info)
     precision, signature, unopened = (None, None, None) if outside else _session(path, info)
-    tensors = tuple(map(describe_tensor, contents.tensors))
-    digest = compute_weights_sha256(contents.tensors)
+    stored = contents.tensors if contents else ()
+    tensors = tuple(map(describe_tensor, stored))
+    digest = compute_weights_sha256(stored)
     recorded = metadata.weights_sha256 if metadata else None
     record = InspectRecord(
         path=str(path),
@@ -79,23 +81,25 @@ def _artifact(path: Path, info: FormatInfo) -> Inspected:
         files=files,
         metadata=metadata,
         config=metadata.config if metadata else None,
-        signature=signature or contents.signature,
+        signature=signature or (contents.signature if contents else None),
         precision=precision,
-        graph=contents.graph,
+        graph=contents.graph if contents else None,
         tensors=tensors,
         weights_sha256=recorded,
         computed_weights_sha256=digest,
         notes=tuple(
-            note for note in (outside, undescribed, unopened, *_warnings(tensors, recorded, digest)) if note is not None
+            note
+            for note in (unread, outside, undescribed, unopened, *_warnings(tensors, recorded, digest))
+            if note is not None
         ),
     )
-    return Inspected(record, contents.tensors)
+    return Inspected(record, stored)
 
 
 def _files(path: Path, info: FormatInfo) -> tuple[tuple[FileRecord, ...], str | None]:
     """Return the files beside an artifact, or why they cannot be had."""
     try:
-        beside = artifact_files(info, path)[1:]
+        beside = Target(info, path).files()[1:]
     except CorruptArtifactError as error:
         return (), error.reason
     except UnsafeArtifactError as error:

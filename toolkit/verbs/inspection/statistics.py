@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.errors import first_line
-from toolkit.formats.graphs import StoredTensor
+from toolkit.formats.graph import StoredTensor
 from toolkit.records import StatisticsRecord, TensorRecord
 
 _PIECE = 1 << 20

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from toolkit.errors import CannotCutError, first_line
 from toolkit.formats.libtorch import LibtorchSession, set_threads
-from toolkit.formats.prefixes import Prefix, Step, on_the_way
-from toolkit.formats.torchscript import open_module
+from toolkit.formats.prefix import Prefix, Step, on_the_way
+from toolkit.formats.torchscript.runtime import open_module
 
 _NAME = "torchscript"
 

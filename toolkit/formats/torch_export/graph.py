@@ -9,9 +9,9 @@ from typing import Any
 from torch import Tensor, fx
 from torch.export import ExportedProgram
 
-from toolkit.formats.graphs import Contents, Role, StoredTensor, bounded
-from toolkit.formats.graphs.libtorch import extra_files, read_member, stored_tensor
-from toolkit.formats.torch_export import METADATA_FILE, describe_signature, open_program
+from toolkit.formats.graph import Contents, Role, StoredTensor, bounded
+from toolkit.formats.libtorch_graph import extra_files, read_member, stored_tensor
+from toolkit.formats.torch_export.runtime import METADATA_FILE, describe_signature, open_program
 from toolkit.records import GraphRecord, NodeRecord, TensorSpec
 
 _COMPUTING = {"call_function", "call_module", "call_method"}

@@ -1,48 +1,34 @@
-"""The files of an artifact: mostly one; an ONNX graph may keep its weights beside it."""
+"""The files of an ONNX model. Its runtime is not asked, and onnx only for files that may need it."""
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
 from toolkit.errors import CorruptArtifactError, UnsafeArtifactError, first_line
-from toolkit.formats import FormatInfo
-from toolkit.system.files import sha256_of
 
 # What the field that names an external file is called; a graph without these bytes has none.
 _MARK = b"location"
+_NAME = "onnx"
 _REMEDY = "put the file beside the artifact, or save the model with its weights inside"
 
 
-def artifact_files(info: FormatInfo, path: Path) -> tuple[Path, ...]:
-    """Return all files that an artifact consists of, itself first.
+def files(path: Path) -> tuple[Path, ...]:
+    """Return all files that a model consists of, itself first: it may keep its weights beside it.
 
     Raises:
-        UnsafeArtifactError: If the artifact names a file outside its own folder.
+        UnsafeArtifactError: If it names a file outside its own folder.
         CorruptArtifactError: If it names one that is not there.
     """
-    if info.module != "onnx":
-        return (path,)
     content = path.read_bytes()
-    return (path, *_external_files(info, path, content)) if _MARK in content else (path,)
+    return (path, *_external_files(path, content)) if _MARK in content else (path,)
 
 
-def artifact_digest(info: FormatInfo, path: Path) -> str:
-    """Return the SHA-256 of an artifact: of its file, or of the digests of all its files in order.
-
-    Raises:
-        UnsafeArtifactError, CorruptArtifactError: As `artifact_files`.
-    """
-    digests = [sha256_of(each) for each in artifact_files(info, path)]
-    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
-
-
-def _external_files(info: FormatInfo, path: Path, content: bytes) -> list[Path]:
+def _external_files(path: Path, content: bytes) -> list[Path]:
     import onnx  # only for files that may need it: bench's parent process imports nothing for the others
 
     try:
         proto = onnx.load_model_from_string(content)
     except Exception as error:
-        raise CorruptArtifactError(path, info.name, first_line(error)) from error
+        raise CorruptArtifactError(path, _NAME, first_line(error)) from error
     names = dict.fromkeys(
         entry.value for tensor in _all_tensors(proto) for entry in tensor.external_data if entry.key == "location"
     )
@@ -52,7 +38,7 @@ def _external_files(info: FormatInfo, path: Path, content: bytes) -> list[Path]:
         if folder not in file.parents:
             raise UnsafeArtifactError(path, [f"the file {name} outside its folder"], _REMEDY)
         if not file.is_file():
-            raise CorruptArtifactError(path, info.name, f"its weights are in {name}, which is not beside it")
+            raise CorruptArtifactError(path, _NAME, f"its weights are in {name}, which is not beside it")
         files.append(path.parent / name)
     return files
 

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from toolkit.formats.graphs import Contents, StoredTensor, bounded
-from toolkit.formats.graphs.libtorch import extra_files, read_member, stored_tensor
-from toolkit.formats.torchscript import METADATA_FILE, open_module
+from toolkit.formats.graph import Contents, StoredTensor, bounded
+from toolkit.formats.libtorch_graph import extra_files, read_member, stored_tensor
+from toolkit.formats.torchscript.runtime import METADATA_FILE, open_module
 from toolkit.records import GraphRecord, NodeRecord, TensorSpec
 
 # These compute nothing: they fetch a part of the module, or a number that stands in the code.

@@ -3,19 +3,16 @@
 The graph under test stays as it is. To make every intermediate an output of it would change what its runtime
 fuses, and with that the error that is looked for.
 
-A format is cut by the module here that has the name of its own in the registry. It has one function,
-``cut(path, device, threads)``, which yields a `Prefix` for each node.
+Where the folder of a format has a module ``prefixes``, its function ``cut(path, device, threads)`` yields a `Prefix`
+for each node.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from toolkit.errors import CannotCutError
-from toolkit.formats import FormatInfo, Session, check_packages
+from toolkit.formats import FormatInfo, Session, check_packages, optional
 from toolkit.formats.reshaped import IMAGE_SHAPES, declared_shape, fit_session
 
 
@@ -58,15 +55,14 @@ def open_prefixes(
         reshape: Shape of one image as the graph takes it, where the graph itself does not say.
 
     Raises:
-        CannotCutError: If the format has no module here, or the graph cannot be cut: control flow, for example.
+        CannotCutError: If the format cannot be cut, or the graph cannot be cut: control flow, for example.
         FormatError: If the artifact does not open.
     """
-    name = f"{__name__}.{info.module}"
-    if find_spec(name) is None:
-        raise CannotCutError(path, info.name, "the toolkit has no way to cut this format")
     check_packages(info)
-    module: Any = import_module(name)
-    for prefix in module.cut(path, device, threads):
+    cut = optional(info, "prefixes", "cut")
+    if cut is None:
+        raise CannotCutError(path, info.name, "the toolkit has no way to cut this format")
+    for prefix in cut(path, device, threads):
         shape = declared_shape(prefix.session.signature) or reshape
         yield replace(prefix, session=fit_session(prefix.session, shape))
 

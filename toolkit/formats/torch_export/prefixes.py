@@ -8,8 +8,8 @@ from torch._ops import HigherOrderOperator
 
 from toolkit.errors import CannotCutError
 from toolkit.formats.libtorch import LibtorchSession, set_threads
-from toolkit.formats.prefixes import Prefix, Step, on_the_way
-from toolkit.formats.torch_export import open_module
+from toolkit.formats.prefix import Prefix, Step, on_the_way
+from toolkit.formats.torch_export.runtime import open_module
 
 _NAME = "torch-export"
 _KEPT = {"placeholder", "get_attr", "call_function"}  # not the call of a module that checks the input's shape

@@ -1,4 +1,4 @@
-"""The baseline: the checkpoint itself in eager PyTorch. No file, so no entry in the registry."""
+"""Opens a model as a CUDA graph: captured once per batch size, then replayed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,24 +11,19 @@ from torch import Tensor
 
 from toolkit.errors import UnsupportedDeviceError
 from toolkit.fashion.model import Mlp
-from toolkit.formats import EAGER_CUDAGRAPH, Session
-from toolkit.formats.libtorch import LibtorchSession, set_threads
-from toolkit.records import Signature, TensorSpec
+from toolkit.formats import Session
+from toolkit.formats.libtorch import LibtorchSession, describe_model
+from toolkit.formats.libtorch_device import device_memory_bytes, device_times
+from toolkit.records import Signature
 from toolkit.system.devices import device_type
 
-_IMAGES = ("batch", 1, 28, 28)
+__all__ = ["CudaGraphSession", "device_memory_bytes", "device_times", "open_model"]
+
 # As often as torch's documentation warms up before it captures: lazy libraries start, workspaces are allocated.
 _WARMUP_CALLS: Final = 3
 
 
-def open_eager(model: Mlp, device: str, threads: int | None = None) -> Session:
-    """Return a session of ``model`` on ``device``; the model itself is moved there."""
-    set_threads(threads)
-    model = model.to(torch.device(device))
-    return LibtorchSession(model, _dtypes(model), device, _signature(model))
-
-
-def open_cudagraph(model: Mlp, device: str) -> Session:
+def open_model(model: Mlp, device: str, threads: int | None = None) -> Session:  # noqa: ARG001  no CPU thread computes
     """Return a session that replays ``model`` as a CUDA graph; the model itself is moved to ``device``.
 
     Raises:
@@ -36,10 +31,10 @@ def open_cudagraph(model: Mlp, device: str) -> Session:
     """
     if device_type(device) != "cuda":
         raise UnsupportedDeviceError(
-            EAGER_CUDAGRAPH, device, "only CUDA has graphs of its kernels", "choose cuda with --device"
+            "eager-cudagraph", device, "only CUDA has graphs of its kernels", "choose cuda with --device"
         )
     model = model.to(torch.device(device))
-    return CudaGraphSession(model, _dtypes(model), device, _signature(model))
+    return CudaGraphSession(model, *describe_model(model, device))
 
 
 @dataclass
@@ -136,14 +131,3 @@ class CudaGraphSession(LibtorchSession):
             with torch.cuda.graph(graph, stream=side):
                 static.logits = self._function(static.images)
         static.graph = graph
-
-
-def _dtypes(model: Mlp) -> set[torch.dtype]:
-    return {tensor.dtype for tensor in model.parameters()}
-
-
-def _signature(model: Mlp) -> Signature:
-    return Signature(
-        inputs=(TensorSpec(name="images", dtype="float32", shape=_IMAGES),),
-        outputs=(TensorSpec(name="logits", dtype="float32", shape=("batch", model.config.layer_sizes[-1])),),
-    )

@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from toolkit.bench.engine import device_side
-from toolkit.bench.engine.device_side import device_memory_bytes, device_times
 from toolkit.fashion.checkpoint import Checkpoint
-from toolkit.formats.eager import open_cudagraph, open_eager
+from toolkit.formats.eager.runtime import open_model as open_eager
+from toolkit.formats.eager_cudagraph.runtime import open_model as open_cudagraph
+from toolkit.formats.libtorch_device import device_memory_bytes, device_times
+from toolkit.formats.onnx.runtime import device_memory_bytes as onnx_memory_bytes
+from toolkit.system import nvml as nvml_module
 
 
 class Device:
@@ -64,32 +66,30 @@ class Event:
 
 def test_events_time_what_the_device_does_and_not_how_fast_it_is_told() -> None:
     device: Any = Device()
-    times = device_times(device, "batch", "cuda:1", "libtorch", 3, torch=device)
+    times = device_times(device, "batch", "cuda:1", 3, torch=device)
     assert times == pytest.approx((30e-6,) * 3)
     call = ["event", "run batch", "event"]
     assert device.log == ["select cuda:1", "pause", *call * 3, "synchronize", "leave"]
 
 
-@pytest.mark.parametrize(("device", "runtime"), [("cpu", "libtorch"), ("mps", "libtorch"), ("cuda", "onnxruntime")])
-def test_where_there_are_no_events_torch_is_not_even_imported(
-    device: str, runtime: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("device", ["cpu", "mps"])
+def test_where_there_are_no_events_torch_is_not_even_imported(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
     session: Any = None
-    assert device_times(session, None, device, runtime, 3) is None
+    assert device_times(session, None, device, 3) is None
 
 
 def test_memory_is_what_the_allocator_of_the_runtime_says() -> None:
     device: Any = Device()
-    assert device_memory_bytes("cuda:1", "libtorch", torch=device) == 3 << 20
-    assert device_memory_bytes("mps", "libtorch", torch=device) == 5 << 20
+    assert device_memory_bytes("cuda:1", torch=device) == 3 << 20
+    assert device_memory_bytes("mps", torch=device) == 5 << 20
 
 
 def test_the_cpu_has_no_memory_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
-    monkeypatch.setattr(device_side, "open_nvml", lambda: pytest.fail("asked NVML"))
-    assert device_memory_bytes("cpu", "libtorch") is None
-    assert device_memory_bytes("cpu", "onnxruntime") is None
+    monkeypatch.setattr(nvml_module, "open_nvml", lambda: pytest.fail("asked NVML"))
+    assert device_memory_bytes("cpu") is None
+    assert onnx_memory_bytes("cpu") is None
 
 
 def nvml(monkeypatch: pytest.MonkeyPatch, *gpus: list[tuple[int, int | None]]) -> list[str]:
@@ -103,26 +103,26 @@ def nvml(monkeypatch: pytest.MonkeyPatch, *gpus: list[tuple[int, int | None]]) -
         ],
         nvmlShutdown=lambda: log.append("shut down"),
     )
-    monkeypatch.setattr(device_side, "open_nvml", lambda: module)
+    monkeypatch.setattr(nvml_module, "open_nvml", lambda: module)
     monkeypatch.setitem(sys.modules, "torch", None)
     return log
 
 
 def test_nvml_tells_the_memory_of_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     log = nvml(monkeypatch, [(1, 100)], [(1, 100), (os.getpid(), 7 << 20)])
-    assert device_memory_bytes("cuda", "onnxruntime") == 7 << 20
+    assert onnx_memory_bytes("cuda") == 7 << 20
     assert log == ["shut down"]
 
 
 @pytest.mark.parametrize("used", [None, 0])
 def test_memory_that_the_driver_does_not_tell_is_unknown(used: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
     nvml(monkeypatch, [(os.getpid(), used)])
-    assert device_memory_bytes("cuda", "onnxruntime") is None
+    assert onnx_memory_bytes("cuda") is None
 
 
 def test_memory_is_unknown_where_the_process_has_another_number(monkeypatch: pytest.MonkeyPatch) -> None:
     nvml(monkeypatch, [(1, 100)])
-    assert device_memory_bytes("cuda", "onnxruntime") is None
+    assert onnx_memory_bytes("cuda") is None
 
 
 def test_memory_is_unknown_without_nvml_or_permission(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,12 +130,12 @@ def test_memory_is_unknown_without_nvml_or_permission(monkeypatch: pytest.Monkey
         raise PermissionError("no permission")
 
     log = nvml(monkeypatch, [])
-    module = device_side.open_nvml()
+    module = nvml_module.open_nvml()
     module.nvmlDeviceGetCount = refuse
-    assert device_memory_bytes("cuda", "onnxruntime") is None
+    assert onnx_memory_bytes("cuda") is None
     assert log == ["shut down"]
-    monkeypatch.setattr(device_side, "open_nvml", refuse)
-    assert device_memory_bytes("cuda", "onnxruntime") is None
+    monkeypatch.setattr(nvml_module, "open_nvml", refuse)
+    assert onnx_memory_bytes("cuda") is None
 
 
 @pytest.mark.cuda
@@ -145,8 +145,8 @@ def test_a_gpu_tells_seconds_and_memory(bundled: Checkpoint) -> None:
         batch = session.to_device(images)
         session.run(batch)
         session.synchronize()
-        times = device_times(session, batch, "cuda", "libtorch", 20)
+        times = device_times(session, batch, "cuda", 20)
         assert times is not None
         assert len(times) == 20
         assert all(0 < each < 0.1 for each in times)
-    assert (device_memory_bytes("cuda", "libtorch") or 0) > images.nbytes
+    assert (device_memory_bytes("cuda") or 0) > images.nbytes

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from onnx import external_data_helper, helper, numpy_helper
 
 from toolkit.errors import CorruptArtifactError
-from toolkit.formats.graphs import Contents, Role, StoredTensor, bounded
-from toolkit.formats.onnx import METADATA_KEY, read_proto
+from toolkit.formats.graph import Contents, Role, StoredTensor, bounded
+from toolkit.formats.onnx.runtime import METADATA_KEY, read_proto
 from toolkit.records import GraphRecord, NodeRecord, Signature, TensorSpec
 
 _ATTRIBUTE = onnx.AttributeProto

@@ -1,4 +1,4 @@
-"""ONNX: a graph for every runtime that reads it; executed here by ONNX Runtime."""
+"""Writes ONNX, and opens it in ONNX Runtime."""
 
 import io
 import warnings
@@ -15,6 +15,7 @@ from toolkit.errors import CorruptArtifactError, PrecisionError, UnsupportedDevi
 from toolkit.formats import Session
 from toolkit.records import ArtifactMetadata, Precision, Signature, TensorSpec
 from toolkit.system.devices import device_index, device_type
+from toolkit.system.nvml import process_memory_bytes
 
 if TYPE_CHECKING:
     from toolkit.fashion.model import Mlp
@@ -41,7 +42,7 @@ def export(model: "Mlp", path: Path, metadata: ArtifactMetadata) -> None:
     """Write ``model`` as one ONNX file: input ``input``, output ``logits``, a free batch dimension."""
     import torch  # for export alone: a process that only runs ONNX never loads libtorch
 
-    from toolkit.formats.torch_export import export_program
+    from toolkit.formats.torch_export.runtime import export_program
 
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()):  # the exporter talks to stdout
         warnings.filterwarnings("ignore", category=DeprecationWarning)  # of onnxscript's own making
@@ -101,6 +102,15 @@ def read_metadata(path: Path) -> str | None:
     """Return the JSON among the model's properties that `export` wrote, or None."""
     proto = read_proto(path)
     return next((entry.value for entry in proto.metadata_props if entry.key == METADATA_KEY), None)
+
+
+def device_memory_bytes(device: str) -> int | None:
+    """Return what NVML says that this process holds on CUDA at the end, in bytes: its arena gives nothing back.
+
+    The context is in it, so it cannot be compared with what libtorch says. None on the CPU, and where NVML does not
+    tell, as in most containers.
+    """
+    return process_memory_bytes() if device_type(device) == "cuda" else None
 
 
 class OnnxRuntimeSession:

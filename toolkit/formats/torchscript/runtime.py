@@ -1,4 +1,4 @@
-"""TorchScript: a scripted module in one file. Deprecated upstream in favour of torch.export; still widely deployed."""
+"""Writes and opens TorchScript."""
 
 import io
 import re
@@ -13,8 +13,12 @@ import torch
 from toolkit.errors import CorruptArtifactError, first_line
 from toolkit.fashion.model import Mlp
 from toolkit.formats import Session
+from toolkit.formats.archives import extra_file
 from toolkit.formats.libtorch import LibtorchSession, check_archive, check_placed, set_threads
+from toolkit.formats.libtorch_device import device_memory_bytes, device_times
 from toolkit.records import ArtifactMetadata, Signature, TensorSpec
+
+__all__ = ["device_memory_bytes", "device_times", "export", "load", "open_module", "read_metadata"]
 
 _NAME = "torchscript"
 #: The extra file of an archive that holds our own description.
@@ -54,7 +58,7 @@ def open_module(path: Path, device: str) -> tuple[torch.jit.ScriptModule, set[to
         CorruptArtifactError: If it does not open, or has no function that can be called.
         UnsupportedDeviceError: If some of its weights stay on another device.
     """
-    module = _open(path, device, {})
+    module = _open(path, device)
     check_placed(module, device, _NAME)
     try:
         return module, _dtypes(module), _signature(module)
@@ -64,19 +68,16 @@ def open_module(path: Path, device: str) -> tuple[torch.jit.ScriptModule, set[to
 
 def read_metadata(path: Path) -> str | None:
     """Return the JSON of the extra file that `export` wrote, or None."""
-    extra: dict[str, Any] = {METADATA_FILE: ""}
-    _open(path, "cpu", extra)
-    text = extra[METADATA_FILE]
-    # Bytes that are no UTF-8 become text that is no JSON; who parses it says so.
-    return text.decode(errors="replace") if isinstance(text, bytes) else text or None
+    check_archive(path, _NAME)
+    return extra_file(path, METADATA_FILE)
 
 
-def _open(path: Path, device: str, extra: dict[str, Any]) -> torch.jit.ScriptModule:
+def _open(path: Path, device: str) -> torch.jit.ScriptModule:
     check_archive(path, _NAME)
     try:
         with _deprecation_expected():
             module: torch.jit.ScriptModule = torch.jit.load(  # type: ignore[no-untyped-call]  # torch has no annotation for it
-                path, map_location=device, _extra_files=extra
+                path, map_location=device
             )
     except (RuntimeError, ValueError, OSError) as error:
         raise CorruptArtifactError(path, _NAME, first_line(error)) from error

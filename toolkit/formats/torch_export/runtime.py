@@ -1,4 +1,4 @@
-"""torch.export: the successor of TorchScript, a graph of ATen operators with its weights in one file."""
+"""Writes and opens exported programs."""
 
 import io
 import json
@@ -16,9 +16,21 @@ from torch.fx import GraphModule
 from toolkit.errors import CorruptArtifactError, UnsafeArtifactError, first_line
 from toolkit.fashion.model import Mlp
 from toolkit.formats import Session
-from toolkit.formats.archives import foreign_pickles, read_members
+from toolkit.formats.archives import extra_file, foreign_pickles, read_members
 from toolkit.formats.libtorch import LibtorchSession, check_archive, check_placed, set_threads
+from toolkit.formats.libtorch_device import device_memory_bytes, device_times
 from toolkit.records import ArtifactMetadata, Signature, TensorSpec
+
+__all__ = [
+    "device_memory_bytes",
+    "device_times",
+    "export",
+    "export_program",
+    "load",
+    "open_module",
+    "open_program",
+    "read_metadata",
+]
 
 _NAME = "torch-export"
 #: The extra file of an archive that holds our own description.
@@ -79,26 +91,21 @@ def open_program(path: Path) -> ExportedProgram:
     Raises:
         CorruptArtifactError, UnsafeArtifactError: If it does not open.
     """
-    return _open(path, {})
-
-
-def read_metadata(path: Path) -> str | None:
-    """Return the JSON of the extra file that `export` wrote, or None."""
-    extra = {METADATA_FILE: ""}
-    _open(path, extra)
-    return extra[METADATA_FILE] or None
-
-
-def _open(path: Path, extra: dict[str, Any]) -> ExportedProgram:
     check_archive(path, _NAME)
     _refuse_code(path)
     try:
         with warnings.catch_warnings():
             # torch 2.11 reads its own weights from a buffer that cannot be written, and says so.
             warnings.filterwarnings("ignore", message="The given buffer is not writable")
-            return torch.export.load(path, extra_files=extra)
+            return torch.export.load(path)
     except Exception as error:
         raise CorruptArtifactError(path, _NAME, first_line(error)) from error
+
+
+def read_metadata(path: Path) -> str | None:
+    """Return the JSON of the extra file that `export` wrote, or None."""
+    check_archive(path, _NAME)
+    return extra_file(path, METADATA_FILE)
 
 
 def _dtypes(program: ExportedProgram) -> set[torch.dtype]:

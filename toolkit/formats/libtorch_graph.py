@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from toolkit.formats.graphs import Role, StoredTensor, bounded
+from toolkit.formats.graph import Role, StoredTensor, bounded
 
 _EXTRA = "/extra/"
 

@@ -8,8 +8,8 @@ import onnx
 
 from toolkit.errors import CannotCutError
 from toolkit.formats import Session
-from toolkit.formats.onnx import load, read_proto
-from toolkit.formats.prefixes import Prefix, Step, on_the_way
+from toolkit.formats.onnx.runtime import load, read_proto
+from toolkit.formats.prefix import Prefix, Step, on_the_way
 
 _NAME = "onnx"
 _FLOATS = {"float16", "float32", "float64"}

@@ -1,17 +1,16 @@
 """What stands inside an artifact: its graph and its tensors, read from the file without running it.
 
-A format is described by the module here that has the name of its own in the registry. It has one function,
-``describe(path)``, which returns `Contents`. What it does not need is not read: values wait until they are asked for.
+Where the folder of a format has a module ``graph``, its function ``describe(path)`` returns `Contents`. What it does
+not need is not read: values wait until they are asked for.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from toolkit.formats import FormatInfo, check_packages
+from toolkit.formats import FormatInfo, check_packages, optional
 from toolkit.records import GraphRecord, Signature
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ class StoredTensor:
 
 @dataclass(frozen=True)
 class Contents:
-    """What a module here reads from an artifact.
+    """What the reader of a format finds in an artifact.
 
     Attributes:
         graph: Nodes, versions and properties.
@@ -62,16 +61,15 @@ class Contents:
     tensors: tuple[StoredTensor, ...]
 
 
-def describe_artifact(info: FormatInfo, path: Path) -> Contents:
-    """Read an artifact's graph and tensors. The file is only read.
+def describe_artifact(info: FormatInfo, path: Path) -> Contents | None:
+    """Read an artifact's graph and tensors; None where its format has no reader. The file is only read.
 
     Raises:
         FormatError: If it cannot be read as one of its format, or a package is missing.
     """
     check_packages(info)
-    module: Any = import_module(f"{__name__}.{info.module}")
-    contents: Contents = module.describe(path)
-    return contents
+    describe = optional(info, "graph", "describe")
+    return describe(path) if describe else None
 
 
 def bounded(text: str) -> str:

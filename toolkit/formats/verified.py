@@ -1,0 +1,122 @@
+"""``verified.json``: what parity has passed, and what it has not."""
+
+from pathlib import Path
+
+from toolkit.errors import OutputError, ReportError, UnverifiedArtifactError
+from toolkit.formats import runtime_version
+from toolkit.formats.manifest import LEDGER
+from toolkit.formats.target import Target
+from toolkit.records import Ledger, ParityRecord, VerificationRecord, read_record
+from toolkit.system.files import write_record
+
+# The oldest entries go: they are of artifacts that were replaced long ago.
+_MOST_ENTRIES = 200
+
+
+def note_verified(folder: Path, records: list[ParityRecord]) -> None:
+    """Write down beside the artifacts in ``folder`` which of them passed and which did not.
+
+    Raises:
+        OutputError: If that cannot be written, or another program's file of that name is there.
+    """
+    # Not those against another artifact, nor those that were declared what they are not: that says nothing of the file.
+    records = [each for each in records if each.weights_sha256 and (each.precision or each.declared == "float32")]
+    if not records:
+        return
+    entries = {_key(entry): entry for entry in _ledger_to_replace(folder).verified}
+    entries.update({_key(record): _entry(record) for record in records})
+    write_record(Ledger(verified=tuple(entries.values())[-_MOST_ENTRIES:]), folder / LEDGER)
+
+
+def check_verified(target: Target, weights_sha256: str, device: str, remedy: str) -> VerificationRecord:
+    """Make sure that parity has passed the artifact as it is, with the runtime as it is.
+
+    A pass on one device counts on another, unless parity failed there: bench itself compares the outputs
+    on its device with the reference before it times them.
+
+    Returns:
+        What parity said last of it.
+
+    Raises:
+        UnverifiedArtifactError: If it has not, with the reason.
+    """
+    digest, version = target.digest(), runtime_version(target.format)
+    same_bytes = [entry for entry in _ledger(target.path.parent).verified if entry.sha256 == digest]
+    against = [entry for entry in same_bytes if entry.weights_sha256 == weights_sha256]
+    current = [entry for entry in against if entry.runtime_version == version]
+    failed = next((entry for entry in current if entry.device == device and not entry.passed), None)
+    passed = next((entry for entry in reversed(current) if entry.passed), None)
+    if failed or passed is None:
+        reason = "parity has not passed this file"
+        if failed or current:
+            reason = f"parity failed on {device if failed else current[-1].device}"
+        elif against:
+            reason = (
+                f"parity judged it with {target.format.runtime} {against[-1].runtime_version}, installed is {version}"
+            )
+        elif same_bytes:
+            reason = "parity judged it against another checkpoint than this one"
+        raise UnverifiedArtifactError(target.path, reason, remedy)
+    return passed
+
+
+def verified_weights(target: Target, device: str) -> str | None:
+    """Return the digest of the weights that the artifact, as it is, was proved to compute; None if parity has not.
+
+    For who has an artifact and no checkpoint: whatever weights parity compared it with, the latest first.
+
+    Raises:
+        FormatError: If the artifact names files that are not beside it.
+    """
+    digest = target.digest()
+    entries = [entry for entry in _ledger(target.path.parent).verified if entry.sha256 == digest]
+    for weights_sha256 in dict.fromkeys(entry.weights_sha256 for entry in reversed(entries)):
+        try:
+            check_verified(target, weights_sha256, device, "")
+            return weights_sha256
+        except UnverifiedArtifactError:
+            continue
+    return None
+
+
+def _ledger(folder: Path) -> Ledger:
+    """Read what was verified; a ledger that cannot be read has verified nothing."""
+    try:
+        return read_record(folder / LEDGER, Ledger)
+    except ReportError:
+        return Ledger()
+
+
+def _ledger_to_replace(folder: Path) -> Ledger:
+    """Read the ledger that is about to be written anew.
+
+    Raises:
+        OutputError: If something is there that cannot be read as one: it may be somebody's only copy.
+    """
+    path = folder / LEDGER
+    if not path.exists() and not path.is_symlink():
+        return Ledger()
+    try:
+        return read_record(path, Ledger)
+    except ReportError as error:
+        raise OutputError(
+            path, f"it is not fmnist-tk's, or of another version (it {error.reason})", "move it away"
+        ) from error
+
+
+def _key(record: ParityRecord | VerificationRecord) -> tuple[str, str | None, str]:
+    """Return what a judgement is about: these bytes, against these weights, on this device."""
+    return record.sha256, record.weights_sha256, record.device
+
+
+def _entry(record: ParityRecord) -> VerificationRecord:
+    assert record.weights_sha256 is not None  # note_verified has left the others out
+    return VerificationRecord(
+        sha256=record.sha256,
+        weights_sha256=record.weights_sha256,
+        device=record.device,
+        precision=record.precision,
+        runtime=record.runtime,
+        runtime_version=record.runtime_version,
+        passed=record.passed,
+    )
