@@ -5,7 +5,13 @@ import pytest
 import torch
 
 from toolkit.errors import DeviceUnavailableError, UsageError
-from toolkit.system.devices import describe_devices, resolve_device, synchronize
+from toolkit.system.devices import (
+    describe_devices,
+    fitting_threads,
+    leaving_torch_as_it_is,
+    resolve_device,
+    synchronize,
+)
 
 
 def fake(*, cuda: str | None = None, gpus: int = 0, mps_built: bool = False, mps: bool = False) -> Any:
@@ -85,3 +91,12 @@ def test_every_kind_of_device_is_described_with_reason_or_name() -> None:
 
 def test_describes_this_machine() -> None:
     assert any(each.available for each in describe_devices(torch))
+
+
+@pytest.mark.parametrize(("products", "threads"), [(1_000, 1), (10**12, 3)])
+def test_what_is_little_is_computed_on_one_thread(products: int, threads: int) -> None:
+    with leaving_torch_as_it_is():
+        torch.set_num_threads(3)
+        with fitting_threads(products):
+            assert torch.get_num_threads() == threads
+        assert torch.get_num_threads() == 3

@@ -1,7 +1,5 @@
-"""Weights: name, check, hash. Knows the names and shapes of the quickstart's state dict."""
+"""Weights: check and hash tensors of torch. Knows the names and shapes of the quickstart's state dict."""
 
-import hashlib
-import re
 from pathlib import Path
 
 import torch
@@ -9,25 +7,15 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from toolkit.errors import CheckpointError
+from toolkit.fashion.keys import KEY, arrays_sha256, without_prefix
 from toolkit.records import ModelConfig
 
-_PREFIXES = ("module.", "_orig_mod.")  # of DataParallel and of torch.compile
-#: Name of a weight in the quickstart's state dict.
-KEY = re.compile(r"^linear_relu_stack\.(\d+)\.(weight|bias)$")
 _MOST_KEYS_NAMED = 8
 
 
 def weights_sha256(state: dict[str, Tensor]) -> str:
-    """Return the digest of the weights: names, shapes and float32 bytes, in the order of the names.
-
-    It does not depend on the file format, so an artifact and its checkpoint can be compared.
-    """
-    digest = hashlib.sha256()
-    for name in sorted(state):
-        tensor = state[name].detach().to("cpu", torch.float32).contiguous()
-        digest.update(f"{name}:{tuple(tensor.shape)}:".encode())
-        digest.update(tensor.numpy().astype("<f4", copy=False).tobytes())
-    return digest.hexdigest()
+    """Return the digest of the weights, as `arrays_sha256`."""
+    return arrays_sha256({name: _float32(tensor).numpy() for name, tensor in state.items()})
 
 
 def checked_weights(
@@ -106,13 +94,6 @@ def _infer(named: dict[str, object], layers: list[int], path: Path, final_relu: 
     except ValidationError as error:
         reason = error.errors()[0]["msg"].removeprefix("Value error, ")
         raise CheckpointError(path, f"wrong layer sizes: {reason}") from error
-
-
-def without_prefix(name: str) -> str:
-    """Return a weight's name without what DataParallel and torch.compile put before it."""
-    while prefix := next((each for each in _PREFIXES if name.startswith(each)), None):
-        name = name.removeprefix(prefix)
-    return name
 
 
 def _float32(value: object) -> Tensor:

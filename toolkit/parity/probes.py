@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from toolkit.fashion.data import load_sample
 from toolkit.fashion.model import Mlp
+from toolkit.system.devices import fitting_threads
 from toolkit.workload.images import ImageSet
 
 Float32Array = NDArray[np.float32]
@@ -138,31 +139,42 @@ def driving_probe(model: Mlp) -> Probe | None:
 
 def _ascend(linear: Sequence[torch.nn.Linear], places: list[tuple[int, int]], starts: Float32Array) -> Float32Array:
     """Return images ``(len(places), 784)`` in [0, 1], climbed from ``starts``, that raise units ``(depth, unit)``."""
-    # The caller may have turned gradients off, and weights that were made so cannot be differentiated through.
-    with torch.inference_mode(mode=False), torch.enable_grad():
-        weights = [(layer.weight.detach().clone(), layer.bias.detach().clone()) for layer in linear]
-        images = torch.from_numpy(starts)
-        for _ in range(_ASCENTS):
-            images = _one_step(images, weights, places)
+    layers = [(layer.weight.detach(), layer.bias.detach()) for layer in linear]
+    depths, units = torch.tensor(places).T
+    images = torch.from_numpy(starts)
+    for depth in depths.unique().tolist():
+        rows = depths == depth
+        climbing, weights = images[rows], layers[depth][0][units[rows]]
+        products = len(climbing) * sum(weight.numel() for weight, _ in layers[:depth])
+        with torch.inference_mode(), fitting_threads(products):
+            for _ in range(_ASCENTS):
+                gradient = _gradient(climbing, layers[:depth], weights)
+                climbing = (climbing + _STEP * gradient.sign()).clamp(0, 1)
+        images[rows] = climbing
     result: Float32Array = images.numpy()
     return result
 
 
-def _one_step(
-    images: torch.Tensor, weights: list[tuple[torch.Tensor, torch.Tensor]], places: list[tuple[int, int]]
+def _gradient(
+    images: torch.Tensor, below: list[tuple[torch.Tensor, torch.Tensor]], weights: torch.Tensor
 ) -> torch.Tensor:
-    """Return the images a small step of sign-gradient ascent further."""
-    images = images.detach().requires_grad_()
-    values, raised = images, torch.zeros(())
-    for depth, (weight, bias) in enumerate(weights):
-        values = torch.nn.functional.linear(values, weight, bias)
-        chosen = [(row, unit) for row, (at, unit) in enumerate(places) if at == depth]
-        if chosen:
-            rows, units = zip(*chosen, strict=True)
-            raised = raised + values[list(rows), list(units)].sum()
-        values = torch.nn.functional.relu(values)
-    (gradient,) = torch.autograd.grad(raised, images)
-    return (images.detach() + _STEP * gradient.sign()).clamp(0, 1)
+    """Return by how much the pixels ``(n, 784)`` raise a hidden unit, another one for each image.
+
+    Autograd would go through all layers for every image, and also compute what the units are.
+
+    Args:
+        images: ``(n, 784)``.
+        below: Weight and bias of each layer before that of the units.
+        weights: ``(n, width)``: those of the units.
+    """
+    values, active = images, []
+    for weight, bias in below:
+        values = torch.nn.functional.linear(values, weight, bias).relu()
+        active.append(values > 0)
+    gradient = weights
+    for (weight, _), on in zip(reversed(below), reversed(active), strict=True):
+        gradient = gradient.where(on, 0) @ weight
+    return gradient
 
 
 def filled_probe(labelled: Probe, sample: Probe) -> Probe:

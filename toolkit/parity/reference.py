@@ -21,6 +21,7 @@ from toolkit.parity.probes import Probe, sample_probe
 from toolkit.parity.rules.checks import CLASSES
 from toolkit.parity.rules.tolerance import LIMIT_IN_UNITS, class_units
 from toolkit.records import CheckpointRecord
+from toolkit.system.devices import fitting_threads
 from toolkit.workload.images import ImageSet
 
 Float32Array = NDArray[np.float32]
@@ -77,10 +78,12 @@ class ModuleReference:
         self.model = known.model() if known else None
         self._eager = copy.deepcopy(module).float().cpu().eval()
         self._exact = copy.deepcopy(module).double().cpu().eval()
+        self._weights = sum(each.numel() for each in module.parameters())
 
     def logits(self, images: Float32Array) -> Float64Array:
         """Return the logits ``(N, 10)`` float64 of images ``(N, 1, 28, 28)`` float32."""
-        return _in_batches(self._exact, images, torch.float64)
+        with fitting_threads(len(images) * self._weights):
+            return _in_batches(self._exact, images, torch.float64)
 
     def float32_errors(self, images: Float32Array, expected: Float64Array) -> Float64Array:
         """Return the errors ``(N, 10)`` float64 of eager float32; not finite where it overflows."""

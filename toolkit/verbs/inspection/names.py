@@ -2,13 +2,11 @@
 
 from collections.abc import Sequence
 from itertools import zip_longest
-from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from toolkit.fashion.weights import KEY, weights_sha256, without_prefix
+from toolkit.fashion.keys import KEY, arrays_sha256, without_prefix
 from toolkit.formats.graph import StoredTensor
 from toolkit.records import PIXELS
 
@@ -36,14 +34,14 @@ def compute_weights_sha256(tensors: Sequence[StoredTensor]) -> str | None:
     if named is None:
         return None
     try:
-        return weights_sha256({name: _tensor(each, turned) for name, (each, turned) in named.items()})
+        return arrays_sha256({name: _values(each, turned) for name, (each, turned) in named.items()})
     except Exception:  # noqa: BLE001  what cannot be read has no digest; its record says why
         return None
 
 
-def _tensor(stored: StoredTensor, turned: bool) -> torch.Tensor:
-    values: NDArray[Any] = stored.read().astype(np.float32)
-    return torch.from_numpy(np.ascontiguousarray(values.T if turned else values))
+def _values(stored: StoredTensor, turned: bool) -> NDArray[np.float32]:
+    values = stored.read().astype(np.float32)
+    return values.T if turned else values
 
 
 Named = dict[str, tuple[StoredTensor, bool]]

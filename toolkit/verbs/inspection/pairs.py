@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.errors import CheckpointError, CorruptArtifactError, ToolkitError, first_line
-from toolkit.fashion.weights import without_prefix
+from toolkit.fashion.keys import without_prefix
 from toolkit.formats.graph import StoredTensor
 from toolkit.records import InspectRecord, TensorPairRecord
+from toolkit.verbs.inspection.inspected import Inspected
 from toolkit.verbs.inspection.names import is_weight
-from toolkit.verbs.inspection.read import Inspected
 
 Pair = tuple[StoredTensor | None, StoredTensor | None]
 
