@@ -88,7 +88,7 @@ def lay_out_for(page: str, exported: Path) -> None:
         picture.convert("RGB").save("shoe.jpg")
     else:
         shutil.copytree(exported, "exported")
-        shutil.copy(ROOT / "toolkit" / "assets" / "fashion-mlp.safetensors", "model.safetensors")
+        shutil.copy(ROOT / "toolkit" / "fashion" / "assets" / "fashion-mlp.safetensors", "model.safetensors")
         write_record(Report.model_validate_json((ROOT / RUN).read_bytes()), Path("exported/report.json"))
     if page == "own-pictures.md":
         sample = load_sample()
@@ -114,7 +114,7 @@ def test_every_command_and_snippet_works_as_written(
                 exec(compile(step, page, "exec"), names)
         elif step.startswith("fmnist-tk "):
             if "int8" in step:
-                quantize_dynamic("exported/model.onnx", "model.int8.onnx", weight_type=QuantType.QInt8)
+                quantize_dynamic("exported/model.onnx", "model.int8.onnx", per_channel=True, weight_type=QuantType.QInt8)
             outcome = cli(*shlex.split(step)[1:])
             assert outcome.code == 0, (step, outcome.err)
         else:
@@ -197,7 +197,7 @@ def test_the_numbers_come_from_committed_results() -> None:
     durations = [record.duration_s for record in strong if record]
     assert f"{sum(accuracies) / 3:.1%}".replace("%", " %") in TRAINING
     assert f"{min(durations):.0f} to {max(durations):.0f} s" in TRAINING
-    card = (ROOT / "toolkit" / "assets" / "model-card.md").read_text(encoding="utf-8")
+    card = (ROOT / "toolkit" / "fashion" / "assets" / "model-card.md").read_text(encoding="utf-8")
     assert f"Accuracy {accuracies[0]:.2%}" in card
     quick = read_record(results / "quickstart-seed-0.json", Report).training
     assert quick is not None
