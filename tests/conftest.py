@@ -1,23 +1,28 @@
 """What the tests share: a command line in this process, a folder of artifacts, checkpoints of all kinds."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from filelock import FileLock
 from hypothesis import settings
 
-from support import Cli, Outcome, save_small
+from support import Cli, MadeOnce, Outcome, save_small
+from toolkit import bench
+from toolkit.bench.engine.rounds import Rounds
 from toolkit.cli import main
 from toolkit.cli.console import note_typed
 from toolkit.cli.options import _state
 from toolkit.fashion.checkpoint import Checkpoint, load_checkpoint
 from toolkit.fashion.data import describe_data
-from toolkit.records import BandwidthRecord, LimitsRecord, PeakRecord
+from toolkit.records import BandwidthRecord, LimitsRecord, PeakRecord, SelfCheckRecord
 
 # A shell lets its background jobs ignore Ctrl-C, and these would hand that on to the processes of the tests.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -77,11 +82,31 @@ def limits_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("toolkit.bench.measure_limits", lambda *_: known)
 
 
+_checked: dict[tuple[str, ...], tuple[SelfCheckRecord, ...]] = {}
+
+
+@pytest.fixture(autouse=True)
+def clock_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ask only the first bench of this process whether the clock is honest, and again after it was not."""
+    real = bench._self_checks
+
+    def self_checks(devices: tuple[str, ...], scratch: Path) -> tuple[SelfCheckRecord, ...]:
+        found = _checked.get(devices) or real(devices, scratch)
+        if all(each.passed for each in found):
+            _checked[devices] = found
+        return found
+
+    monkeypatch.setattr(bench, "_self_checks", self_checks)
+
+
 @pytest.fixture
 def short_budgets(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let commands that measure take two seconds for it unless they say otherwise."""
-    monkeypatch.setattr("toolkit.bench.DEFAULT_BUDGET_S", 2.0)
-    monkeypatch.setattr("toolkit.verbs.run.BUDGET_S", 2.0)
+    """Let every bench take a second for its rounds and open each worker once, whatever its command asks for."""
+
+    def short(*arguments: Any, budget_s: float, restarts: int, **more: Any) -> Rounds:
+        return Rounds(*arguments, budget_s=min(budget_s, 1.0), restarts=0, **more)
+
+    monkeypatch.setattr("toolkit.bench.Rounds", short)
 
 
 @pytest.fixture
@@ -97,11 +122,29 @@ def bundled() -> Checkpoint:
 
 
 @pytest.fixture(scope="session")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> MadeOnce:
+    """Let one of the processes make a folder; each gets a copy, for commands note in it what they did."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def get(name: str, make: Callable[[Path], object]) -> Path:
+        made, unfinished = shared / f"{name}-made-once", shared / f"{name}-unfinished"
+        with FileLock(shared / f"{name}.lock"):
+            if not made.exists():
+                shutil.rmtree(unfinished, ignore_errors=True)
+                unfinished.mkdir()
+                make(unfinished)
+                unfinished.rename(made)
+        return shutil.copytree(made, tmp_path_factory.mktemp(name), dirs_exist_ok=True)
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def exported(made_once: MadeOnce) -> Path:
     """A folder with every format of the bundled checkpoint. Tests read it; who changes it copies it."""
-    folder = tmp_path_factory.mktemp("exported")
-    subprocess.run([sys.executable, "-m", "toolkit", "export", "--folder", str(folder), "--quiet"], check=True)
-    return folder
+    command = [sys.executable, "-m", "toolkit", "export", "--quiet", "--folder"]
+    return made_once("exported", lambda folder: subprocess.run([*command, str(folder)], check=True))
 
 
 @pytest.fixture

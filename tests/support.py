@@ -14,6 +14,8 @@ from toolkit.fashion.model import Mlp
 from toolkit.records import ModelConfig, Report
 
 Cli = Callable[..., "Outcome"]
+#: Of a name and of what fills a folder: the folder.
+MadeOnce = Callable[[str, Callable[[Path], object]], Path]
 ROOT = Path(__file__).parent.parent
 
 

@@ -139,6 +139,7 @@ def test_an_export_that_does_not_match_is_not_put_in_place(
     assert "does not match the checkpoint, not put in place: values" in report.failures[0].reason
     assert report.artifacts == ()
     assert [path.name for path in folder.iterdir()] == [".lock"]
+    monkeypatch.setattr(export_module, "make_plan", None)  # what is not compared needs no reference
     report = export_formats(["onnx"], checkpoint, folder, verify=False)
     assert report.passed
     assert (folder / "model.onnx").exists()

@@ -130,12 +130,12 @@ def _make(
     progress: Progress,
 ) -> _Made:
     """Write every format into ``staging`` and find out which are good."""
-    plan, made = make_plan(Reference(checkpoint)), _Made()
+    plan, made = make_plan(Reference(checkpoint)) if verify else None, _Made()
     for number, info in enumerate(infos):
         progress("export", number, len(infos), info.name)
         path = staging / info.file_name
         reason = _export_one(info, checkpoint, path)
-        if reason is None and verify:
+        if reason is None and plan:
             record = check_artifact(Target(info, path), plan, threads=threads)
             made.checked.append(record.changed(target=str(staging.parent / path.name)))
             failure = record.failure
@@ -145,7 +145,7 @@ def _make(
             made.good.append((info, path))
         else:
             made.failures.append(FailureRecord(target=path.name, format=info.name, device="cpu", reason=reason))
-    if verify:
+    if plan:
         made.evaluation = evaluate_reference(plan)
     progress("export", len(infos), len(infos))
     return made
