@@ -21,7 +21,7 @@ from made_up import bench, cpu_bench, cuda_bench, eager, evaluation, everything,
 from made_up_parity import bad, good, lower
 from support import Cli
 from toolkit.records import LABELS, Bound, FailureRecord, Report, Scenario, SkipRecord
-from toolkit.render.files.tidy import latency_csv
+from toolkit.render.files.latency_csv import latency_csv
 from toolkit.render.page import report_page
 from toolkit.render.page.charts import tick_rate, tick_seconds
 from toolkit.render.page.judging import heat
