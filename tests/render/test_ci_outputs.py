@@ -24,8 +24,8 @@ from toolkit.records import CheckpointRecord, ModelConfig, Report, read_record
 from toolkit.render.files.github import annotations
 from toolkit.render.files.junit import junit_xml
 from toolkit.render.files.markdown import report_markdown
-from toolkit.render.words.comparisons import slowdown_in_words
-from toolkit.render.words.explanation import repeat_command
+from toolkit.render.words.bench import slowdown_in_words
+from toolkit.render.words.parity import repeat_command
 
 ACTION = Path(__file__).parents[2] / ".github" / "actions" / "parity" / "action.yml"
 GITHUB = MarkdownIt("commonmark").enable(["table", "strikethrough"])

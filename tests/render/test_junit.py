@@ -15,7 +15,7 @@ from made_up import bench, clock, compared, comparison, cuda_bench, eager, fitne
 from made_up_parity import SAMPLE, WHERE, bad, counted, good, lower, record, unopened
 from toolkit.records import FailureRecord, ParityRecord, Report, Scenario, SkipRecord
 from toolkit.render.files.junit import _clean, junit_xml
-from toolkit.render.words.comparisons import slowdown_in_words
+from toolkit.render.words.bench import slowdown_in_words
 from toolkit.system.environment import new_report
 
 SCHEMA = etree.XMLSchema(etree.parse(Path(__file__).parents[1] / "golden" / "junit.xsd"))

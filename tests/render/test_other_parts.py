@@ -8,7 +8,6 @@ import pytest
 from lxml import html
 from markdown_it import MarkdownIt
 from rich.console import Console
-from rich.progress_bar import ProgressBar
 
 from toolkit.records import LABELS, Report
 from toolkit.records.dataset import (
@@ -27,7 +26,7 @@ from toolkit.records.units import percent
 from toolkit.render.files.markdown import report_markdown
 from toolkit.render.page import report_page
 from toolkit.render.terminal import render_report
-from toolkit.render.words.parts import _said, other_parts
+from toolkit.render.words.parts import other_parts
 from toolkit.render.words.saved import SavedReport
 from toolkit.system.environment import new_report
 
@@ -226,16 +225,10 @@ def test_every_word_of_the_parts_stands_in_the_terminal(report: Report) -> None:
             assert all(" ".join(word.split()) in shown for word in words)
 
 
-def test_what_would_steer_a_terminal_is_taken_out() -> None:
+@BOTH
+def test_what_would_steer_a_terminal_is_taken_out(words: Words) -> None:
     place = DataRecord(place="/d\x1b[31m", complete=True, detail="all\x07")
     fetched = FetchRecord(place="/e\x1b[0m", how="downloaded")
-    (part,) = other_parts(report_of("data fetch", places=(place,), fetched=fetched), whole=True)
-    text = str(part)
-    assert all(each in text for each in ("/d", "/e", "all"))
-    assert "x1b" not in text
-    assert "x07" not in text
-
-
-def test_what_is_drawn_and_has_no_words_is_no_part() -> None:
-    with pytest.raises(TypeError, match="ProgressBar is drawn, not said"):
-        list(_said(ProgressBar()))
+    text = "".join(words(report_of("data fetch", places=(place,), fetched=fetched)))
+    assert all(each in text for each in ("/d�", "/e�", "all�"))
+    assert not set(text) & {"\x1b", "\x07"}

@@ -29,9 +29,9 @@ from toolkit.render.page.scales import Axis, linear_axis, log_axis, stepped_axis
 from toolkit.render.page.series import Styles, grouped
 from toolkit.render.page.svg import Style, marker
 from toolkit.render.page.together import letters
-from toolkit.render.words.accuracy import frontier, rated_rows
 from toolkit.render.words.answer import answer
 from toolkit.render.words.saved import SavedReport, short_names
+from toolkit.render.words.speeds import frontier, rated_rows
 from toolkit.system.environment import new_report
 from toolkit.system.files import write_record
 

@@ -12,11 +12,25 @@ from typing import Final
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from toolkit.records import CheckRecord, FailureRecord, ParityRecord, Report, SkipRecord
-from toolkit.render.words.clocks import failed_clock_check, limit_in_words
-from toolkit.render.words.comparisons import comparison_legend, comparison_name, ratio_in_words, slowdown_in_words
-from toolkit.render.words.conditions import machine, warnings
-from toolkit.render.words.explanation import Explanation, explain, file_names, question, repeat_command, target_names
-from toolkit.render.words.matrix import reference_of
+from toolkit.render.words.bench import (
+    comparison_legend,
+    comparison_name,
+    failed_clock_check,
+    limit_in_words,
+    machine,
+    ratio_in_words,
+    slowdown_in_words,
+    warnings,
+)
+from toolkit.render.words.parity import (
+    Explanation,
+    explain,
+    file_names,
+    question,
+    reference_of,
+    repeat_command,
+    target_names,
+)
 from toolkit.render.words.sheet import threads_in_words
 from toolkit.render.words.speeds import median_in_words, ordered, row_name, verdict_of
 

@@ -26,9 +26,8 @@ from toolkit.render.page.svg import (
     rows,
     words,
 )
-from toolkit.render.words.accuracy import Rated, rated_rows
 from toolkit.render.words.sheet import NONE, shared
-from toolkit.render.words.speeds import is_noisy, median_in_words, ordered, share_in_words
+from toolkit.render.words.speeds import Rated, is_noisy, median_in_words, ordered, rated_rows, share_in_words
 
 # Calls that a histogram needs to have a shape, and the bars along a whole axis.
 _FOR_SHAPE: Final = 100
@@ -47,7 +46,7 @@ def speed_charts(report: Report, styles: Styles) -> Charts | None:
         return None
     every = [row for group in groups.values() for row in group]
     batch = stepped_axis("images per call", [row.batch_size for row in every], lambda value: f"{value:,.0f}")
-    ends = [end for row in every for end in (row.median_s, *_interval(row))]
+    ends = [end for row in every for end in (row.median_s, *interval_of(row))]
     one_call = shared(row.scenario.kind for row in every) != "throughput"
     latency = plot(
         "Median seconds per call over images per call, both logarithmic, by format",
@@ -156,7 +155,8 @@ def _throughput(row: LatencyRecord) -> float:
     return row.throughput_images_per_s
 
 
-def _interval(row: LatencyRecord) -> tuple[float, ...]:
+def interval_of(row: LatencyRecord) -> tuple[float, ...]:
+    """Return the 95 % interval of a median in seconds; nothing where there is none."""
     return row.estimate.p50_s if row.estimate and row.estimate.p50_s else ()
 
 
@@ -165,7 +165,7 @@ def _line(name: str, style: Style, group: list[LatencyRecord]) -> Series:
 
 
 def _latency(name: str, row: LatencyRecord) -> Point:
-    low, high = _interval(row) or (None, None)
+    low, high = interval_of(row) or (None, None)
     told = f"{name}, batch {row.batch_size:,}\np50 {' '.join(median_in_words(row).split())}"
     if low is not None:
         told += f"\n95 %: {seconds(low)} to {seconds(high)}"

@@ -2,34 +2,22 @@
 
 import shlex
 from collections.abc import Iterator
-from itertools import groupby
 
 from toolkit.records import Report
 from toolkit.records.units import fraction, seconds, size
-from toolkit.render.page.blocks import (
-    Block,
-    Commands,
-    Facts,
-    Failure,
-    Failures,
-    Remarks,
-    Section,
-    Text,
-    plain_table,
-    section,
-    sheet_table,
-)
-from toolkit.render.words.conditions import Remark, machine, method, warnings
-from toolkit.render.words.parts import Part, other_parts
+from toolkit.render.page.blocks import Block, Commands, Facts, Failure, Failures, Section, plain_table, section
+from toolkit.render.words.bench import machine, method, warnings
+from toolkit.render.words.parts import other_parts
 from toolkit.render.words.saved import moment
-from toolkit.render.words.sheet import Sheet
+from toolkit.render.words.sheet import NONE, Remark
 from toolkit.render.words.two_files import files_verdict
 
 
 def machine_section(report: Report) -> Section:
     """Return where the numbers are from, and under which conditions they were measured."""
+    facts = Facts(tuple(_machine(report)))
     remarks = (*machine(report.fitness), *warnings(report), *method(report))
-    return section("machine", "The machine", [Facts(tuple(_machine(report))), Remarks(remarks)])
+    return section("machine", "The machine", [facts, *remarks])
 
 
 def _machine(report: Report) -> Iterator[tuple[str, str]]:
@@ -39,12 +27,9 @@ def _machine(report: Report) -> Iterator[tuple[str, str]]:
     yield "Cores", f"{here.physical_cores} physical core{plural}, {here.usable_cpus} usable CPUs"
     yield "Memory", size(here.memory_bytes)
     for each in report.accelerators:
-        told = [
-            each.name,
-            size(each.memory_bytes) if each.memory_bytes else None,
-            each.driver and f"driver {each.driver}",
-        ]
-        yield each.device, ", ".join(filter(None, [*told, *each.unavailable.values()]))
+        memory = size(each.memory_bytes) if each.memory_bytes else None
+        facts = (each.name, memory, each.driver and f"driver {each.driver}", *each.unavailable.values())
+        yield each.device, ", ".join(filter(None, facts))
     yield "System", here.system
     yield "Python", here.python
     yield "Made", moment(report)
@@ -73,7 +58,7 @@ def training_section(report: Report) -> Section | None:
                 str(each.epoch),
                 f"{each.loss:.4f}",
                 fraction(each.accuracy),
-                "—" if each.holdout_accuracy is None else fraction(each.holdout_accuracy),
+                NONE if each.holdout_accuracy is None else fraction(each.holdout_accuracy),
                 seconds(each.duration_s),
             )
             for each in record.epochs
@@ -87,15 +72,7 @@ def other_sections(report: Report) -> Iterator[Section]:
     """Yield what only some commands have: what works on the machine, what is inside of files, predictions."""
     for part in other_parts(report, whole=True):
         if part.id != "training":  # which has a section of its own, by epoch
-            yield section(part.id, part.title, _blocks(part))
-
-
-def _blocks(part: Part) -> Iterator[Block]:
-    for are_remarks, group in groupby(part.said, key=lambda each: isinstance(each, Remark)):
-        if are_remarks:
-            yield Remarks(tuple(each for each in group if isinstance(each, Remark)))
-        else:
-            yield from (sheet_table(each) for each in group if isinstance(each, Sheet))
+            yield section(part.id, part.title, part.said)
 
 
 def gaps_section(report: Report) -> Section:
@@ -103,7 +80,7 @@ def gaps_section(report: Report) -> Section:
     return section("gaps", "Skips, failures and notes", _gaps(report))
 
 
-def _gaps(report: Report) -> Iterator[Block]:
+def _gaps(report: Report) -> Iterator[Block | Remark]:
     failures = [
         Failure(f"{each.target}{f' at batch {each.batch_size:,}' if each.batch_size else ''}", each.reason)
         for each in report.failures
@@ -121,14 +98,12 @@ def _gaps(report: Report) -> Iterator[Block]:
         yield plain_table(
             "What was skipped", ("what", "why", "to have it"), [(e.what, e.reason, e.remedy) for e in report.skips]
         )
-    notes = [Remark(note, "note") for note in report.notes]
+    yield from (Remark(note, "note") for note in report.notes)
     if report.interrupted:
-        notes.append(Remark("Interrupted: only what was finished before is here", "warning"))
-    if notes:
-        yield Remarks(tuple(notes))
-    if not (failures or report.skips or notes):
+        yield Remark("Interrupted: only what was finished before is here", "warning")
+    if not (failures or report.skips or report.notes or report.interrupted):
         failed = "nothing failed" if report.passed else "what failed is told above"
-        yield Text(f"Nothing was skipped, {failed}, and there is nothing to add.")
+        yield f"Nothing was skipped, {failed}, and there is nothing to add."
 
 
 def again_section(report: Report) -> Section:
@@ -145,7 +120,7 @@ def _again(report: Report) -> Iterator[Block]:
             commands.append(("With the same order of turns", shlex.join([*words, "--seed", str(report.bench.seed)])))
         yield Commands(tuple(commands))
     else:
-        yield Text("The report does not tell the words of its command: it was made from Python, or of what was kept.")
+        yield "The report does not tell the words of its command: it was made from Python, or of what was kept."
     yield Facts(tuple(_provenance(report)))
     if report.artifacts:
         yield plain_table(
