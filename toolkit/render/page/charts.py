@@ -1,13 +1,12 @@
 """The charts of one report: speed over the batch size, the spread of calls, the machine's limit, accuracy and speed."""
 
-import math
 from collections.abc import Iterator, Sequence
 from typing import Final
 
 from markupsafe import Markup
 
 from toolkit.records import LatencyRecord, Report, quantile
-from toolkit.records.units import fraction, percent, rate, seconds
+from toolkit.records.units import fraction, percent, rate, scaled, seconds
 from toolkit.render.page.blocks import Chart, Charts
 from toolkit.render.page.scales import Axis, linear_axis, log_axis, stepped_axis
 from toolkit.render.page.series import Styles, grouped, series_names
@@ -130,10 +129,7 @@ def legend(names: Sequence[str], styles: Styles) -> tuple[tuple[str, Style, Mark
 
 def tick_seconds(value: float) -> str:
     """Return a round duration without digits that say nothing: ``20 µs``."""
-    for factor, unit in ((1e-6, "ns"), (1e-3, "µs"), (1.0, "ms"), (math.inf, "s")):
-        if value < factor * 0.9995:
-            return f"{value / factor * 1000:.3g} {unit}" if unit != "s" else f"{value:.3g} s"
-    raise AssertionError(value)
+    return scaled(value, "s", lambda number: f"{number:.3g}")
 
 
 def tick_rate(value: float) -> str:
@@ -166,10 +162,10 @@ def _line(name: str, style: Style, group: list[LatencyRecord]) -> Series:
 
 def _latency(name: str, row: LatencyRecord) -> Point:
     low, high = interval_of(row) or (None, None)
-    told = f"{name}, batch {row.batch_size:,}\np50 {' '.join(median_in_words(row).split())}"
+    hint = f"{name}, batch {row.batch_size:,}\np50 {' '.join(median_in_words(row).split())}"
     if low is not None:
-        told += f"\n95 %: {seconds(low)} to {seconds(high)}"
-    return Point(row.batch_size, row.median_s, told, low, high)
+        hint += f"\n95 %: {seconds(low)} to {seconds(high)}"
+    return Point(row.batch_size, row.median_s, hint, low, high)
 
 
 def _rate_line(name: str, style: Style, group: list[LatencyRecord]) -> Series:
@@ -196,21 +192,21 @@ def _spread(name: str, row: LatencyRecord, axis: Axis, style: Style) -> Line:
     times = row.times_s
     base = TALL_ROW - 14
     marks = [_hill(times, axis, style, base)] if len(times) >= _FOR_SHAPE else []
-    told = [f"{name}: {len(times):,} calls", f"p50 {seconds(row.median_s)}"]
+    lines = [f"{name}: {len(times):,} calls", f"p50 {seconds(row.median_s)}"]
     middle = row_place(axis, row.median_s)
     if len(times) >= _FOR_QUARTILES:
         first, third = quantile(times, 0.25), quantile(times, 0.75)
         left, right = row_place(axis, first), row_place(axis, third)
         marks.append(box("half", style, (left, right), (base - 3, 6)))
-        told.append(f"middle half {seconds(first)} to {seconds(third)}")
+        lines.append(f"middle half {seconds(first)} to {seconds(third)}")
     if row.p99_s is not None:
-        told.append(f"p99 {seconds(row.p99_s)}")
+        lines.append(f"p99 {seconds(row.p99_s)}")
     medians = [quantile(part.seconds(), 0.5) for part in row.rounds]
     marks += [marker(row_place(axis, each), base, style, 2.2) for each in medians]
     marks.append(box("median", style, (middle - 1, middle + 1), (base - 8, 16)))
-    told.append(f"rounds {seconds(min(medians))} to {seconds(max(medians))}")
+    lines.append(f"rounds {seconds(min(medians))} to {seconds(max(medians))}")
     reach = max(abs(row_place(axis, each) - middle) for each in medians)
-    return Line(name, Markup("").join(marks), (Hint(middle, base - 6, "\n".join(told), (max(reach, 16), 16)),))
+    return Line(name, Markup("").join(marks), (Hint(middle, base - 6, "\n".join(lines), (max(reach, 16), 16)),))
 
 
 def _hill(times: Sequence[float], axis: Axis, style: Style, base: float) -> Markup:
@@ -232,7 +228,7 @@ def _bar(name: str, row: LatencyRecord, axis: Axis, style: Style) -> Line:
     share = row.share_of_limit or 0.0
     assert row.bound is not None  # `share_in_words` has looked
     left, right = row_place(axis, 0), row_place(axis, share)
-    told = (
+    hint = (
         f"{name}: {percent(share)} of the limit\np50 {seconds(row.median_s)}, least {seconds(row.bound.seconds)}\n"
         f"set by {row.bound.kind}"
     )
@@ -240,7 +236,7 @@ def _bar(name: str, row: LatencyRecord, axis: Axis, style: Style) -> Line:
     text = percent(share)
     room = right + 6 if share < 0.88 else right - 44
     number = words(room, 27, text) if share < 0.88 else Markup('<g class="inside">{}</g>').format(words(room, 27, text))
-    return Line(name, bar + number, (Hint((left + right) / 2, 23, told, (max((right - left) / 2, 10), 10)),))
+    return Line(name, bar + number, (Hint((left + right) / 2, 23, hint, (max((right - left) / 2, 10), 10)),))
 
 
 def _rated(each: Rated) -> str:

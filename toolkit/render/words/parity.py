@@ -17,7 +17,7 @@ from toolkit.records import (
     ReproductionRecord,
     check_order,
 )
-from toolkit.records.units import fraction
+from toolkit.records.units import fraction, three_digits
 from toolkit.render.words.sheet import CROSS, LIMIT, NONE, Column, Sheet, mark, threads_in_words
 
 _TIMES: Final = "× "
@@ -261,7 +261,7 @@ def _times(value: float) -> str:
         return "< 0.01"
     if value >= 999_999.5:
         return f"{value:.2g}"
-    return f"{value:,.{2 if value < 9.995 else 1 if value < 99.95 else 0}f}"
+    return three_digits(value)
 
 
 def _quality(group: list[ParityRecord], names: list[str]) -> Iterator[Sheet]:
