@@ -219,8 +219,8 @@ class TestVerdicts:
 def test_every_word_of_the_parts_stands_in_the_terminal(report: Report) -> None:
     shown = " ".join(in_terminal(report).split())
     for part in other_parts(report, whole=False):
-        assert part.said
-        for each in part.said:
+        assert part.contents
+        for each in part.contents:
             words = [each.text] if hasattr(each, "text") else [word for row in each.rows() for word in row]
             assert all(" ".join(word.split()) in shown for word in words)
 

@@ -27,8 +27,8 @@ from toolkit.render.page.charts import tick_rate, tick_seconds
 from toolkit.render.page.judging import heat
 from toolkit.render.page.scales import Axis, linear_axis, log_axis, stepped_axis
 from toolkit.render.page.series import Styles, grouped
+from toolkit.render.page.side_by_side import letters
 from toolkit.render.page.svg import Style, marker
-from toolkit.render.page.together import letters
 from toolkit.render.words.answer import answer
 from toolkit.render.words.saved import SavedReport, short_names
 from toolkit.render.words.speeds import frontier, rated_rows

@@ -16,11 +16,11 @@ from toolkit.render.words.bench import (
     comparison_legend,
     comparison_name,
     failed_clock_check,
+    fitness_remarks,
     limit_in_words,
-    machine,
     ratio_in_words,
+    row_warnings,
     slowdown_in_words,
-    warnings,
 )
 from toolkit.render.words.parity import (
     Explanation,
@@ -135,7 +135,7 @@ def _bench_suite(root: Element, report: Report, device: str) -> None:
             seconds = sum(part.slice_s for part in row.rounds)
             _case(suite, f"fmnist-tk.bench.{row.target}", f"{row_name(row)} [{place}]", seconds)
             lines.append(f"{row_name(row)}, {place}: {' '.join(median_in_words(row).split())}, {verdict_of(row)}")
-    remarks = (*machine(report.fitness), *warnings(report))
+    remarks = (*fitness_remarks(report.fitness), *row_warnings(report))
     _close(suite, "\n".join([*lines, *(remark.text for remark in remarks)]))
 
 

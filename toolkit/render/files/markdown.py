@@ -7,12 +7,12 @@ from typing import Final
 from toolkit.records import Report
 from toolkit.records.units import percent
 from toolkit.render.words.answer import answer
-from toolkit.render.words.bench import bench_said, counted_verdicts, machine, method, warnings
+from toolkit.render.words.bench import bench_contents, counted_verdicts, fitness_remarks, method_remarks, row_warnings
 from toolkit.render.words.parity import Explanation, check_sheets, explain, repeat_command
 from toolkit.render.words.parts import other_parts
 from toolkit.render.words.plain import plain
 from toolkit.render.words.saved import SavedReport, moment, short_names
-from toolkit.render.words.sheet import CROSS, Said, Sheet, grouped, listed
+from toolkit.render.words.sheet import CROSS, Content, Sheet, grouped, listed
 from toolkit.render.words.speeds import is_noisy, ordered
 
 # Any ASCII punctuation may be escaped (CommonMark 0.31, section 2.4); these begin something or end a cell.
@@ -58,17 +58,17 @@ def _lines(report: Report) -> Iterator[str]:
     parts = list(other_parts(report, whole=False))
     if report.parity or not (parts or is_bench(report) or report.comparisons):
         yield f"## {_parity_verdict(report)}"
-        yield from _said(check_sheets(report.parity))
+        yield from _contents(check_sheets(report.parity))
     if is_bench(report) or report.comparisons:
         yield f"## {_bench_verdict(report) if is_bench(report) else _compare_verdict(report)}"
-        yield from _said(bench_said(report, details=False))
+        yield from _contents(bench_contents(report, details=False))
     if is_bench(report):
-        yield from _said((*machine(report.fitness), *warnings(report), *method(report)))
+        yield from _contents((*fitness_remarks(report.fitness), *row_warnings(report), *method_remarks(report)))
     if not (report.parity or is_bench(report) or report.comparisons) and parts:
         yield f"## {'✅' if report.passed else '❌'} {_escaped(answer(report)).rstrip('.')}"
     for part in parts:
         yield f"\n### {part.title}"
-        yield from _said(part.said)
+        yield from _contents(part.contents)
     yield from _remainder(report)
 
 
@@ -94,9 +94,9 @@ def _remainder(report: Report) -> Iterator[str]:
         yield f"- {_escaped(note)}"
 
 
-def _said(said: Iterable[Said]) -> Iterator[str]:
+def _contents(contents: Iterable[Content]) -> Iterator[str]:
     """Yield tables, and lists of sentences with the blank line before them that Markdown wants."""
-    for each in grouped(said):
+    for each in grouped(contents):
         if isinstance(each, Sheet):
             yield from _sheet(each)
         else:

@@ -15,8 +15,8 @@ from toolkit.render.page.blocks import Lines, Missing, Section, section, tone_of
 from toolkit.render.page.facts import again_section, gaps_section, machine_section, other_sections, training_section
 from toolkit.render.page.judging import judging_sections
 from toolkit.render.page.series import Styles
+from toolkit.render.page.side_by_side import letters, side_by_side
 from toolkit.render.page.timing import timing_sections
-from toolkit.render.page.together import letters, together
 from toolkit.render.words.answer import answer
 from toolkit.render.words.plain import plain
 from toolkit.render.words.saved import SavedReport, moment, short_names
@@ -58,7 +58,7 @@ def report_page(saved: Sequence[SavedReport]) -> str:
     several = len(saved) > 1
     names = letters(len(saved)) if several else [""]
     views = [_view(each, file, name, styles) for each, file, name in zip(saved, short_names(saved), names, strict=True)]
-    blocks = section("together", "Side by side", together(saved)).blocks if several else ()
+    blocks = section("together", "Side by side", side_by_side(saved)).blocks if several else ()
     title = f"{len(saved)} reports of fmnist-tk" if several else views[0].title
     template = _environment().get_template("page.html.jinja")
     return template.render(title=title, views=views, blocks=blocks, several=several)

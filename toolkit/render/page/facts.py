@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from toolkit.records import Report
 from toolkit.records.units import fraction, seconds, size
 from toolkit.render.page.blocks import Block, Commands, Facts, Failure, Failures, Section, plain_table, section
-from toolkit.render.words.bench import machine, method, warnings
+from toolkit.render.words.bench import fitness_remarks, method_remarks, row_warnings
 from toolkit.render.words.parts import other_parts
 from toolkit.render.words.saved import moment
 from toolkit.render.words.sheet import NONE, Remark
@@ -16,7 +16,7 @@ from toolkit.render.words.two_files import files_verdict
 def machine_section(report: Report) -> Section:
     """Return where the numbers are from, and under which conditions they were measured."""
     facts = Facts(tuple(_machine(report)))
-    remarks = (*machine(report.fitness), *warnings(report), *method(report))
+    remarks = (*fitness_remarks(report.fitness), *row_warnings(report), *method_remarks(report))
     return section("machine", "The machine", [facts, *remarks])
 
 
@@ -72,7 +72,7 @@ def other_sections(report: Report) -> Iterator[Section]:
     """Yield what only some commands have: what works on the machine, what is inside of files, predictions."""
     for part in other_parts(report, whole=True):
         if part.id != "training":  # which has a section of its own, by epoch
-            yield section(part.id, part.title, part.said)
+            yield section(part.id, part.title, part.contents)
 
 
 def gaps_section(report: Report) -> Section:

@@ -8,7 +8,7 @@ from toolkit.records.units import fraction, rate, seconds, size
 from toolkit.render.page.blocks import Block, Missing, Section, plain_table, section
 from toolkit.render.page.charts import frontier_charts, limit_charts, speed_charts, spread_charts
 from toolkit.render.page.series import Styles, series_names
-from toolkit.render.words.bench import bench_said
+from toolkit.render.words.bench import bench_contents
 from toolkit.render.words.sheet import NONE, Remark, Sheet, column
 from toolkit.render.words.speeds import frontier, is_noisy, ordered, rated_rows, share_in_words
 
@@ -28,7 +28,7 @@ def _speed(report: Report, styles: Styles) -> Iterator[Block | Remark]:
     yield speed_charts(report, styles) or Missing(
         "This report has timed nothing. This times what parity has passed:", _BENCH
     )
-    yield from bench_said(report, details=True)
+    yield from bench_contents(report, details=True)
 
 
 def _spread(report: Report, styles: Styles) -> Iterator[Block]:

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from toolkit.records import CheckpointRecord, Report
 from toolkit.records.units import size
-from toolkit.render.words.bench import bench_said, machine, method, warnings
+from toolkit.render.words.bench import bench_contents, fitness_remarks, method_remarks, row_warnings
 from toolkit.render.words.parity import check_sheets, explain
 from toolkit.render.words.parts import other_parts
 from toolkit.render.words.prediction import prediction_parts
@@ -24,8 +24,8 @@ def render_report(report: Report, *, whole: bool = False) -> Iterator[Renderable
     yield _OtherParts(report, whole)
     yield from _artifacts(report)
     yield from _parity(report)
-    yield from bench_said(report, details=True)
-    yield from (*method(report), *machine(report.fitness), *warnings(report))
+    yield from bench_contents(report, details=True)
+    yield from (*method_remarks(report), *fitness_remarks(report.fitness), *row_warnings(report))
     if not report.gallery:  # which has said what a model takes its pictures for
         yield from prediction_parts(report)
     yield from _remarks(report)
@@ -60,7 +60,7 @@ class _OtherParts:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         for part in other_parts(self.report, whole=self.whole, width=options.max_width):
-            yield from part.said if part.id != "predictions" else ()
+            yield from part.contents if part.id != "predictions" else ()
 
 
 def _artifacts(report: Report) -> Iterator[Sheet]:

@@ -16,8 +16,8 @@ from toolkit.records.units import percent, seconds
 from toolkit.render.words.sheet import (
     CROSS,
     NONE,
+    Content,
     Remark,
-    Said,
     Sheet,
     breaks_between,
     column,
@@ -29,10 +29,10 @@ from toolkit.render.words.sheet import (
     threads_in_words,
 )
 from toolkit.render.words.speeds import (
-    beside_sheet,
     cost_sheets,
     fastest_sheets,
     ordered,
+    resources_sheet,
     row_name,
     speed_sheets,
     verdict_of,
@@ -42,7 +42,7 @@ from toolkit.render.words.speeds import (
 _MOST_NAMED = 4
 
 
-def bench_said(report: Report, *, details: bool) -> Iterator[Said]:
+def bench_contents(report: Report, *, details: bool) -> Iterator[Content]:
     """Yield what a person reads of a bench or a comparison; what the report does not have is left out.
 
     Args:
@@ -52,16 +52,16 @@ def bench_said(report: Report, *, details: bool) -> Iterator[Said]:
     rows = ordered(report)
     if rows:
         yield from speed_sheets(report)
-        yield from controls(report)
-        yield from gaps(report)
+        yield from control_remarks(report)
+        yield from gap_remarks(report)
     if not report.latency:  # only the clock was checked, or it forbade the bench
         yield from map(clock_sheet, report.self_checks)
     yield from comparison_sheets(report)
     yield from slowdowns(report)
     yield from fastest_sheets(report)
     if rows and details:
-        yield beside_sheet(report)
-        yield from missing_energy(report)
+        yield resources_sheet(report)
+        yield from energy_remarks(report)
     if details:
         yield from cost_sheets(report)
 
@@ -141,7 +141,7 @@ def _longer(speed: float) -> str:
     return percent(max(1 / speed - 1, 0.0))
 
 
-def gaps(report: Report) -> Iterator[Remark]:
+def gap_remarks(report: Report) -> Iterator[Remark]:
     """Tell what a dash in the table of speeds means, and how to get a number there."""
     rows = ordered(report)
     kinds = {row.scenario.kind for row in rows}
@@ -152,7 +152,7 @@ def gaps(report: Report) -> Iterator[Remark]:
         yield Remark(f"{NONE} in place of ±: an interval needs two rounds; raise --budget", "note")
 
 
-def controls(report: Report) -> Iterator[Remark]:
+def control_remarks(report: Report) -> Iterator[Remark]:
     """Tell what each baseline is against itself: no smaller difference means anything in this run."""
     found = report.fitness.controls if report.fitness else ()
     devices, threads = shared(each.device for each in found), shared(each.threads for each in found)
@@ -163,7 +163,7 @@ def controls(report: Report) -> Iterator[Remark]:
         )
 
 
-def missing_energy(report: Report) -> Iterator[Remark]:
+def energy_remarks(report: Report) -> Iterator[Remark]:
     """Tell why rows have no energy, each reason once."""
     rows = [row for row in ordered(report) if row.energy is None and row.no_energy]
     for reason in dict.fromkeys(row.no_energy for row in rows):
@@ -171,7 +171,7 @@ def missing_energy(report: Report) -> Iterator[Remark]:
         yield Remark(f"no energy per image on {listed(devices)}: {reason}", "note")
 
 
-def method(report: Report) -> Iterator[Remark]:
+def method_remarks(report: Report) -> Iterator[Remark]:
     """Tell how it was measured, and what the clock was found to be worth."""
     words = []
     if report.bench:
@@ -194,7 +194,7 @@ def method(report: Report) -> Iterator[Remark]:
                 yield Remark(failed_clock_check(record, check), "bad")
 
 
-def machine(fitness: FitnessRecord | None) -> Iterator[Remark]:
+def fitness_remarks(fitness: FitnessRecord | None) -> Iterator[Remark]:
     """Tell whether the machine was fit, with a remedy for each reason why not."""
     if fitness is None:
         return
@@ -208,7 +208,7 @@ def machine(fitness: FitnessRecord | None) -> Iterator[Remark]:
         yield Remark(f"{remark.sentence}; {remark.remedy}", "note")
 
 
-def warnings(report: Report) -> Iterator[Remark]:
+def row_warnings(report: Report) -> Iterator[Remark]:
     """Tell which rows are to be read with care, and what to do."""
     rows = [row for row in report.latency if row.role == "row"]
     restless = [row for row in report.latency if not row.settled]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from toolkit.records import GalleryRecord, Report
 from toolkit.records.units import percent
-from toolkit.render.words.sheet import Remark, Said, Sheet, column
+from toolkit.render.words.sheet import Content, Remark, Sheet, column
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def gallery_description(report: Report, gallery: GalleryRecord) -> str:
     return f"{gallery_heading(report, gallery).rstrip(':')}. In rows, from the top left: {', '.join(rows)}."
 
 
-def gallery_parts(report: Report) -> Iterator[Said]:
+def gallery_parts(report: Report) -> Iterator[Content]:
     """Yield a gallery as a table, where pictures cannot be shown; nothing if the report has none."""
     if report.gallery is None:
         return

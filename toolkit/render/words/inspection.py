@@ -14,7 +14,7 @@ from toolkit.records import (
     TrainingSummary,
 )
 from toolkit.records.units import percent, size
-from toolkit.render.words.sheet import CROSS, NONE, TICK, Column, Remark, Said, Sheet, column
+from toolkit.render.words.sheet import CROSS, NONE, TICK, Column, Content, Remark, Sheet, column
 
 T = TypeVar("T")
 
@@ -25,7 +25,7 @@ WIDE: Final = 120
 LONGEST_VALUE: Final = 200
 
 
-def inspection_tables(report: Report, *, whole: bool, width: int) -> Iterator[Said]:
+def inspection_tables(report: Report, *, whole: bool, width: int) -> Iterator[Content]:
     """Yield what stands inside each file that was inspected, one after the other.
 
     Args:
@@ -81,7 +81,7 @@ def _graph_facts(record: InspectRecord) -> Iterator[tuple[str, str]]:
     if record.signature:
         for kind, specs in (("input", record.signature.inputs), ("output", record.signature.outputs)):
             for spec in specs:
-                yield kind, _spec(spec) or "one tensor"
+                yield kind, spec_in_words(spec) or "one tensor"
     if record.kind == "artifact":
         yield "precision", record.precision or "not known: no session opens here"
     graph = record.graph
@@ -138,7 +138,7 @@ def _shapes(layer: LayerRecord) -> str:
     return ", ".join(f"{name} {shape_in_words(sizes)}" for name, sizes in layer.shapes.items()) or NONE
 
 
-def _graph(record: InspectRecord, width: int, *, whole: bool) -> Iterator[Said]:
+def _graph(record: InspectRecord, width: int, *, whole: bool) -> Iterator[Content]:
     if record.graph is None:
         return
     nodes = record.graph.nodes
@@ -177,7 +177,7 @@ def _packed(words: Iterable[str], most: int) -> str:
 
 
 def _gives(spec: TensorSpec, most: int, wide: bool) -> str:
-    kind = _spec(spec.changed(name=None))
+    kind = spec_in_words(spec.changed(name=None))
     return (" " if wide else "\n").join(filter(None, (shortened(spec.name or NONE, most), kind)))
 
 
@@ -185,7 +185,7 @@ def _attributes(node: NodeRecord, most: int) -> Iterator[str]:
     return (f"{name}={shortened(value, most)}" for name, value in node.attributes.items())
 
 
-def _tensors(record: InspectRecord, width: int, *, whole: bool) -> Iterator[Said]:
+def _tensors(record: InspectRecord, width: int, *, whole: bool) -> Iterator[Content]:
     if not record.tensors:
         return
     rows = both_ends(record.tensors, whole)
@@ -233,7 +233,8 @@ def notes(record: InspectRecord) -> Iterator[Remark]:
     yield from (Remark(f"{record.path}: {note}", "warning") for note in record.notes)
 
 
-def _spec(spec: TensorSpec) -> str:
+def spec_in_words(spec: TensorSpec) -> str:
+    """Return name, dtype and shape, as far as they are known."""
     shape = None if spec.shape is None else shape_in_words(spec.shape)
     return " ".join(filter(None, (spec.name, spec.dtype, shape)))
 

@@ -9,8 +9,8 @@ from toolkit.records import LABELS, DataRecord, DatasetRecord, DoctorRecord, Fet
 from toolkit.records.units import seconds
 from toolkit.render.words.gallery import gallery_parts
 from toolkit.render.words.inspection import WIDE, inspection_tables
-from toolkit.render.words.prediction import FEW, predictor_line, report_tally, said_sheet, tally_parts
-from toolkit.render.words.sheet import NONE, Column, Remark, Said, Sheet, column, mark
+from toolkit.render.words.prediction import FEW, prediction_sheet, predictor_line, report_tally, tally_parts
+from toolkit.render.words.sheet import NONE, Column, Content, Remark, Sheet, column, mark
 from toolkit.render.words.two_files import comparison_tables
 
 # As many predictions are told one by one; a page or a comment of ten thousand would not be read.
@@ -24,12 +24,12 @@ class Part:
     Attributes:
         id: Its own within a report.
         title: Of its heading.
-        said: Its tables and sentences, in order.
+        contents: Its tables and sentences, in order.
     """
 
     id: str
     title: str
-    said: tuple[Said, ...]
+    contents: tuple[Content, ...]
 
 
 def other_parts(report: Report, *, whole: bool, width: int = WIDE) -> Iterator[Part]:
@@ -49,19 +49,19 @@ def other_parts(report: Report, *, whole: bool, width: int = WIDE) -> Iterator[P
     if report.gallery:
         yield Part("gallery", "Chosen pictures", (*_own_pictures(report), *gallery_parts(report)))
     if len(report.inspected) == 2:
-        said = comparison_tables(report, whole=whole, width=width)
-        yield Part("inspected", "Two files beside one another", tuple(said))
+        contents = comparison_tables(report, whole=whole, width=width)
+        yield Part("inspected", "Two files beside one another", tuple(contents))
     elif report.inspected:
         yield Part("inspected", "Inside of files", tuple(inspection_tables(report, whole=whole, width=width)))
     if report.predictor and not report.gallery:  # which has said what a model takes its pictures for
         yield Part("predictions", "Predictions", tuple(_predictions(report)))
 
 
-def _predictions(report: Report) -> Iterator[Said]:
+def _predictions(report: Report) -> Iterator[Content]:
     assert report.predictor is not None  # the caller has looked
     yield predictor_line(report.predictor)
     if report.predictions:
-        yield said_sheet(report.predictions[:_MOST], "What the model says")
+        yield prediction_sheet(report.predictions[:_MOST], "What the model says")
     if len(report.predictions) > _MOST:
         rest = len(report.predictions) - _MOST
         yield Remark(f"{rest:,} more pictures are left out here; the report as JSON has all of them", "note")
@@ -78,7 +78,7 @@ def _own_pictures(report: Report) -> Iterator[Remark]:
             yield Remark(f"Own pictures of {dataset.name}: {dataset.images:,} ({classes})")
 
 
-def _training(record: TrainRecord) -> Iterator[Said]:
+def _training(record: TrainRecord) -> Iterator[Content]:
     last = record.epochs[-1]
     own = f" on {record.test_set}" if record.dataset is not None else ""
     yield Remark(
@@ -143,7 +143,7 @@ def _places(title: str, places: Sequence[DataRecord]) -> Sheet:
     )
 
 
-def _datasets(report: Report) -> Iterator[Said]:
+def _datasets(report: Report) -> Iterator[Content]:
     """Yield where datasets are, how many pictures of each class, whose bytes; and how they came there."""
     if report.fetched:
         yield _fetched(report.fetched)

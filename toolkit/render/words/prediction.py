@@ -10,7 +10,7 @@ from rich.text import Text
 
 from toolkit.records import LABELS, PredictionRecord, PredictorRecord, Report, UnreadableRecord
 from toolkit.render.words.plain import plain
-from toolkit.render.words.sheet import CROSS, NONE, TICK, Remark, Said, Sheet, column, filled, mark
+from toolkit.render.words.sheet import CROSS, NONE, TICK, Content, Remark, Sheet, column, filled, mark
 
 #: Up to as many pictures get bars.
 FEW: Final = 10
@@ -76,7 +76,7 @@ def report_tally(report: Report) -> Tally:
     return tally
 
 
-def said_sheet(records: Sequence[PredictionRecord], title: str) -> Sheet:
+def prediction_sheet(records: Sequence[PredictionRecord], title: str) -> Sheet:
     """Return what was said of each picture as a table, without the columns that have nothing to say."""
     return Sheet(
         title,
@@ -131,7 +131,7 @@ def unreadable_line(record: UnreadableRecord) -> str:
     return plain(f"{CROSS} {record.source}: {record.reason}; {record.remedy}", lines=False)
 
 
-def tally_parts(tally: Tally, *, many: bool) -> Iterator[Said]:
+def tally_parts(tally: Tally, *, many: bool) -> Iterator[Content]:
     """Yield the counts at the end: by class for many pictures, and what was not as it should be."""
     read = tally.labels.total()
     if many and read:

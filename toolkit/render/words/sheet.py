@@ -181,13 +181,13 @@ class Remark:
 
 
 #: What can be said anywhere: in a terminal, on a page, in Markdown.
-Said = Sheet | Remark
+Content = Sheet | Remark
 
 
-def grouped(said: Iterable[T | Remark]) -> Iterator[T | tuple[Remark, ...]]:
+def grouped(contents: Iterable[T | Remark]) -> Iterator[T | tuple[Remark, ...]]:
     """Yield sentences that follow one another together, and all else as it is."""
     remarks: list[Remark] = []
-    for each in said:
+    for each in contents:
         if isinstance(each, Remark):
             remarks.append(each)
             continue

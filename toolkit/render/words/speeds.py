@@ -184,7 +184,7 @@ def equals_of(fastest: FastestRecord) -> str:
     return f"{listed(others)} {'is' if len(others) == 1 else 'are'} as fast" if others else ""
 
 
-def beside_sheet(report: Report) -> Sheet:
+def resources_sheet(report: Report) -> Sheet:
     """Return what comes before the calls that count, and beside them; columns that no row has are left out.
 
     Args:

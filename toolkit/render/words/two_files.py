@@ -14,10 +14,10 @@ from toolkit.render.words.inspection import (
     shape_in_words,
     shortened,
 )
-from toolkit.render.words.sheet import NONE, Remark, Said, Sheet, column
+from toolkit.render.words.sheet import NONE, Content, Remark, Sheet, column
 
 
-def comparison_tables(report: Report, *, whole: bool, width: int) -> Iterator[Said]:
+def comparison_tables(report: Report, *, whole: bool, width: int) -> Iterator[Content]:
     """Yield what differs between the two files of a report of ``inspect A B``, and the answer."""
     a, b = report.inspected
     files = list(zip("AB", report.inspected, strict=True))
@@ -59,7 +59,7 @@ def files_verdict(report: Report) -> str:
     return "The same content in other bytes"
 
 
-def _differences(differences: Sequence[DifferenceRecord], *, whole: bool) -> Iterator[Said]:
+def _differences(differences: Sequence[DifferenceRecord], *, whole: bool) -> Iterator[Content]:
     rows = both_ends(sorted(differences, key=lambda each: not each.counts), whole)
     yield Sheet(
         "Differences",

@@ -15,8 +15,9 @@ from toolkit.records import (
     TensorPairRecord,
     TensorSpec,
 )
+from toolkit.render.words.inspection import spec_in_words
+from toolkit.render.words.sheet import NONE
 
-_NONE = "—"
 _MOST_OPERATORS = 8
 #: Facts by name; None of a file that says nothing of the kind, and so contradicts nobody.
 Facts = Mapping[str, object] | None
@@ -212,7 +213,7 @@ def _changed(a: NodeRecord, b: NodeRecord) -> Iterator[DifferenceRecord]:
         detail = f"{a.operator} gives another dtype or shape"
     else:
         return
-    yield DifferenceRecord(what=f"graph, {a.name}", a=given[0] or _NONE, b=given[1] or _NONE, detail=detail)
+    yield DifferenceRecord(what=f"graph, {a.name}", a=given[0] or NONE, b=given[1] or NONE, detail=detail)
 
 
 def _exclude(a: TensorSpec, b: TensorSpec) -> bool:
@@ -240,7 +241,7 @@ def _names(node: NodeRecord) -> str:
 
 def _operators(nodes: Sequence[NodeRecord]) -> str:
     more = f" and {len(nodes) - _MOST_OPERATORS:,} more" if len(nodes) > _MOST_OPERATORS else ""
-    return ", ".join(node.operator for node in nodes[:_MOST_OPERATORS]) + more or _NONE
+    return ", ".join(node.operator for node in nodes[:_MOST_OPERATORS]) + more or NONE
 
 
 def _count(number: int, what: str) -> str:
@@ -248,13 +249,10 @@ def _count(number: int, what: str) -> str:
 
 
 def _spec(spec: TensorSpec | None) -> str:
-    if spec is None:
-        return _NONE
-    shape = "" if spec.shape is None else f"({', '.join('?' if each is None else str(each) for each in spec.shape)})"
-    return " ".join(filter(None, (spec.name, spec.dtype, shape))) or "one tensor"
+    return NONE if spec is None else spec_in_words(spec) or "one tensor"
 
 
 def _text(value: object) -> str:
     if value is None or value == "":
-        return _NONE
+        return NONE
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)

@@ -29,7 +29,7 @@ def letters(number: int) -> list[str]:
     return ["".join(word) for word in islice(words, number)]
 
 
-def together(saved: Sequence[SavedReport]) -> Iterator[Block | Remark]:
+def side_by_side(saved: Sequence[SavedReport]) -> Iterator[Block | Remark]:
     """Yield what tells several reports apart and what they have in common.
 
     Args:
