@@ -1,6 +1,8 @@
 """The charts of one report: speed over the batch size, the spread of calls, the machine's limit, accuracy and speed."""
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
+from operator import attrgetter
 from typing import Final
 
 from markupsafe import Markup
@@ -19,6 +21,7 @@ from toolkit.render.page.svg import (
     Style,
     area,
     box,
+    element,
     marker,
     plot,
     row_place,
@@ -70,8 +73,8 @@ def speed_charts(report: Report, styles: Styles) -> Charts | None:
 def spread_charts(report: Report, styles: Styles) -> Charts | None:
     """Return for each batch size how the times of calls are distributed; None where nothing was timed."""
     names, charts = series_names(report), []
-    for size in sorted({row.batch_size for row in ordered(report)}):
-        group = [row for row in ordered(report) if row.batch_size == size]
+    for size, of_size in groupby(ordered(report), key=attrgetter("batch_size")):
+        group = list(of_size)
         ends = [end for row in group for end in _ends(row)]
         axis = log_axis("time of a call", ends, tick_seconds)
         lines = [_spread(names[id(row)], row, axis, styles[names[id(row)]]) for row in group]
@@ -91,12 +94,11 @@ def limit_charts(report: Report, styles: Styles) -> Charts | None:
     names, noisy = series_names(report), is_noisy(report)
     axis = Axis("share of the machine’s limit", 0, 1, _TENTHS, log=False)
     charts = []
-    for size in sorted({row.batch_size for row in ordered(report)}):
-        group = [row for row in ordered(report) if row.batch_size == size and share_in_words(row, noisy=noisy) != NONE]
+    rows_of = (row for row in ordered(report) if share_in_words(row, noisy=noisy) != NONE)
+    for size, group in groupby(rows_of, key=attrgetter("batch_size")):
         lines = [_bar(names[id(row)], row, axis, styles[names[id(row)]]) for row in group]
-        if lines:
-            title = f"Share of the machine's limit that each format reaches at batch {size:,}"
-            charts.append(Chart(f"Batch {size:,}", rows(title, lines, axis, height=TALL_ROW - 16)))
+        title = f"Share of the machine's limit that each format reaches at batch {size:,}"
+        charts.append(Chart(f"Batch {size:,}", rows(title, lines, axis, height=TALL_ROW - 16)))
     return Charts(tuple(charts)) if charts else None
 
 
@@ -235,7 +237,7 @@ def _bar(name: str, row: LatencyRecord, axis: Axis, style: Style) -> Line:
     bar = box("bar", style, (left, right), (17, 12))
     text = percent(share)
     room = right + 6 if share < 0.88 else right - 44
-    number = words(room, 27, text) if share < 0.88 else Markup('<g class="inside">{}</g>').format(words(room, 27, text))
+    number = words(room, 27, text) if share < 0.88 else element("g", words(room, 27, text), class_="inside")
     return Line(name, bar + number, (Hint((left + right) / 2, 23, hint, (max((right - left) / 2, 10), 10)),))
 
 
