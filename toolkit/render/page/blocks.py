@@ -1,13 +1,13 @@
 """What a section of the page is made of. A template draws each kind; nothing here knows of markup but charts."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from markupsafe import Markup
 
 from toolkit.render.page.svg import Style
-from toolkit.render.words.sheet import CROSS, NONE, TICK, Column, Remark, Sheet, grouped
+from toolkit.render.words.sheet import CROSS, NONE, TICK, Remark, Sheet, grouped
 
 _TONES: Final = {
     "FASTER": "good",
@@ -131,12 +131,6 @@ class Section:
 def section(id: str, title: str, blocks: Iterable[Block | Remark]) -> Section:
     """Return a section; remarks that follow one another become one list."""
     return Section(id, title, tuple(grouped(blocks)))
-
-
-def plain_table(title: str, heads: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[str] = ()) -> Sheet:
-    """Return a table of words, row by row."""
-    cells = zip(*rows, strict=True)
-    return Sheet(title, tuple(Column(head, each, head in right) for head, each in zip(heads, cells, strict=True)))
 
 
 def tone_of(word: str) -> str:

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 from toolkit.records import Report
 from toolkit.records.units import fraction, seconds, size
-from toolkit.render.page.blocks import Block, Commands, Facts, Failure, Failures, Section, plain_table, section
+from toolkit.render.page.blocks import Block, Commands, Facts, Failure, Failures, Section, section
 from toolkit.render.words.bench import fitness_remarks, method_remarks, row_warnings
 from toolkit.render.words.parts import other_parts
 from toolkit.render.words.saved import moment
-from toolkit.render.words.sheet import NONE, Remark
+from toolkit.render.words.sheet import NONE, Remark, sheet_of
 from toolkit.render.words.two_files import files_verdict
 
 
@@ -50,21 +50,14 @@ def training_section(report: Report) -> Section | None:
         ("Test set", f"{fraction(record.test_accuracy)} right, loss {record.test_loss:.4f}"),
         ("Wrote", record.output),
     )
-    table = plain_table(
-        "Loss and accuracy by epoch",
-        ("epoch", "loss", "accuracy", "held out", "time"),
-        [
-            (
-                str(each.epoch),
-                f"{each.loss:.4f}",
-                fraction(each.accuracy),
-                NONE if each.holdout_accuracy is None else fraction(each.holdout_accuracy),
-                seconds(each.duration_s),
-            )
-            for each in record.epochs
-        ],
-        right=("epoch", "loss", "accuracy", "held out", "time"),
-    )
+    words = {
+        "epoch": lambda each: str(each.epoch),
+        "loss": lambda each: f"{each.loss:.4f}",
+        "accuracy": lambda each: fraction(each.accuracy),
+        "held out": lambda each: NONE if each.holdout_accuracy is None else fraction(each.holdout_accuracy),
+        "time": lambda each: seconds(each.duration_s),
+    }
+    table = sheet_of("Loss and accuracy by epoch", record.epochs, words, right=words)
     return section("training", "Training", [Facts(facts), table])
 
 
@@ -95,9 +88,8 @@ def _gaps(report: Report) -> Iterator[Block | Remark]:
     if failures:
         yield Failures(tuple(failures))
     if report.skips:
-        yield plain_table(
-            "What was skipped", ("what", "why", "to have it"), [(e.what, e.reason, e.remedy) for e in report.skips]
-        )
+        words = {"what": lambda e: e.what, "why": lambda e: e.reason, "to have it": lambda e: e.remedy}
+        yield sheet_of("What was skipped", report.skips, words)
     yield from (Remark(note, "note") for note in report.notes)
     if report.interrupted:
         yield Remark("Interrupted: only what was finished before is here", "warning")
@@ -123,10 +115,15 @@ def _again(report: Report) -> Iterator[Block]:
         yield "The report does not tell the words of its command: it was made from Python, or of what was kept."
     yield Facts(tuple(_provenance(report)))
     if report.artifacts:
-        yield plain_table(
+        yield sheet_of(
             "Artifacts",
-            ("format", "file", "size", "SHA-256"),
-            [(each.format, each.file, size(each.size_bytes), each.sha256) for each in report.artifacts],
+            report.artifacts,
+            {
+                "format": lambda each: each.format,
+                "file": lambda each: each.file,
+                "size": lambda each: size(each.size_bytes),
+                "SHA-256": lambda each: each.sha256,
+            },
             right=("size",),
         )
 

@@ -16,11 +16,10 @@ from toolkit.render.page.blocks import (
     Picture,
     Pictures,
     Section,
-    plain_table,
     section,
 )
 from toolkit.render.words.parity import check_sheets, explain, repeat_command, target_names
-from toolkit.render.words.sheet import NONE, Column, Sheet
+from toolkit.render.words.sheet import NONE, Column, Sheet, sheet_of
 
 _PARITY: Final = "fmnist-tk parity -o parity.json"
 _SIDE: Final = 28
@@ -61,12 +60,16 @@ def _confusion(report: Report) -> Iterator[Block]:
     if not found:
         yield Missing("Nothing was evaluated on labelled images. This does, on the bundled 1,000:", _PARITY)
         return
-    yield plain_table(
-        f"Accuracy on {found[0][1].images_in_words}"
-        if len({(each.source, each.images) for _, each in found}) == 1
-        else "Accuracy on labelled images",
-        ("model", "accuracy", "right", "images"),
-        [(name, fraction(each.accuracy), f"{each.right:,}", f"{each.images:,}") for name, each in found],
+    same = len({(each.source, each.images) for _, each in found}) == 1
+    yield sheet_of(
+        f"Accuracy on {found[0][1].images_in_words if same else 'labelled images'}",
+        found,
+        {
+            "model": lambda each: each[0],
+            "accuracy": lambda each: fraction(each[1].accuracy),
+            "right": lambda each: f"{each[1].right:,}",
+            "images": lambda each: f"{each[1].images:,}",
+        },
         right=("accuracy", "right", "images"),
     )
     alike: dict[tuple[tuple[int, ...], ...], list[tuple[str, EvaluationRecord]]] = {}

@@ -9,13 +9,13 @@ from markupsafe import Markup
 
 from toolkit.records import LatencyRecord, Report
 from toolkit.records.units import fraction
-from toolkit.render.page.blocks import Block, Chart, Charts, Missing, plain_table
+from toolkit.render.page.blocks import Block, Chart, Charts, Missing
 from toolkit.render.page.charts import interval_of, legend, tick_seconds
 from toolkit.render.page.scales import Axis, log_axis
 from toolkit.render.page.series import Styles, numbered, series_names
 from toolkit.render.page.svg import ROW, Hint, Line, box, marker, row_place, rows
 from toolkit.render.words.saved import SavedReport, moment, short_names
-from toolkit.render.words.sheet import NONE, Column, Remark, Sheet, breaks_between, filled, listed, mark
+from toolkit.render.words.sheet import NONE, Column, Remark, Sheet, breaks_between, filled, listed, mark, sheet_of
 from toolkit.render.words.speeds import evaluation_of, is_noisy, median_in_words, ordered
 
 #: What is the same row in several reports: its batch size, and the name of its series.
@@ -52,27 +52,20 @@ def side_by_side(saved: Sequence[SavedReport]) -> Iterator[Block | Remark]:
 
 
 def _overview(saved: Sequence[SavedReport], names: Sequence[str]) -> Sheet:
-    devices = [
-        listed(dict.fromkeys(row.device for row in ordered(each.report))) if each.report.latency else NONE
-        for each in saved
-    ]
-    return plain_table(
+    return sheet_of(
         "The reports",
-        ("report", "file", "made", "command", "processor", "devices", "runtimes", "passed", "fit"),
-        [
-            (
-                name,
-                file,
-                moment(each.report),
-                each.report.command,
-                each.report.machine.cpu,
-                device,
-                _runtimes(each.report),
-                mark(each.report.passed),
-                each.report.fitness.verdict if each.report.fitness else NONE,
-            )
-            for name, file, device, each in zip(names, short_names(saved), devices, saved, strict=True)
-        ],
+        list(zip(names, short_names(saved), (each.report for each in saved), strict=True)),
+        {
+            "report": lambda each: each[0],
+            "file": lambda each: each[1],
+            "made": lambda each: moment(each[2]),
+            "command": lambda each: each[2].command,
+            "processor": lambda each: each[2].machine.cpu,
+            "devices": lambda each: ", ".join(dict.fromkeys(row.device for row in ordered(each[2]))) or NONE,
+            "runtimes": lambda each: _runtimes(each[2]),
+            "passed": lambda each: mark(each[2].passed),
+            "fit": lambda each: each[2].fitness.verdict if each[2].fitness else NONE,
+        },
     )
 
 

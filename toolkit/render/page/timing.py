@@ -5,11 +5,11 @@ from functools import partial
 
 from toolkit.records import LatencyRecord, Report, quantile
 from toolkit.records.units import fraction, rate, seconds, size
-from toolkit.render.page.blocks import Block, Missing, Section, plain_table, section
+from toolkit.render.page.blocks import Block, Missing, Section, section
 from toolkit.render.page.charts import frontier_charts, limit_charts, speed_charts, spread_charts
 from toolkit.render.page.series import Styles, series_names
 from toolkit.render.words.bench import bench_contents
-from toolkit.render.words.sheet import NONE, Remark, Sheet, column
+from toolkit.render.words.sheet import NONE, TICK, Remark, Sheet, column, sheet_of
 from toolkit.render.words.speeds import frontier, is_noisy, ordered, rated_rows, share_in_words
 
 _BENCH = "fmnist-tk bench -o bench.json"
@@ -104,31 +104,30 @@ def _limit(report: Report, styles: Styles) -> Iterator[Block | Remark]:
 def _peaks(report: Report) -> Iterator[Block]:
     products = [(each, peak) for each in report.limits for peak in each.peaks]
     if products:
-        yield plain_table(
+        yield sheet_of(
             "Fastest matrix product of each runtime",
-            ("runtime", "precision", "device", "threads", "GFLOP/s", "shape"),
-            [
-                (
-                    peak.runtime,
-                    peak.precision,
-                    each.device,
-                    str(each.threads),
-                    f"{peak.flop_per_s / 1e9:,.0f}",
-                    " × ".join(f"{side:,}" for side in peak.shape),
-                )
-                for each, peak in products
-            ],
+            products,
+            {
+                "runtime": lambda each: each[1].runtime,
+                "precision": lambda each: each[1].precision,
+                "device": lambda each: each[0].device,
+                "threads": lambda each: str(each[0].threads),
+                "GFLOP/s": lambda each: f"{each[1].flop_per_s / 1e9:,.0f}",
+                "shape": lambda each: " × ".join(f"{side:,}" for side in each[1].shape),
+            },
             right=("threads", "GFLOP/s", "shape"),
         )
     reads = [(each, found) for each in report.limits for found in each.bandwidths]
     if reads:
-        yield plain_table(
+        yield sheet_of(
             "How fast memory is read",
-            ("working set", "device", "threads", "GB/s"),
-            [
-                (size(found.working_set_bytes), each.device, str(each.threads), f"{found.bytes_per_s / 1e9:,.0f}")
-                for each, found in reads
-            ],
+            reads,
+            {
+                "working set": lambda each: size(each[1].working_set_bytes),
+                "device": lambda each: each[0].device,
+                "threads": lambda each: str(each[0].threads),
+                "GB/s": lambda each: f"{each[1].bytes_per_s / 1e9:,.0f}",
+            },
             right=("threads", "GB/s"),
         )
 
@@ -147,19 +146,16 @@ def _frontier(report: Report, styles: Styles) -> Iterator[Block]:
         same = f"All of them classify {fraction(rated[0].accuracy)} of {rated[0].images:,} images as labelled"
         yield f"{same}: nothing is paid for speed here."
     yield charts
-    yield plain_table(
+    yield sheet_of(
         "Accuracy and speed; on the frontier: no other row of the batch size is faster without losing accuracy",
-        ("batch", "format", "accuracy", "p50", "images/s", "on the frontier"),
-        [
-            (
-                f"{each.row.batch_size:,}",
-                names[id(each.row)],
-                fraction(each.accuracy),
-                seconds(each.row.median_s),
-                rate(each.row.throughput_images_per_s),
-                "✓" if id(each) in best else NONE,
-            )
-            for each in rated
-        ],
+        rated,
+        {
+            "batch": lambda each: f"{each.row.batch_size:,}",
+            "format": lambda each: names[id(each.row)],
+            "accuracy": lambda each: fraction(each.accuracy),
+            "p50": lambda each: seconds(each.row.median_s),
+            "images/s": lambda each: rate(each.row.throughput_images_per_s),
+            "on the frontier": lambda each: TICK if id(each) in best else NONE,
+        },
         right=("batch", "accuracy", "p50", "images/s"),
     )

@@ -13,7 +13,7 @@ from toolkit.render.words.bench import bench_contents, fitness_remarks, method_r
 from toolkit.render.words.parity import check_sheets, explain
 from toolkit.render.words.parts import other_parts
 from toolkit.render.words.prediction import prediction_parts
-from toolkit.render.words.sheet import Remark, Sheet, column
+from toolkit.render.words.sheet import Remark, Sheet, sheet_of
 
 _INDENT = 4
 
@@ -64,16 +64,17 @@ class _OtherParts:
 
 
 def _artifacts(report: Report) -> Iterator[Sheet]:
-    rows = report.artifacts
-    if rows:
-        yield Sheet(
+    if report.artifacts:
+        yield sheet_of(
             "Artifacts",
-            (
-                column(rows, "format", lambda each: each.format, right=False),
-                column(rows, "file", lambda each: each.file, right=False),
-                column(rows, "size", lambda each: size(each.size_bytes)),
-                column(rows, "SHA-256", lambda each: each.sha256[:16] + "…", right=False),
-            ),
+            report.artifacts,
+            {
+                "format": lambda each: each.format,
+                "file": lambda each: each.file,
+                "size": lambda each: size(each.size_bytes),
+                "SHA-256": lambda each: each.sha256[:16] + "…",
+            },
+            right=("size",),
         )
 
 

@@ -14,7 +14,7 @@ from toolkit.records import (
     TrainingSummary,
 )
 from toolkit.records.units import percent, size
-from toolkit.render.words.sheet import CROSS, NONE, TICK, Column, Content, Remark, Sheet, column
+from toolkit.render.words.sheet import CROSS, NONE, TICK, Column, Content, Remark, Sheet, column, sheet_of
 
 T = TypeVar("T")
 
@@ -43,13 +43,8 @@ def inspection_tables(report: Report, *, whole: bool, width: int) -> Iterator[Co
 
 def _facts(record: InspectRecord) -> Sheet:
     facts = [*_file_facts(record), *_graph_facts(record), *_model_facts(record)]
-    return Sheet(
-        f"{record.path}: {record.kind}, {record.format}",
-        (
-            column(facts, "fact", lambda each: each[0], right=False),
-            column(facts, "value", lambda each: each[1], right=False),
-        ),
-    )
+    title = f"{record.path}: {record.kind}, {record.format}"
+    return sheet_of(title, facts, {"fact": lambda each: each[0], "value": lambda each: each[1]})
 
 
 def _file_facts(record: InspectRecord) -> Iterator[tuple[str, str]]:
@@ -121,16 +116,17 @@ def _trained(summary: TrainingSummary) -> str:
 
 
 def _layers(record: InspectRecord) -> Iterator[Sheet]:
-    rows = record.layers
-    if rows:
-        yield Sheet(
-            f"Layers: {sum(each.parameters for each in rows):,} parameters",
-            (
-                column(rows, "layer", lambda each: each.name or NONE, right=False),
-                column(rows, "kind", lambda each: each.kind or NONE, right=False),
-                column(rows, "shapes", _shapes, right=False),
-                column(rows, "parameters", lambda each: f"{each.parameters:,}"),
-            ),
+    if record.layers:
+        yield sheet_of(
+            f"Layers: {sum(each.parameters for each in record.layers):,} parameters",
+            record.layers,
+            {
+                "layer": lambda each: each.name or NONE,
+                "kind": lambda each: each.kind or NONE,
+                "shapes": _shapes,
+                "parameters": lambda each: f"{each.parameters:,}",
+            },
+            right=("parameters",),
         )
 
 

@@ -10,7 +10,7 @@ from toolkit.records.units import seconds
 from toolkit.render.words.gallery import gallery_parts
 from toolkit.render.words.inspection import WIDE, inspection_tables
 from toolkit.render.words.prediction import FEW, prediction_sheet, predictor_line, report_tally, tally_parts
-from toolkit.render.words.sheet import NONE, Column, Content, Remark, Sheet, column, mark
+from toolkit.render.words.sheet import NONE, Column, Content, Remark, Sheet, mark, sheet_of
 from toolkit.render.words.two_files import comparison_tables
 
 # As many predictions are told one by one; a page or a comment of ten thousand would not be read.
@@ -87,18 +87,15 @@ def _training(record: TrainRecord) -> Iterator[Content]:
         f"training loss {last.loss:.4f}, test loss {record.test_loss:.4f}, "
         f"test accuracy {record.test_accuracy:.2%}{own}; wrote {record.output}"
     )
-    rows = range(len(LABELS))
-    yield Sheet(
+    yield sheet_of(
         "Test accuracy by class",
-        (
-            Column("class", LABELS),
-            column(
-                rows,
-                "accuracy",
-                lambda row: f"{record.class_accuracy[row]:.1%}" if any(record.confusion[row]) else NONE,
-            ),
-            column(rows, "most often taken for", lambda row: _taken_for(record.confusion[row], row), right=False),
-        ),
+        range(len(LABELS)),
+        {
+            "class": lambda row: LABELS[row],
+            "accuracy": lambda row: f"{record.class_accuracy[row]:.1%}" if any(record.confusion[row]) else NONE,
+            "most often taken for": lambda row: _taken_for(record.confusion[row], row),
+        },
+        right=("accuracy",),
     )
 
 
@@ -110,37 +107,36 @@ def _taken_for(counts: Sequence[int], actual: int) -> str:
 
 
 def _doctor(record: DoctorRecord) -> Iterator[Sheet]:
-    devices, formats = record.devices, record.formats
-    yield Sheet(
+    yield sheet_of(
         "Devices",
-        (
-            column(devices, "device", lambda each: each.device, right=False),
-            column(devices, "", lambda each: mark(each.available), right=False),
-            column(devices, "what it is, or what to do", lambda each: each.description, right=False),
-        ),
+        record.devices,
+        {
+            "device": lambda each: each.device,
+            "": lambda each: mark(each.available),
+            "what it is, or what to do": lambda each: each.description,
+        },
     )
-    yield Sheet(
+    yield sheet_of(
         "Formats",
-        (
-            column(formats, "format", lambda each: each.format, right=False),
-            column(formats, "", lambda each: mark(each.works), right=False),
-            column(formats, "runtime", lambda each: each.runtime, right=False),
-            column(formats, "runs on", lambda each: ", ".join(each.devices) or NONE, right=False),
-            column(formats, "versions, or what to do", lambda each: each.detail, right=False),
-        ),
+        record.formats,
+        {
+            "format": lambda each: each.format,
+            "": lambda each: mark(each.works),
+            "runtime": lambda each: each.runtime,
+            "runs on": lambda each: ", ".join(each.devices) or NONE,
+            "versions, or what to do": lambda each: each.detail,
+        },
     )
     yield _places("Fashion-MNIST (only train needs the full set)", record.data)
 
 
 def _places(title: str, places: Sequence[DataRecord]) -> Sheet:
-    return Sheet(
-        title,
-        (
-            column(places, "looked in", lambda each: each.place, right=False),
-            column(places, "", lambda each: mark(each.complete), right=False),
-            column(places, "found", lambda each: each.detail, right=False),
-        ),
-    )
+    words = {
+        "looked in": lambda each: each.place,
+        "": lambda each: mark(each.complete),
+        "found": lambda each: each.detail,
+    }
+    return sheet_of(title, places, words)
 
 
 def _datasets(report: Report) -> Iterator[Content]:
@@ -185,16 +181,12 @@ def _files(datasets: Sequence[DatasetRecord]) -> Sheet:
     files = [each for dataset in datasets for each in dataset.files]
     folders = {str(PurePath(each.path).parent) for each in files}
     one = len(folders) == 1
-    return Sheet(
+    return sheet_of(
         f"Files in {folders.pop()}" if one else "Files",
-        (
-            column(files, "file", lambda each: PurePath(each.path).name if one else each.path, right=False),
-            column(
-                files,
-                "published",
-                lambda each: NONE if each.as_published is None else mark(each.as_published),
-                right=False,
-            ),
-            column(files, "SHA-256 of the unpacked bytes", lambda each: each.sha256, right=False),
-        ),
+        files,
+        {
+            "file": lambda each: PurePath(each.path).name if one else each.path,
+            "published": lambda each: NONE if each.as_published is None else mark(each.as_published),
+            "SHA-256 of the unpacked bytes": lambda each: each.sha256,
+        },
     )

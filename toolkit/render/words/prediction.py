@@ -10,7 +10,7 @@ from rich.text import Text
 
 from toolkit.records import LABELS, PredictionRecord, PredictorRecord, Report, UnreadableRecord
 from toolkit.render.words.plain import plain
-from toolkit.render.words.sheet import CROSS, NONE, TICK, Content, Remark, Sheet, column, filled, mark
+from toolkit.render.words.sheet import CROSS, NONE, TICK, Content, Remark, Sheet, column, filled, mark, sheet_of
 
 #: Up to as many pictures get bars.
 FEW: Final = 10
@@ -135,15 +135,12 @@ def tally_parts(tally: Tally, *, many: bool) -> Iterator[Content]:
     """Yield the counts at the end: by class for many pictures, and what was not as it should be."""
     read = tally.labels.total()
     if many and read:
-        counts = tally.labels.most_common()
-        yield Sheet(
-            "Pictures by class",
-            (
-                column(counts, "class", lambda each: each[0], right=False),
-                column(counts, "pictures", lambda each: f"{each[1]:,}"),
-                column(counts, "share", lambda each: _percent(each[1] / read)),
-            ),
-        )
+        words = {
+            "class": lambda each: each[0],
+            "pictures": lambda each: f"{each[1]:,}",
+            "share": lambda each: _percent(each[1] / read),
+        }
+        yield sheet_of("Pictures by class", tally.labels.most_common(), words, right=("pictures", "share"))
     if tally.known > 1:
         yield Remark(f"{tally.right:,} of {tally.known:,} right")
     if many and tally.inverted:

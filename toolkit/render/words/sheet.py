@@ -4,7 +4,7 @@ A word that begins with ``✗`` is bad news wherever it is drawn; the sign alone
 is scaled and nothing judged.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal, Protocol, TypeVar
 
@@ -226,6 +226,13 @@ def breaks_between(values: Iterable[object]) -> frozenset[int]:
 def column(rows: Sequence[T], name: str, word: Callable[[T], str], *, right: bool = True, spare: int = 0) -> Column:
     """Return a column with what ``word`` says of each row."""
     return Column(name, tuple(map(word, rows)), right, spare)
+
+
+def sheet_of(
+    title: str, rows: Sequence[T], words: Mapping[str, Callable[[T], str]], right: Collection[str] = ()
+) -> Sheet:
+    """Return a sheet with a column by its head for each of ``words``; those in ``right`` are numbers."""
+    return Sheet(title, tuple(column(rows, name, word, right=name in right) for name, word in words.items()))
 
 
 def placed(rows: Sequence[Placed], precisions: Sequence[str] = ()) -> tuple[tuple[Column, ...], str]:

@@ -14,22 +14,24 @@ from toolkit.render.words.inspection import (
     shape_in_words,
     shortened,
 )
-from toolkit.render.words.sheet import NONE, Content, Remark, Sheet, column
+from toolkit.render.words.sheet import NONE, Content, Remark, Sheet, sheet_of
 
 
 def comparison_tables(report: Report, *, whole: bool, width: int) -> Iterator[Content]:
     """Yield what differs between the two files of a report of ``inspect A B``, and the answer."""
     a, b = report.inspected
     files = list(zip("AB", report.inspected, strict=True))
-    yield Sheet(
+    yield sheet_of(
         "Inspected",
-        (
-            column(files, "", lambda each: each[0], right=False),
-            column(files, "file", lambda each: each[1].path, right=False),
-            column(files, "is", lambda each: f"{each[1].kind}, {each[1].format}", right=False),
-            column(files, "size", lambda each: size(each[1].size_bytes)),
-            column(files, "SHA-256", lambda each: each[1].sha256[:16] + "…", right=False),
-        ),
+        files,
+        {
+            "": lambda each: each[0],
+            "file": lambda each: each[1].path,
+            "is": lambda each: f"{each[1].kind}, {each[1].format}",
+            "size": lambda each: size(each[1].size_bytes),
+            "SHA-256": lambda each: each[1].sha256[:16] + "…",
+        },
+        right=("size",),
     )
     if report.differences:
         yield from _differences(report.differences, whole=whole)
@@ -61,14 +63,15 @@ def files_verdict(report: Report) -> str:
 
 def _differences(differences: Sequence[DifferenceRecord], *, whole: bool) -> Iterator[Content]:
     rows = both_ends(sorted(differences, key=lambda each: not each.counts), whole)
-    yield Sheet(
+    yield sheet_of(
         "Differences",
-        (
-            column(rows, "what", lambda each: shortened(each.what, LONGEST_VALUE), right=False),
-            column(rows, "A", lambda each: shortened(each.a, LONGEST_VALUE), right=False),
-            column(rows, "B", lambda each: shortened(each.b, LONGEST_VALUE), right=False),
-            column(rows, "detail", _detail, right=False),
-        ),
+        rows,
+        {
+            "what": lambda each: shortened(each.what, LONGEST_VALUE),
+            "A": lambda each: shortened(each.a, LONGEST_VALUE),
+            "B": lambda each: shortened(each.b, LONGEST_VALUE),
+            "detail": _detail,
+        },
     )
     yield from hidden_rows(len(differences), "differences", whole)
 
@@ -80,24 +83,23 @@ def _detail(each: DifferenceRecord) -> str:
 
 def _pair_sheet(title: str, rows: Sequence[TensorPairRecord], width: int) -> Sheet:
     most = 40 if width >= WIDE else 20
-    return Sheet(
+    return sheet_of(
         title,
-        (
-            column(rows, "A", lambda each: shortened(each.a or NONE, most), right=False),
-            column(rows, "B", lambda each: shortened(each.b or NONE, most), right=False),
-            column(rows, "dtype", lambda each: _both(each.a_dtype, each.b_dtype), right=False),
-            column(
-                rows,
-                "shape",
-                lambda each: _both(
-                    *(None if each is None else shape_in_words(each) for each in (each.a_shape, each.b_shape))
-                ),
-                right=False,
-            ),
-            column(rows, "differ", lambda each: NONE if each.different is None else f"{each.different:,}"),
-            column(rows, "max |d|", lambda each: number_in_words(each.largest_difference)),
-        ),
+        rows,
+        {
+            "A": lambda each: shortened(each.a or NONE, most),
+            "B": lambda each: shortened(each.b or NONE, most),
+            "dtype": lambda each: _both(each.a_dtype, each.b_dtype),
+            "shape": lambda each: _both(_shape(each.a_shape), _shape(each.b_shape)),
+            "differ": lambda each: NONE if each.different is None else f"{each.different:,}",
+            "max |d|": lambda each: number_in_words(each.largest_difference),
+        },
+        right=("differ", "max |d|"),
     )
+
+
+def _shape(sizes: tuple[int, ...] | None) -> str | None:
+    return None if sizes is None else shape_in_words(sizes)
 
 
 def _both(a: str | None, b: str | None) -> str:
