@@ -55,7 +55,7 @@ def test_records_errors_and_rendering_import_no_runtime() -> None:
     code = f"""
 import sys
 import toolkit.system.devices, toolkit.system.environment, toolkit.formats, toolkit.records, toolkit.render.terminal
-import toolkit.render.page, toolkit.render.files.tidy
+import toolkit.render.page, toolkit.render.files.latency_csv
 print("LOADED", *[name for name in {RUNTIMES!r} if name in sys.modules])
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -11,8 +11,7 @@ from toolkit.bench.engine import rows as rows_module
 from toolkit.bench.engine.job import Answer, Entry, Job, Measured
 from toolkit.bench.engine.rows import Row
 from toolkit.bench.engine.slices import condensed, energy_of, together
-from toolkit.bench.statistics.processes import process_spread
-from toolkit.bench.statistics.summary import paired_comparisons, summarize
+from toolkit.bench.statistics.summary import paired_comparisons, process_spread, summarize
 from toolkit.records import EnergyDomain, EnergyReading, LatencyRecord, RoundRecord, Unavailable
 
 

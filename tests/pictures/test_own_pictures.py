@@ -1,5 +1,6 @@
 """Own pictures in train, parity and bench: what they do there, and what is said of them."""
 
+import io
 import shutil
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from rich.console import Console
 
 import toolkit.bench
 import toolkit.bench.engine.prepare_child
@@ -28,7 +30,7 @@ from toolkit.parity.reference import make_golden
 from toolkit.pictures.own_data import OwnPictures, own_pictures
 from toolkit.records import LABELS, DatasetRecord, Report
 from toolkit.render.terminal import render_report
-from toolkit.render.words.explanation import repeat_command
+from toolkit.render.words.parity import repeat_command
 from toolkit.system.environment import new_report
 from toolkit.workload.images import ImageSet
 
@@ -125,7 +127,10 @@ def test_training_on_own_pictures_claims_no_test_set(own: OwnPictures, tmp_path:
     assert (summary.dataset, summary.dataset_sha256) == (own.record.name, own.record.sha256)
     assert (summary.test_images, summary.test_set) == (tested, f"{tested} own pictures held back")
     shown = report.model_copy(update={"checkpoint": load_checkpoint(tmp_path / "m.safetensors").record, "notes": ()})
-    text = "\n".join(str(part) for part in render_report(shown))
+    console = Console(file=io.StringIO(), width=400)
+    console.print(*render_report(shown))
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
     assert text.count(f"on {tested} own pictures held back") == 2
     assert "test set" not in text
     assert "tested on" in report.notes[0]

@@ -24,8 +24,16 @@ from toolkit.records import CheckpointRecord, ModelConfig, Report, read_record
 from toolkit.render.files.github import annotations
 from toolkit.render.files.junit import junit_xml
 from toolkit.render.files.markdown import report_markdown
-from toolkit.render.words.comparisons import slowdown_in_words
-from toolkit.render.words.explanation import repeat_command
+from toolkit.render.words.bench import (
+    control_remarks,
+    fitness_remarks,
+    gap_remarks,
+    method_remarks,
+    row_warnings,
+    slowdown_in_words,
+)
+from toolkit.render.words.parity import explain, repeat_command
+from toolkit.render.words.sheet import Remark
 
 ACTION = Path(__file__).parents[2] / ".github" / "actions" / "parity" / "action.yml"
 GITHUB = MarkdownIt("commonmark").enable(["table", "strikethrough"])
@@ -67,14 +75,13 @@ class TestMarkdown:
         assert "| accuracy of the reference | 91.20% |" in lines
 
     def test_a_failure_has_cause_place_reproduction_and_the_command_that_repeats_it(self) -> None:
-        text = report_markdown(report_of(bad(), checkpoint=CHECKPOINT, skips=(SKIP,)))
-        assert "**model.onnx**: row independence on sample images: a row and the same row alone" in text
-        assert WHERE in "\n".join(shown(text))
-        assert "  - reproduction: `repro/model-onnx`" in text
-        assert "  - also failed: values, labels" in text
-        command = "fmnist-tk parity exported/model.onnx --device cpu --threads 2 --checkpoint 'my model.pth'"
-        assert f"  - repeat with: `{command}`" in text
-        assert "- torch-export: not in exported; export it" in text
+        report = report_of(bad(), checkpoint=CHECKPOINT, skips=(SKIP,))
+        text = report_markdown(report)
+        (why,) = explain(report.parity)
+        for label, fact in (("model.onnx", why.cause), *why.lines(), ("repeat with", repeat_command(report, bad()))):
+            assert f"{label}: {fact}" in shown(text)
+        assert "`repro/model-onnx`" in text
+        assert f"{SKIP.what}: {SKIP.reason}; {SKIP.remedy}" in shown(text)
 
     def test_nothing_failed_nothing_listed(self) -> None:
         assert "###" not in report_markdown(report_of(good()))
@@ -141,12 +148,11 @@ class TestMarkdownOfBench:
         assert "| --: | :-- | --: | --: | --: | --: | --: | --: | --: | :-- |" in lines
         assert sum(line.startswith(("| 1 | onnx |", "| 64 | onnx |", "| 1,024 | onnx |")) for line in lines) == 7
         assert "| 1 | onnx | 18.4 µs | 20.0 µs | 0.920 (0.911 to 0.929) | **✗ SLOWER** | 5.0 % slower |" in lines
-        assert "- eager against itself at batch 1: 1.003 (0.998 to 1.008), CANNOT TELL" in lines
-        text = report_markdown(report)
-        assert f"- ❌ {slowdown_in_words(self.SLOW)}" in text
-        assert "- ⚠️ NOISY: the same small work took times that differ" in text
-        assert "run it again" in text
-        assert "- 12 rounds within 30.0 s" in text
+        remarks = [Remark(slowdown_in_words(self.SLOW), "bad"), *control_remarks(report), *gap_remarks(report)]
+        remarks += [*fitness_remarks(report.fitness), *row_warnings(report), *method_remarks(report)]
+        signs = {"bad": "❌ ", "warning": "⚠️ ", "note": ""}
+        for each in remarks:
+            assert f"{signs[each.tone]}{each.text}" in shown("\n".join(lines))
 
     def test_unverified_rows_stand_out(self) -> None:
         assert "| **✗ unverified** |" in report_markdown(bench(row(verified=False)))
@@ -201,7 +207,7 @@ class TestAnnotations:
             "error title=model.onnx is too slow",
             "warning title=NOISY machine",
         ]
-        assert "a call takes 8.7 %25 longer than in the base" in lines[1]
+        assert lines[1].endswith(f"::{slowdown_in_words(slow).replace('%', '%25')}")
         assert annotations(bench(row())) == []
 
     def test_nothing_failed_nothing_said(self) -> None:

@@ -12,10 +12,17 @@ from junitparser import Error, Failure, JUnitXml, Skipped
 from lxml import etree
 
 from made_up import bench, clock, compared, comparison, cuda_bench, eager, fitness, ratio, rounds, row
-from made_up_parity import SAMPLE, WHERE, bad, counted, good, lower, record, unopened
+from made_up_parity import SAMPLE, bad, counted, good, lower, record, unopened
 from toolkit.records import FailureRecord, ParityRecord, Report, Scenario, SkipRecord
 from toolkit.render.files.junit import _clean, junit_xml
-from toolkit.render.words.comparisons import slowdown_in_words
+from toolkit.render.words.bench import (
+    comparison_name,
+    failed_clock_check,
+    fitness_remarks,
+    ratio_in_words,
+    slowdown_in_words,
+)
+from toolkit.render.words.parity import explain, repeat_command
 from toolkit.system.environment import new_report
 
 SCHEMA = etree.XMLSchema(etree.parse(Path(__file__).parents[1] / "golden" / "junit.xsd"))
@@ -113,14 +120,15 @@ def test_a_failure_tells_detail_measure_limit_and_unit_and_the_cause_where_it_di
         case.find("failure") for case in suite.findall("testcase") if case.find("failure") is not None
     ]
     assert values.get("type") == "values"
-    assert values.get("message").startswith("off by 39.1 × eager's own rounding")
+    assert values.get("message") == next(each.detail for each in bad().checks if each.name == "values")
     assert "measured: 39.12; limit: at most 8; unit: × eager's own rounding" in values.text
     assert "where:" not in values.text
     assert "measured: 3; limit: at most 0; unit: flips" in labels.text
-    assert f"where: {WHERE}" in rows.text
-    assert "reproduction: repro/model-onnx" in rows.text
-    assert "also failed: values, labels" in rows.text
-    assert "repeat with: fmnist-tk parity exported/model.onnx --device cpu --threads 2" in suite.findtext("system-out")
+    (why,) = explain([bad()])
+    assert [label for label, _ in why.lines()] == ["where", "reproduction", "also failed"]
+    for label, fact in why.lines():
+        assert f"{label}: {fact}" in rows.text.splitlines()
+    assert suite.findtext("system-out") == f"repeat with: {repeat_command(report_of(bad()), bad())}"
 
 
 def test_a_check_that_was_not_measured_says_so() -> None:
@@ -193,19 +201,19 @@ class TestBench:
         assert (properties["budget in seconds"], properties["threshold"]) == ("30", "0.02")
         assert properties["machine"] == "NOISY"
         assert properties["torch version"] == paced.machine.versions["torch"]
-        assert "NOISY: the same small work" in suite.findtext("system-out")
+        for remark in fitness_remarks(paced.fitness):
+            assert remark.text in suite.findtext("system-out").splitlines()
 
     def test_a_report_that_was_interrupted_says_so(self) -> None:
         assert 'name="interrupted" value="true"' in junit_xml(bench(row(), interrupted=True))
         assert "interrupted" not in junit_xml(bench(row()))
 
     def test_a_clock_that_is_wrong_is_a_failure(self) -> None:
-        (suite,) = parsed(bench(self_checks=(clock(measured=3e-6),)))
+        wrong = clock(measured=3e-6)
+        (suite,) = parsed(bench(self_checks=(wrong,)))
         (failure,) = suite.iter("failure")
         assert failure.get("type") == "clock"
-        assert failure.get("message").startswith(
-            "the clock on cpu is wrong: overhead: 3.00 µs, allowed is at most 1.00 µs"
-        )
+        assert failure.get("message") == failed_clock_check(wrong, wrong.checks[0])
         names = [case.get("name") for case in suite.iter("testcase")]
         assert names == [
             "overhead, at most 1.00 µs [It must take no time.]",
@@ -220,7 +228,8 @@ class TestBench:
         assert failure.get("message") == slowdown_in_words(self.SLOW) == failure.text
         assert suite.find("testcase").get("name") == "onnx [batch 1, 2 threads]"
         out = suite.findtext("system-out")
-        assert "onnx at batch 64 on cpu, 2 threads: 1.000 (0.990 to 1.010), SAME" in out
+        for each in report.comparisons:
+            assert f"{comparison_name(each)}: {ratio_in_words(each.speed)}, {each.speed.verdict}" in out.splitlines()
         assert out.endswith("versions differ")
 
     @given(st.text(), st.text())

@@ -23,10 +23,9 @@ from made_up import (
 )
 from made_up_records import latency
 from toolkit.records import Bound, EnergyRecord, Estimate, Report, Scenario
-from toolkit.render.terminal.latency import latency_tables
-from toolkit.render.words.comparisons import slowdown_in_words
+from toolkit.render.terminal import render_report
+from toolkit.render.words.bench import slowdown_in_words
 from toolkit.render.words.sheet import Column, Sheet, breaks_between, listed
-from toolkit.render.words.tables import Fitted
 from toolkit.system.environment import new_report
 
 WHAT = "It must take no time"
@@ -34,7 +33,8 @@ WHAT = "It must take no time"
 
 def shown(report: Report, width: int = 140) -> str:
     console = Console(file=io.StringIO(), width=width, markup=False, highlight=False)
-    for part in latency_tables(report):
+    _heading, *parts = render_report(report)
+    for part in parts:
         console.print(part)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
@@ -372,7 +372,7 @@ class TestWidth:
     @staticmethod
     def printed(sheet: Sheet, width: int) -> list[str]:
         console = Console(file=io.StringIO(), width=width)
-        console.print(Fitted(sheet))
+        console.print(sheet)
         assert isinstance(console.file, io.StringIO)
         return [line.rstrip() for line in console.file.getvalue().splitlines() if line.strip()]
 

@@ -21,17 +21,17 @@ from made_up import bench, cpu_bench, cuda_bench, eager, evaluation, everything,
 from made_up_parity import bad, good, lower
 from support import Cli
 from toolkit.records import LABELS, Bound, FailureRecord, Report, Scenario, SkipRecord
-from toolkit.render.files.tidy import latency_csv
+from toolkit.render.files.latency_csv import latency_csv
 from toolkit.render.page import report_page
 from toolkit.render.page.charts import tick_rate, tick_seconds
 from toolkit.render.page.judging import heat
 from toolkit.render.page.scales import Axis, linear_axis, log_axis, stepped_axis
 from toolkit.render.page.series import Styles, grouped
+from toolkit.render.page.side_by_side import letters
 from toolkit.render.page.svg import Style, marker
-from toolkit.render.page.together import letters
-from toolkit.render.words.accuracy import frontier, rated_rows
 from toolkit.render.words.answer import answer
 from toolkit.render.words.saved import SavedReport, short_names
+from toolkit.render.words.speeds import frontier, rated_rows
 from toolkit.system.environment import new_report
 from toolkit.system.files import write_record
 

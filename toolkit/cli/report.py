@@ -167,7 +167,7 @@ def _markdown(saved: "Sequence[SavedReport]") -> str:
 
 
 def _csv(saved: "Sequence[SavedReport]") -> str:
-    from toolkit.render.files.tidy import latency_csv
+    from toolkit.render.files.latency_csv import latency_csv
 
     if not any(each.report.latency for each in saved):
         if any(each.report.predictions or each.report.unreadable for each in saved):

@@ -1,33 +1,40 @@
 """Numbers for people: the only place that scales units. Records are in seconds, bytes, joules and images."""
 
 import math
+from collections.abc import Callable
 
 
 def seconds(value: float | None) -> str:
     """Return a duration with three digits and a fitting unit; an em dash for none."""
-    if value is None:
-        return "—"
-    for factor, unit in ((1e-6, "ns"), (1e-3, "µs"), (1.0, "ms")):
-        if value < factor * 0.9995:
-            return f"{_three_digits(value / factor * 1000)} {unit}"
-    return f"{_three_digits(value)} s"
+    return "—" if value is None else scaled(value, "s")
 
 
 def joules(value: float) -> str:
     """Return an energy with three digits and a fitting unit; below zero when idle power was taken for too high."""
-    amount, sign = abs(value), "-" if value < 0 else ""
-    for factor, unit in ((1e-6, "nJ"), (1e-3, "µJ"), (1.0, "mJ")):
-        if amount < factor * 0.9995:
-            return f"{sign}{_three_digits(amount / factor * 1000)} {unit}"
-    return f"{sign}{_three_digits(amount)} J"
+    return f"{'-' if value < 0 else ''}{scaled(abs(value), 'J')}"
+
+
+def scaled(value: float, unit: str, words: Callable[[float], str] | None = None) -> str:
+    """Return what is not negative in a unit or a thousandth, millionth or billionth of it.
+
+    Args:
+        value: In ``unit``.
+        unit: Its sign.
+        words: Says the number; else it has three digits.
+    """
+    words = words or three_digits
+    for factor, prefix in ((1e-6, "n"), (1e-3, "µ"), (1.0, "m")):
+        if value < factor * 0.9995:
+            return f"{words(value / factor * 1000)} {prefix}{unit}"
+    return f"{words(value)} {unit}"
 
 
 def size(value: float) -> str:
     """Return a number of bytes in powers of 1,000."""
     for factor, unit in ((1e3, "B"), (1e6, "kB"), (1e9, "MB")):
         if value < factor:
-            return f"{_three_digits(value / factor * 1e3)} {unit}" if unit != "B" else f"{value:.0f} B"
-    return f"{_three_digits(value / 1e9)} GB"
+            return f"{three_digits(value / factor * 1e3)} {unit}" if unit != "B" else f"{value:.0f} B"
+    return f"{three_digits(value / 1e9)} GB"
 
 
 def rate(value: float) -> str:
@@ -48,6 +55,6 @@ def fraction(share: float, digits: int = 2) -> str:
     return f"{100 * share:.{digits}f} %"
 
 
-def _three_digits(value: float) -> str:
-    digits = 2 if value < 9.995 else 1 if value < 99.95 else 0
-    return f"{value:.{digits}f}"
+def three_digits(value: float) -> str:
+    """Return what is not negative with three digits, or all before the point: ``1.23``, ``12.3``, ``1,234``."""
+    return f"{value:,.{2 if value < 9.995 else 1 if value < 99.95 else 0}f}"

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from toolkit.bench.statistics import Rounds, independent_ratio
-from toolkit.bench.statistics.summary import compare, noise_of
+from toolkit.bench.statistics.summary import comparison_record, noise_of
 from toolkit.errors import ComparisonError
 from toolkit.records import (
     AcceleratorRecord,
@@ -198,7 +198,7 @@ def _noise(pair: Pair, base: Report, head: Report) -> float:
 def _compared(pair: Pair, noise: float, threshold: float, allowed: float | None, seed: int) -> ComparisonRecord:
     base, head = pair
     ratio = independent_ratio(_rounds(base), _rounds(head), seed=seed)
-    return compare(base, head, ratio, noise=noise, paired=False, threshold=threshold, allowed=allowed)
+    return comparison_record(base, head, ratio, noise=noise, paired=False, threshold=threshold, allowed=allowed)
 
 
 def _rounds(row: LatencyRecord) -> Rounds:

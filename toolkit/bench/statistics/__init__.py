@@ -33,7 +33,6 @@ __all__ = [
     "Ratio",
     "Rounds",
     "Verdict",
-    "expand",
     "fit_cost",
     "histogram",
     "independent_ratio",
@@ -280,11 +279,6 @@ def histogram(values_ns: Iterable[int]) -> tuple[tuple[int, int], ...]:
         TypeError: If a value is not a whole number.
     """
     return tuple(sorted(Counter(map(index, values_ns)).items()))
-
-
-def expand(pairs: Iterable[tuple[int, int]]) -> tuple[int, ...]:
-    """Return the values of a histogram, each as often as it was counted, in the order of the pairs."""
-    return tuple(value for value, count in pairs for _ in range(count))
 
 
 def _log_median(times: Sequence[float]) -> float:

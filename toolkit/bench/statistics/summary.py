@@ -1,8 +1,16 @@
-"""What the rounds of a bench say: intervals, ratios to eager, controls, costs, comparisons. Pure."""
+"""What the rounds of a bench say: intervals, ratios to eager, controls, costs, comparisons. Pure.
 
+Where the memory of a process lies makes a row faster or slower for the life of the process: no number of rounds shows
+it, only other processes of the same row do.
+"""
+
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
+from scipy.stats import t as student
 
 from toolkit.bench.statistics import (
     Interval,
@@ -15,8 +23,7 @@ from toolkit.bench.statistics import (
     slowdown_exceeds,
     verdict,
 )
-from toolkit.bench.statistics.processes import process_noise, process_spread, with_processes
-from toolkit.records import ComparisonRecord, ControlRecord, CostRecord, Estimate, LatencyRecord, RatioRecord
+from toolkit.records import ComparisonRecord, ControlRecord, CostRecord, Estimate, LatencyRecord, RatioRecord, quantile
 
 Pair = tuple[float, float]
 #: What rows share that are compared: `LatencyRecord.key`.
@@ -43,12 +50,12 @@ def summarize(rows: Sequence[LatencyRecord], *, threshold: float, seed: int) -> 
     baselines = {row.key: row for row in rows if row.baseline and row.role == "row"}
     controls = tuple(_controls(rows, baselines, threshold, seed))
     spreads = _spreads(rows)
-    told = []
+    summed = []
     for row in rows:
         noise = 0.0 if row.role == "control" else noise_of(row, controls)
         to_eager = _to_eager(row, baselines, threshold, noise, seed)
-        told.append(row.changed(estimate=_estimate(row, spreads[row.key], seed), to_eager=to_eager))
-    return Summary(tuple(told), controls, tuple(_costs(told)))
+        summed.append(row.changed(estimate=_estimate(row, spreads[row.key], seed), to_eager=to_eager))
+    return Summary(tuple(summed), controls, tuple(_costs(summed)))
 
 
 def noise_of(row: LatencyRecord, controls: Iterable[ControlRecord]) -> float:
@@ -82,7 +89,9 @@ def paired_comparisons(
         ratio = ratio_of(base, row, seed) if base else None
         if base and ratio:
             noise = max(noise_of(row, controls), process_noise(spreads[row.key], _processes(row)))
-            found.append(compare(base, row, ratio, noise=noise, paired=True, threshold=threshold, allowed=allowed))
+            found.append(
+                comparison_record(base, row, ratio, noise=noise, paired=True, threshold=threshold, allowed=allowed)
+            )
     return tuple(found)
 
 
@@ -93,7 +102,7 @@ def _base_of(row: LatencyRecord, bases: Sequence[LatencyRecord]) -> LatencyRecor
     return next(iter(named or (fitting if len(fitting) == 1 else ())), None)
 
 
-def compare(
+def comparison_record(
     base: LatencyRecord,
     head: LatencyRecord,
     ratio: Ratio,
@@ -190,16 +199,8 @@ def _controls(
     for row in rows:
         ratio = ratio_of(baselines[row.key], row, seed) if row.role == "control" and row.key in baselines else None
         if ratio:
-            told = _record(ratio, threshold, 0.0)
-            yield ControlRecord(
-                device=row.device,
-                threads=row.threads,
-                batch_size=row.batch_size,
-                ratio=told.ratio,
-                low=told.low,
-                high=told.high,
-                verdict=told.verdict,
-            )
+            found = _record(ratio, threshold, 0.0).model_dump()
+            yield ControlRecord(device=row.device, threads=row.threads, batch_size=row.batch_size, **found)
 
 
 def _costs(rows: Iterable[LatencyRecord]) -> Iterator[CostRecord]:
@@ -230,3 +231,62 @@ def _costs(rows: Iterable[LatencyRecord]) -> Iterator[CostRecord]:
 
 def _pair(interval: Interval | None) -> Pair | None:
     return None if interval is None else (interval.low, interval.high)
+
+
+def process_spread(rows: Sequence[LatencyRecord]) -> tuple[float, int] | None:
+    """Return how much processes of the same row differ: standard deviation of log seconds, and its degrees of freedom.
+
+    It is the residual of a two-way analysis of variance (Davison 2003, section 9.2) of the medians of each row and
+    process: what rows differ by, and what the machine did to all rows while these processes lived, is not in it.
+
+    Args:
+        rows: Of one device, number of threads and batch size; those with fewer processes than others do not count.
+
+    Returns:
+        None with fewer than two rows or processes.
+    """
+    medians = [_medians(row) for row in rows]
+    processes = max(map(len, medians), default=0)
+    table = np.array([each for each in medians if len(each) == processes])
+    if processes < 2 or len(table) < 2:
+        return None
+    residuals = table - table.mean(axis=0) - table.mean(axis=1, keepdims=True) + table.mean()
+    freedom = (len(table) - 1) * (processes - 1)
+    return math.sqrt(float((residuals**2).sum()) / freedom), freedom
+
+
+def with_processes(interval: Interval, point: float, spread: tuple[float, int], processes: int) -> Interval:
+    """Return an interval that also holds what other processes would have given.
+
+    Args:
+        interval: Over rounds, in seconds.
+        point: The median, in seconds.
+        spread: Of `process_spread`.
+        processes: That the row had.
+    """
+    deviation, freedom = spread
+    half = float(student.ppf(0.975, freedom)) * deviation / math.sqrt(processes)
+    below = math.hypot(math.log(point / interval.low), half) if interval.low > 0 else math.inf
+    above = math.hypot(math.log(interval.high / point), half)
+    return Interval(point * math.exp(-below), point * math.exp(min(above, 700.0)))
+
+
+def process_noise(spread: tuple[float, int] | None, processes: int) -> float:
+    """Return by how much two rows of one program may differ by their processes, in 95 % of the runs: 0.03 is 3 %.
+
+    Args:
+        spread: Of `process_spread`; None gives 0, for nothing is known then.
+        processes: That each row had.
+    """
+    if spread is None:
+        return 0.0
+    deviation, freedom = spread
+    return math.expm1(min(float(student.ppf(0.975, freedom)) * deviation * math.sqrt(2 / processes), 10.0))
+
+
+def _medians(row: LatencyRecord) -> list[float]:
+    """Return the logarithm of the median of each process of a row."""
+    times: dict[int, list[float]] = {}
+    for each in row.rounds:
+        times.setdefault(each.process, []).extend(each.seconds())
+    return [math.log(max(quantile(each, 0.5), 1e-9)) for each in times.values()]

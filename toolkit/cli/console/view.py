@@ -6,7 +6,7 @@ prints it.
 
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final, Literal, get_args
+from typing import TYPE_CHECKING, Final, Literal, cast, get_args
 
 from toolkit.errors import UsageError
 
@@ -73,12 +73,9 @@ def choose_view(
 
 
 def _given(wanted: str, *, is_terminal: bool, shades: bool) -> View:
-    for known in get_args(View):
-        if wanted == known:
-            view: View = known
-            break
-    else:
+    if wanted not in get_args(View):
         raise UsageError(f"--view {wanted}: no such view; choose one of auto, {', '.join(get_args(View))}")
+    view = cast("View", wanted)
     if view in GRAPHICS and not is_terminal:
         raise UsageError(f"--view {view}: stdout is no terminal; choose --view ascii, or open the file of --out")
     if view == "blocks" and not shades:

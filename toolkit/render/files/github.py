@@ -1,9 +1,8 @@
 """Annotations of GitHub Actions: workflow commands that mark what failed in the list of a run's problems."""
 
 from toolkit.records import Report
-from toolkit.render.words.clocks import failed_clock_check
-from toolkit.render.words.comparisons import slowdown_in_words
-from toolkit.render.words.explanation import Explanation, explain
+from toolkit.render.words.bench import failed_clock_check, slowdown_in_words
+from toolkit.render.words.parity import Explanation, explain
 
 # As the runner reads them back; % must come first.
 _IN_MESSAGE = (("%", "%25"), ("\r", "%0D"), ("\n", "%0A"))
@@ -39,8 +38,8 @@ def _failed(explanation: Explanation) -> str:
 
 
 def _command(name: str, message: str, **properties: str) -> str:
-    told = ",".join(f"{key}={_escaped(value, _IN_PROPERTY)}" for key, value in properties.items())
-    return f"::{name} {told}::{_escaped(message, _IN_MESSAGE)}"
+    facts = ",".join(f"{key}={_escaped(value, _IN_PROPERTY)}" for key, value in properties.items())
+    return f"::{name} {facts}::{_escaped(message, _IN_MESSAGE)}"
 
 
 def _escaped(text: str, replacements: tuple[tuple[str, str], ...]) -> str:

@@ -11,12 +11,26 @@ from datetime import UTC, datetime
 from typing import Final
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from toolkit.records import CheckRecord, FailureRecord, ParityRecord, Report, SkipRecord
-from toolkit.render.words.clocks import failed_clock_check, limit_in_words
-from toolkit.render.words.comparisons import comparison_legend, comparison_name, ratio_in_words, slowdown_in_words
-from toolkit.render.words.conditions import machine, warnings
-from toolkit.render.words.explanation import Explanation, explain, file_names, question, repeat_command, target_names
-from toolkit.render.words.matrix import reference_of
+from toolkit.records import CheckRecord, FailureRecord, ParityRecord, Report
+from toolkit.render.words.bench import (
+    comparison_legend,
+    comparison_name,
+    failed_clock_check,
+    fitness_remarks,
+    limit_in_words,
+    ratio_in_words,
+    row_warnings,
+    slowdown_in_words,
+)
+from toolkit.render.words.parity import (
+    Explanation,
+    explain,
+    file_names,
+    question,
+    reference_of,
+    repeat_command,
+    target_names,
+)
 from toolkit.render.words.sheet import threads_in_words
 from toolkit.render.words.speeds import median_in_words, ordered, row_name, verdict_of
 
@@ -66,7 +80,8 @@ def junit_xml(report: Report) -> str:
     if report.skips:
         suite = _suite(root, report, "skipped", [])
         for skip in report.skips:
-            _skip_case(suite, skip)
+            case = _case(suite, "fmnist-tk.skipped", skip.what)
+            SubElement(case, "skipped", message=_clean(f"{skip.reason}; {skip.remedy}"))
         _close(suite, "")
     indent(root)
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{tostring(root, encoding="unicode")}\n'
@@ -74,8 +89,7 @@ def junit_xml(report: Report) -> str:
 
 def _check_case(case: Element, check: CheckRecord, cause: Explanation | None) -> None:
     if not check.passed:
-        failure = SubElement(case, "failure", type=check.name, message=_clean(check.detail))
-        failure.text = _clean("\n".join(_failure_text(check, cause)))
+        _fail(case, check.name, check.detail, "\n".join(_failure_text(check, cause)))
 
 
 def _case_name(check: CheckRecord) -> str:
@@ -113,8 +127,7 @@ def _bench_suite(root: Element, report: Report, device: str) -> None:
             name = f"{check.name}, {limit_in_words(check)} [{check.detail}]"
             case = _case(suite, f"fmnist-tk.bench.clock.{device}", name)
             if not check.passed:
-                sentence = failed_clock_check(record, check)
-                SubElement(case, "failure", type="clock", message=_clean(sentence)).text = _clean(sentence)
+                _fail(case, "clock", failed_clock_check(record, check))
     lines = []
     for row in ordered(report):
         if row.device == device:
@@ -122,7 +135,7 @@ def _bench_suite(root: Element, report: Report, device: str) -> None:
             seconds = sum(part.slice_s for part in row.rounds)
             _case(suite, f"fmnist-tk.bench.{row.target}", f"{row_name(row)} [{place}]", seconds)
             lines.append(f"{row_name(row)}, {place}: {' '.join(median_in_words(row).split())}, {verdict_of(row)}")
-    remarks = (*machine(report.fitness), *warnings(report))
+    remarks = (*fitness_remarks(report.fitness), *row_warnings(report))
     _close(suite, "\n".join([*lines, *(remark.text for remark in remarks)]))
 
 
@@ -134,8 +147,7 @@ def _compare_suite(root: Element, report: Report, device: str) -> None:
         name = f"{each.format} [batch {each.batch_size}, {threads_in_words(each.threads)}]"
         case = _case(suite, f"fmnist-tk.compare.{each.target}", name)
         if each.too_slow:
-            sentence = slowdown_in_words(each)
-            SubElement(case, "failure", type="slowdown", message=_clean(sentence)).text = _clean(sentence)
+            _fail(case, "slowdown", slowdown_in_words(each))
     lines = [f"{comparison_name(each)}: {ratio_in_words(each.speed)}, {each.speed.verdict}" for each in compared]
     _close(suite, "\n".join([*lines, comparison_legend(report), *report.notes]))
 
@@ -164,12 +176,11 @@ def _failure_case(suite: Element, failure: FailureRecord) -> None:
     batch = f" at batch {failure.batch_size}" if failure.batch_size else ""
     threads = f", {threads_in_words(failure.threads)}" if failure.threads else ""
     case = _case(suite, f"fmnist-tk.failures.{failure.target}", f"runs on {failure.device}{batch}{threads}")
-    SubElement(case, "error", type="failure", message=_clean(failure.reason)).text = _clean(failure.reason)
+    _fail(case, "failure", failure.reason, tag="error")
 
 
-def _skip_case(suite: Element, skip: SkipRecord) -> None:
-    case = _case(suite, "fmnist-tk.skipped", skip.what)
-    SubElement(case, "skipped", message=_clean(f"{skip.reason}; {skip.remedy}"))
+def _fail(case: Element, kind: str, message: str, text: str | None = None, *, tag: str = "failure") -> None:
+    SubElement(case, tag, type=kind, message=_clean(message)).text = _clean(message if text is None else text)
 
 
 def _suite(root: Element, report: Report, name: str, properties: Iterable[tuple[str, str]]) -> Element:

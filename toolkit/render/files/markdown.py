@@ -2,25 +2,22 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
 from typing import Final
 
 from toolkit.records import Report
 from toolkit.records.units import percent
 from toolkit.render.words.answer import answer
-from toolkit.render.words.clocks import clock_sheet
-from toolkit.render.words.comparisons import comparison_legend, comparison_sheet, counted_verdicts, slowdown_in_words
-from toolkit.render.words.conditions import Remark, controls, gaps, machine, method, warnings
-from toolkit.render.words.explanation import Explanation, explain, repeat_command
-from toolkit.render.words.matrix import Cell, Matrix, check_matrices
-from toolkit.render.words.parts import Part, other_parts
+from toolkit.render.words.bench import bench_contents, counted_verdicts, fitness_remarks, method_remarks, row_warnings
+from toolkit.render.words.parity import Explanation, check_sheets, explain, repeat_command
+from toolkit.render.words.parts import other_parts
+from toolkit.render.words.plain import plain
 from toolkit.render.words.saved import SavedReport, moment, short_names
-from toolkit.render.words.sheet import CROSS, Sheet, listed
-from toolkit.render.words.speeds import fastest_sheets, is_noisy, ordered, speed_sheets
+from toolkit.render.words.sheet import CROSS, Content, Sheet, grouped, listed
+from toolkit.render.words.speeds import is_noisy, ordered
 
 # Any ASCII punctuation may be escaped (CommonMark 0.31, section 2.4); these begin something or end a cell.
 _SPECIAL: Final = re.compile(r"[\\`*_\[\]<>#|~$&]")
-_SIGNS: Final = {"good": "✅ ", "bad": "❌ ", "warning": "⚠️ ", "note": ""}
+_SIGNS: Final = {"good": "✅ ", "bad": "❌ ", "warning": "⚠️ ", "note": "", "": ""}
 
 
 def report_markdown(report: Report) -> str:
@@ -60,16 +57,18 @@ def is_bench(report: Report) -> bool:
 def _lines(report: Report) -> Iterator[str]:
     parts = list(other_parts(report, whole=False))
     if report.parity or not (parts or is_bench(report) or report.comparisons):
-        yield from _parity(report)
+        yield f"## {_parity_verdict(report)}"
+        yield from _contents(check_sheets(report.parity))
+    if is_bench(report) or report.comparisons:
+        yield f"## {_bench_verdict(report) if is_bench(report) else _compare_verdict(report)}"
+        yield from _contents(bench_contents(report, details=False))
     if is_bench(report):
-        yield from _bench(report)
-    elif report.comparisons:
-        yield f"## {_compare_verdict(report)}"
-        yield from _comparisons(report)
+        yield from _contents((*fitness_remarks(report.fitness), *row_warnings(report), *method_remarks(report)))
     if not (report.parity or is_bench(report) or report.comparisons) and parts:
         yield f"## {'✅' if report.passed else '❌'} {_escaped(answer(report)).rstrip('.')}"
     for part in parts:
-        yield from _part(part)
+        yield f"\n### {part.title}"
+        yield from _contents(part.contents)
     yield from _remainder(report)
 
 
@@ -95,43 +94,13 @@ def _remainder(report: Report) -> Iterator[str]:
         yield f"- {_escaped(note)}"
 
 
-def _part(part: Part) -> Iterator[str]:
-    yield f"\n### {part.title}"
-    for are_remarks, group in groupby(part.said, key=lambda each: isinstance(each, Remark)):
-        if are_remarks:
-            yield from _remarks(each for each in group if isinstance(each, Remark))
+def _contents(contents: Iterable[Content]) -> Iterator[str]:
+    """Yield tables, and lists of sentences with the blank line before them that Markdown wants."""
+    for each in grouped(contents):
+        if isinstance(each, Sheet):
+            yield from _sheet(each)
         else:
-            yield from (line for each in group if isinstance(each, Sheet) for line in _sheet(each))
-
-
-def _parity(report: Report) -> Iterator[str]:
-    yield f"## {_parity_verdict(report)}"
-    for checks, quality in check_matrices(report.parity):
-        yield from _matrix(checks)
-        if quality:
-            yield from _matrix(quality)
-
-
-def _bench(report: Report) -> Iterator[str]:
-    yield f"## {_bench_verdict(report)}"
-    for sheet in speed_sheets(report):
-        yield from _sheet(sheet)
-    if not report.latency:  # only the clock was checked, or it forbade the bench
-        for record in report.self_checks:
-            yield from _sheet(clock_sheet(record))
-    yield from _remarks([*controls(report), *gaps(report)])
-    yield from _comparisons(report)
-    for sheet in fastest_sheets(report):
-        yield from _sheet(sheet)
-    yield from _remarks([*machine(report.fitness), *warnings(report), *method(report)])
-
-
-def _comparisons(report: Report) -> Iterator[str]:
-    sheet = comparison_sheet(report)
-    if sheet:
-        yield from _sheet(sheet)
-        yield f"\n{_escaped(comparison_legend(report))}"
-    yield from _remarks([Remark(slowdown_in_words(each), "bad") for each in report.comparisons if each.too_slow])
+            yield from ("", *(f"- {_SIGNS[remark.tone]}{_escaped(remark.text)}" for remark in each))
 
 
 def _parity_verdict(report: Report) -> str:
@@ -183,37 +152,20 @@ def _too_slow(report: Report) -> str:
     return f"{count} of {len(report.comparisons)} rows {'is' if count == 1 else 'are'} too slow"
 
 
-def _matrix(matrix: Matrix) -> Iterator[str]:
-    limits = any(row.limit for row in matrix.rows)
-    yield f"\n{_escaped(matrix.title)}" + (f" ({_escaped(matrix.legend)})" if matrix.legend else "") + "\n"
-    yield _row(matrix.corner, *map(_cell, matrix.columns), *(["limit"] if limits else []))
-    yield _row(":--", *["--:"] * (len(matrix.columns) + limits))
-    for row in matrix.rows:
-        yield _row(_escaped(row.name), *map(_cell, row.cells), *([_escaped(row.limit)] if limits else []))
-
-
 def _sheet(sheet: Sheet) -> Iterator[str]:
-    yield f"\n{_escaped(sheet.title)}\n"
-    yield _row(*(_escaped(column.title) for column in sheet.columns))
+    yield f"\n{_escaped(sheet.title)}" + (f" ({_escaped(sheet.legend)})" if sheet.legend else "") + "\n"
+    yield _row(*(_word(column.title) for column in sheet.columns))
     yield _row(*("--:" if column.right else ":--" for column in sheet.columns))
     for words in sheet.rows():
-        yield _row(*(f"**{_escaped(word)}**" if word.startswith(CROSS) else _escaped(word) for word in words))
-
-
-def _remarks(remarks: Iterable[Remark]) -> Iterator[str]:
-    """Yield a list of remarks, with the blank line before it that Markdown wants."""
-    lines = [f"- {_SIGNS[remark.tone]}{_escaped(remark.text)}" for remark in remarks]
-    if lines:
-        yield ""
-        yield from lines
+        yield _row(*map(_word, words))
 
 
 def _row(*cells: str) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _cell(cell: Cell) -> str:
-    return f"**{_escaped(cell.text)}**" if cell.passed is False else _escaped(cell.text)
+def _word(word: str) -> str:
+    return f"**{_escaped(word)}**" if word.startswith(CROSS) else _escaped(word)
 
 
 def _failure(report: Report, explanation: Explanation) -> Iterator[str]:
@@ -225,12 +177,12 @@ def _failure(report: Report, explanation: Explanation) -> Iterator[str]:
 
 def _escaped(text: str) -> str:
     """Return ``text`` on one line, as Markdown that shows it as it is."""
-    return _SPECIAL.sub(r"\\\g<0>", " ".join(text.split()))
+    return _SPECIAL.sub(r"\\\g<0>", plain(" ".join(text.split())))
 
 
 def _code(text: str) -> str:
     """Return ``text`` on one line as code, between more backticks than stand together in it."""
-    line = " ".join(text.split())
+    line = plain(" ".join(text.split()))
     fence = "`" * (1 + max(map(len, re.findall("`+", line)), default=0))
     space = " " if "`" in line else ""
     return f"{fence}{space}{line}{space}{fence}"

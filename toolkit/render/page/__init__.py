@@ -11,13 +11,14 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from toolkit.records import Report
-from toolkit.render.page.blocks import Block, Lines, Missing, Section
+from toolkit.render.page.blocks import Lines, Missing, Section, section, tone_of
 from toolkit.render.page.facts import again_section, gaps_section, machine_section, other_sections, training_section
 from toolkit.render.page.judging import judging_sections
 from toolkit.render.page.series import Styles
+from toolkit.render.page.side_by_side import letters, side_by_side
 from toolkit.render.page.timing import timing_sections
-from toolkit.render.page.together import letters, together
 from toolkit.render.words.answer import answer
+from toolkit.render.words.plain import plain
 from toolkit.render.words.saved import SavedReport, moment, short_names
 
 __all__ = ["report_page"]
@@ -57,7 +58,7 @@ def report_page(saved: Sequence[SavedReport]) -> str:
     several = len(saved) > 1
     names = letters(len(saved)) if several else [""]
     views = [_view(each, file, name, styles) for each, file, name in zip(saved, short_names(saved), names, strict=True)]
-    blocks: tuple[Block, ...] = tuple(together(saved)) if several else ()
+    blocks = section("together", "Side by side", side_by_side(saved)).blocks if several else ()
     title = f"{len(saved)} reports of fmnist-tk" if several else views[0].title
     template = _environment().get_template("page.html.jinja")
     return template.render(title=title, views=views, blocks=blocks, several=several)
@@ -65,14 +66,17 @@ def report_page(saved: Sequence[SavedReport]) -> str:
 
 @cache
 def _environment() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("toolkit.render.page"),
         autoescape=True,
+        finalize=lambda value: plain(value) if type(value) is str else value,  # what is markup stays as it is
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters |= {"kind": lambda block: type(block).__name__.lower(), "tone": tone_of}
+    return environment
 
 
 def _view(saved: SavedReport, file: str, name: str, styles: Styles) -> _View:

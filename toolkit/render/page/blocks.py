@@ -1,56 +1,31 @@
 """What a section of the page is made of. A template draws each kind; nothing here knows of markup but charts."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from markupsafe import Markup
 
 from toolkit.render.page.svg import Style
-from toolkit.render.words.conditions import Remark
-from toolkit.render.words.matrix import Matrix
-from toolkit.render.words.sheet import CROSS, Sheet
+from toolkit.render.words.sheet import CROSS, NONE, TICK, Remark, Sheet, grouped
 
-Tone = Literal["", "good", "bad", "warning", "quiet"]
-_TONES: Final[dict[str, Tone]] = {
+_TONES: Final = {
     "FASTER": "good",
-    "✓": "good",
+    TICK: "good",
     "CANNOT TELL": "warning",
     "NOISY": "warning",
     "baseline": "quiet",
-    "—": "quiet",
+    NONE: "quiet",
+    "·": "quiet",
 }
 
 
 @dataclass(frozen=True)
-class Cell:
-    """A word in a table; ``heat`` shades it, from 0 to 9."""
+class Heat:
+    """A table whose cells are shaded, from 0 to 9; None for one that is not. The diagonal stands out."""
 
-    text: str
-    tone: Tone = ""
-    heat: int | None = None
-    diagonal: bool = False
-
-
-@dataclass(frozen=True)
-class Head:
-    """The head of a column; numbers stand to the right."""
-
-    text: str
-    right: bool = False
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table; the first ``heads`` cells of each row name it. ``breaks``: rows after which something else begins."""
-
-    caption: str
-    columns: tuple[Head, ...]
-    rows: tuple[tuple[Cell, ...], ...]
-    heads: int = 1
-    breaks: frozenset[int] = frozenset()
-    note: str = ""
-    kind: Literal["table", "confusion"] = "table"
+    sheet: Sheet
+    shades: tuple[tuple[int | None, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -68,15 +43,6 @@ class Charts:
     charts: tuple[Chart, ...]
     legend: tuple[tuple[str, Style, Markup], ...] = ()
     note: str = ""
-    kind: Literal["charts"] = "charts"
-
-
-@dataclass(frozen=True)
-class Text:
-    """A paragraph."""
-
-    text: str
-    kind: Literal["text"] = "text"
 
 
 @dataclass(frozen=True)
@@ -85,7 +51,6 @@ class Missing:
 
     text: str
     command: str
-    kind: Literal["missing"] = "missing"
 
 
 @dataclass(frozen=True)
@@ -93,15 +58,6 @@ class Lines:
     """Parts that are not there, by their titles."""
 
     lines: tuple[tuple[str, Missing], ...]
-    kind: Literal["lines"] = "lines"
-
-
-@dataclass(frozen=True)
-class Remarks:
-    """Sentences with a sign for their tone."""
-
-    remarks: tuple[Remark, ...]
-    kind: Literal["remarks"] = "remarks"
 
 
 @dataclass(frozen=True)
@@ -109,7 +65,6 @@ class Facts:
     """Names and values."""
 
     facts: tuple[tuple[str, str], ...]
-    kind: Literal["facts"] = "facts"
 
 
 @dataclass(frozen=True)
@@ -117,7 +72,6 @@ class Commands:
     """What can be typed again, each with what it is."""
 
     commands: tuple[tuple[str, str], ...]
-    kind: Literal["commands"] = "commands"
 
 
 @dataclass(frozen=True)
@@ -135,7 +89,6 @@ class Failures:
     """What failed and why."""
 
     failures: tuple[Failure, ...]
-    kind: Literal["failures"] = "failures"
 
 
 @dataclass(frozen=True)
@@ -155,10 +108,10 @@ class Pictures:
 
     caption: str
     pictures: tuple[Picture, ...]
-    kind: Literal["pictures"] = "pictures"
 
 
-Block = Table | Charts | Text | Missing | Lines | Remarks | Facts | Commands | Failures | Pictures
+#: A text is a paragraph, remarks that follow one another are a list.
+Block = Sheet | Heat | Charts | str | Missing | Lines | tuple[Remark, ...] | Facts | Commands | Failures | Pictures
 
 
 @dataclass(frozen=True)
@@ -175,52 +128,11 @@ class Section:
         return len(self.blocks) == 1 and isinstance(self.blocks[0], Missing)
 
 
-def section(id: str, title: str, blocks: Iterable[Block]) -> Section:
-    """Return a section of the blocks that have something in them."""
-    return Section(id, title, tuple(each for each in blocks if not (isinstance(each, Remarks) and not each.remarks)))
+def section(id: str, title: str, blocks: Iterable[Block | Remark]) -> Section:
+    """Return a section; remarks that follow one another become one list."""
+    return Section(id, title, tuple(grouped(blocks)))
 
 
-def sheet_table(sheet: Sheet, note: str = "") -> Table:
-    """Return a sheet as a table; rows are named by batch and format where these come first."""
-    names = [column.title for column in sheet.columns[:2]]
-    return Table(
-        sheet.title,
-        tuple(Head(column.title, column.right) for column in sheet.columns),
-        tuple(tuple(Cell(word, tone_of(word)) for word in words) for words in sheet.rows()),
-        heads=2 if names == ["batch", "format"] else 1,
-        breaks=sheet.breaks,
-        note=note,
-    )
-
-
-def matrix_table(matrix: Matrix) -> Table:
-    """Return a matrix of parity as a table."""
-    limits = any(row.limit for row in matrix.rows)
-    rows = []
-    for row in matrix.rows:
-        cells = [Cell(cell.text, _passed(cell.passed, cell.text)) for cell in row.cells]
-        rows.append((Cell(row.name), *cells, *([Cell(row.limit, "quiet")] if limits else [])))
-    columns = [Head(cell.text, right=True) for cell in matrix.columns]
-    return Table(
-        matrix.title,
-        (Head(matrix.corner or "measure"), *columns, *([Head("limit", right=True)] if limits else [])),
-        tuple(rows),
-        note=matrix.legend,
-    )
-
-
-def plain_table(caption: str, heads: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[str] = ()) -> Table:
-    """Return a table of words."""
-    columns = tuple(Head(each, each in right) for each in heads)
-    return Table(caption, columns, tuple(tuple(Cell(word, tone_of(word)) for word in row) for row in rows))
-
-
-def tone_of(word: str) -> Tone:
-    """Return what a word says by itself."""
+def tone_of(word: str) -> str:
+    """Return what a word says by itself: the class of its cell, or nothing."""
     return "bad" if word.startswith(CROSS) else _TONES.get(word.strip(), "")
-
-
-def _passed(passed: bool | None, text: str) -> Tone:
-    if passed is None:
-        return "quiet"
-    return "bad" if not passed else "good" if text == "✓" else ""

@@ -1,13 +1,14 @@
 """The charts of one report: speed over the batch size, the spread of calls, the machine's limit, accuracy and speed."""
 
-import math
 from collections.abc import Iterator, Sequence
+from itertools import groupby
+from operator import attrgetter
 from typing import Final
 
 from markupsafe import Markup
 
 from toolkit.records import LatencyRecord, Report, quantile
-from toolkit.records.units import fraction, percent, rate, seconds
+from toolkit.records.units import fraction, percent, rate, scaled, seconds
 from toolkit.render.page.blocks import Chart, Charts
 from toolkit.render.page.scales import Axis, linear_axis, log_axis, stepped_axis
 from toolkit.render.page.series import Styles, grouped, series_names
@@ -20,15 +21,15 @@ from toolkit.render.page.svg import (
     Style,
     area,
     box,
+    element,
     marker,
     plot,
     row_place,
     rows,
     words,
 )
-from toolkit.render.words.accuracy import Rated, rated_rows
 from toolkit.render.words.sheet import NONE, shared
-from toolkit.render.words.speeds import is_noisy, median_in_words, ordered, share_in_words
+from toolkit.render.words.speeds import Rated, is_noisy, median_in_words, ordered, rated_rows, share_in_words
 
 # Calls that a histogram needs to have a shape, and the bars along a whole axis.
 _FOR_SHAPE: Final = 100
@@ -47,7 +48,7 @@ def speed_charts(report: Report, styles: Styles) -> Charts | None:
         return None
     every = [row for group in groups.values() for row in group]
     batch = stepped_axis("images per call", [row.batch_size for row in every], lambda value: f"{value:,.0f}")
-    ends = [end for row in every for end in (row.median_s, *_interval(row))]
+    ends = [end for row in every for end in (row.median_s, *interval_of(row))]
     one_call = shared(row.scenario.kind for row in every) != "throughput"
     latency = plot(
         "Median seconds per call over images per call, both logarithmic, by format",
@@ -72,8 +73,8 @@ def speed_charts(report: Report, styles: Styles) -> Charts | None:
 def spread_charts(report: Report, styles: Styles) -> Charts | None:
     """Return for each batch size how the times of calls are distributed; None where nothing was timed."""
     names, charts = series_names(report), []
-    for size in sorted({row.batch_size for row in ordered(report)}):
-        group = [row for row in ordered(report) if row.batch_size == size]
+    for size, of_size in groupby(ordered(report), key=attrgetter("batch_size")):
+        group = list(of_size)
         ends = [end for row in group for end in _ends(row)]
         axis = log_axis("time of a call", ends, tick_seconds)
         lines = [_spread(names[id(row)], row, axis, styles[names[id(row)]]) for row in group]
@@ -93,12 +94,11 @@ def limit_charts(report: Report, styles: Styles) -> Charts | None:
     names, noisy = series_names(report), is_noisy(report)
     axis = Axis("share of the machine’s limit", 0, 1, _TENTHS, log=False)
     charts = []
-    for size in sorted({row.batch_size for row in ordered(report)}):
-        group = [row for row in ordered(report) if row.batch_size == size and share_in_words(row, noisy=noisy) != NONE]
+    rows_of = (row for row in ordered(report) if share_in_words(row, noisy=noisy) != NONE)
+    for size, group in groupby(rows_of, key=attrgetter("batch_size")):
         lines = [_bar(names[id(row)], row, axis, styles[names[id(row)]]) for row in group]
-        if lines:
-            title = f"Share of the machine's limit that each format reaches at batch {size:,}"
-            charts.append(Chart(f"Batch {size:,}", rows(title, lines, axis, height=TALL_ROW - 16)))
+        title = f"Share of the machine's limit that each format reaches at batch {size:,}"
+        charts.append(Chart(f"Batch {size:,}", rows(title, lines, axis, height=TALL_ROW - 16)))
     return Charts(tuple(charts)) if charts else None
 
 
@@ -131,10 +131,7 @@ def legend(names: Sequence[str], styles: Styles) -> tuple[tuple[str, Style, Mark
 
 def tick_seconds(value: float) -> str:
     """Return a round duration without digits that say nothing: ``20 µs``."""
-    for factor, unit in ((1e-6, "ns"), (1e-3, "µs"), (1.0, "ms"), (math.inf, "s")):
-        if value < factor * 0.9995:
-            return f"{value / factor * 1000:.3g} {unit}" if unit != "s" else f"{value:.3g} s"
-    raise AssertionError(value)
+    return scaled(value, "s", lambda number: f"{number:.3g}")
 
 
 def tick_rate(value: float) -> str:
@@ -156,7 +153,8 @@ def _throughput(row: LatencyRecord) -> float:
     return row.throughput_images_per_s
 
 
-def _interval(row: LatencyRecord) -> tuple[float, ...]:
+def interval_of(row: LatencyRecord) -> tuple[float, ...]:
+    """Return the 95 % interval of a median in seconds; nothing where there is none."""
     return row.estimate.p50_s if row.estimate and row.estimate.p50_s else ()
 
 
@@ -165,11 +163,11 @@ def _line(name: str, style: Style, group: list[LatencyRecord]) -> Series:
 
 
 def _latency(name: str, row: LatencyRecord) -> Point:
-    low, high = _interval(row) or (None, None)
-    told = f"{name}, batch {row.batch_size:,}\np50 {' '.join(median_in_words(row).split())}"
+    low, high = interval_of(row) or (None, None)
+    hint = f"{name}, batch {row.batch_size:,}\np50 {' '.join(median_in_words(row).split())}"
     if low is not None:
-        told += f"\n95 %: {seconds(low)} to {seconds(high)}"
-    return Point(row.batch_size, row.median_s, told, low, high)
+        hint += f"\n95 %: {seconds(low)} to {seconds(high)}"
+    return Point(row.batch_size, row.median_s, hint, low, high)
 
 
 def _rate_line(name: str, style: Style, group: list[LatencyRecord]) -> Series:
@@ -196,21 +194,21 @@ def _spread(name: str, row: LatencyRecord, axis: Axis, style: Style) -> Line:
     times = row.times_s
     base = TALL_ROW - 14
     marks = [_hill(times, axis, style, base)] if len(times) >= _FOR_SHAPE else []
-    told = [f"{name}: {len(times):,} calls", f"p50 {seconds(row.median_s)}"]
+    lines = [f"{name}: {len(times):,} calls", f"p50 {seconds(row.median_s)}"]
     middle = row_place(axis, row.median_s)
     if len(times) >= _FOR_QUARTILES:
         first, third = quantile(times, 0.25), quantile(times, 0.75)
         left, right = row_place(axis, first), row_place(axis, third)
         marks.append(box("half", style, (left, right), (base - 3, 6)))
-        told.append(f"middle half {seconds(first)} to {seconds(third)}")
+        lines.append(f"middle half {seconds(first)} to {seconds(third)}")
     if row.p99_s is not None:
-        told.append(f"p99 {seconds(row.p99_s)}")
+        lines.append(f"p99 {seconds(row.p99_s)}")
     medians = [quantile(part.seconds(), 0.5) for part in row.rounds]
     marks += [marker(row_place(axis, each), base, style, 2.2) for each in medians]
     marks.append(box("median", style, (middle - 1, middle + 1), (base - 8, 16)))
-    told.append(f"rounds {seconds(min(medians))} to {seconds(max(medians))}")
+    lines.append(f"rounds {seconds(min(medians))} to {seconds(max(medians))}")
     reach = max(abs(row_place(axis, each) - middle) for each in medians)
-    return Line(name, Markup("").join(marks), (Hint(middle, base - 6, "\n".join(told), (max(reach, 16), 16)),))
+    return Line(name, Markup("").join(marks), (Hint(middle, base - 6, "\n".join(lines), (max(reach, 16), 16)),))
 
 
 def _hill(times: Sequence[float], axis: Axis, style: Style, base: float) -> Markup:
@@ -232,15 +230,15 @@ def _bar(name: str, row: LatencyRecord, axis: Axis, style: Style) -> Line:
     share = row.share_of_limit or 0.0
     assert row.bound is not None  # `share_in_words` has looked
     left, right = row_place(axis, 0), row_place(axis, share)
-    told = (
+    hint = (
         f"{name}: {percent(share)} of the limit\np50 {seconds(row.median_s)}, least {seconds(row.bound.seconds)}\n"
         f"set by {row.bound.kind}"
     )
     bar = box("bar", style, (left, right), (17, 12))
     text = percent(share)
     room = right + 6 if share < 0.88 else right - 44
-    number = words(room, 27, text) if share < 0.88 else Markup('<g class="inside">{}</g>').format(words(room, 27, text))
-    return Line(name, bar + number, (Hint((left + right) / 2, 23, told, (max((right - left) / 2, 10), 10)),))
+    number = words(room, 27, text) if share < 0.88 else element("g", words(room, 27, text), class_="inside")
+    return Line(name, bar + number, (Hint((left + right) / 2, 23, hint, (max((right - left) / 2, 10), 10)),))
 
 
 def _rated(each: Rated) -> str:

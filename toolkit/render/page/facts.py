@@ -2,34 +2,22 @@
 
 import shlex
 from collections.abc import Iterator
-from itertools import groupby
 
 from toolkit.records import Report
 from toolkit.records.units import fraction, seconds, size
-from toolkit.render.page.blocks import (
-    Block,
-    Commands,
-    Facts,
-    Failure,
-    Failures,
-    Remarks,
-    Section,
-    Text,
-    plain_table,
-    section,
-    sheet_table,
-)
-from toolkit.render.words.conditions import Remark, machine, method, warnings
-from toolkit.render.words.parts import Part, other_parts
+from toolkit.render.page.blocks import Block, Commands, Facts, Failure, Failures, Section, section
+from toolkit.render.words.bench import fitness_remarks, method_remarks, row_warnings
+from toolkit.render.words.parts import other_parts
 from toolkit.render.words.saved import moment
-from toolkit.render.words.sheet import Sheet
+from toolkit.render.words.sheet import NONE, Remark, sheet_of
 from toolkit.render.words.two_files import files_verdict
 
 
 def machine_section(report: Report) -> Section:
     """Return where the numbers are from, and under which conditions they were measured."""
-    remarks = (*machine(report.fitness), *warnings(report), *method(report))
-    return section("machine", "The machine", [Facts(tuple(_machine(report))), Remarks(remarks)])
+    facts = Facts(tuple(_machine(report)))
+    remarks = (*fitness_remarks(report.fitness), *row_warnings(report), *method_remarks(report))
+    return section("machine", "The machine", [facts, *remarks])
 
 
 def _machine(report: Report) -> Iterator[tuple[str, str]]:
@@ -39,12 +27,9 @@ def _machine(report: Report) -> Iterator[tuple[str, str]]:
     yield "Cores", f"{here.physical_cores} physical core{plural}, {here.usable_cpus} usable CPUs"
     yield "Memory", size(here.memory_bytes)
     for each in report.accelerators:
-        told = [
-            each.name,
-            size(each.memory_bytes) if each.memory_bytes else None,
-            each.driver and f"driver {each.driver}",
-        ]
-        yield each.device, ", ".join(filter(None, [*told, *each.unavailable.values()]))
+        memory = size(each.memory_bytes) if each.memory_bytes else None
+        facts = (each.name, memory, each.driver and f"driver {each.driver}", *each.unavailable.values())
+        yield each.device, ", ".join(filter(None, facts))
     yield "System", here.system
     yield "Python", here.python
     yield "Made", moment(report)
@@ -65,21 +50,14 @@ def training_section(report: Report) -> Section | None:
         ("Test set", f"{fraction(record.test_accuracy)} right, loss {record.test_loss:.4f}"),
         ("Wrote", record.output),
     )
-    table = plain_table(
-        "Loss and accuracy by epoch",
-        ("epoch", "loss", "accuracy", "held out", "time"),
-        [
-            (
-                str(each.epoch),
-                f"{each.loss:.4f}",
-                fraction(each.accuracy),
-                "—" if each.holdout_accuracy is None else fraction(each.holdout_accuracy),
-                seconds(each.duration_s),
-            )
-            for each in record.epochs
-        ],
-        right=("epoch", "loss", "accuracy", "held out", "time"),
-    )
+    words = {
+        "epoch": lambda each: str(each.epoch),
+        "loss": lambda each: f"{each.loss:.4f}",
+        "accuracy": lambda each: fraction(each.accuracy),
+        "held out": lambda each: NONE if each.holdout_accuracy is None else fraction(each.holdout_accuracy),
+        "time": lambda each: seconds(each.duration_s),
+    }
+    table = sheet_of("Loss and accuracy by epoch", record.epochs, words, right=words)
     return section("training", "Training", [Facts(facts), table])
 
 
@@ -87,15 +65,7 @@ def other_sections(report: Report) -> Iterator[Section]:
     """Yield what only some commands have: what works on the machine, what is inside of files, predictions."""
     for part in other_parts(report, whole=True):
         if part.id != "training":  # which has a section of its own, by epoch
-            yield section(part.id, part.title, _blocks(part))
-
-
-def _blocks(part: Part) -> Iterator[Block]:
-    for are_remarks, group in groupby(part.said, key=lambda each: isinstance(each, Remark)):
-        if are_remarks:
-            yield Remarks(tuple(each for each in group if isinstance(each, Remark)))
-        else:
-            yield from (sheet_table(each) for each in group if isinstance(each, Sheet))
+            yield section(part.id, part.title, part.contents)
 
 
 def gaps_section(report: Report) -> Section:
@@ -103,7 +73,7 @@ def gaps_section(report: Report) -> Section:
     return section("gaps", "Skips, failures and notes", _gaps(report))
 
 
-def _gaps(report: Report) -> Iterator[Block]:
+def _gaps(report: Report) -> Iterator[Block | Remark]:
     failures = [
         Failure(f"{each.target}{f' at batch {each.batch_size:,}' if each.batch_size else ''}", each.reason)
         for each in report.failures
@@ -118,17 +88,14 @@ def _gaps(report: Report) -> Iterator[Block]:
     if failures:
         yield Failures(tuple(failures))
     if report.skips:
-        yield plain_table(
-            "What was skipped", ("what", "why", "to have it"), [(e.what, e.reason, e.remedy) for e in report.skips]
-        )
-    notes = [Remark(note, "note") for note in report.notes]
+        words = {"what": lambda e: e.what, "why": lambda e: e.reason, "to have it": lambda e: e.remedy}
+        yield sheet_of("What was skipped", report.skips, words)
+    yield from (Remark(note, "note") for note in report.notes)
     if report.interrupted:
-        notes.append(Remark("Interrupted: only what was finished before is here", "warning"))
-    if notes:
-        yield Remarks(tuple(notes))
-    if not (failures or report.skips or notes):
+        yield Remark("Interrupted: only what was finished before is here", "warning")
+    if not (failures or report.skips or report.notes or report.interrupted):
         failed = "nothing failed" if report.passed else "what failed is told above"
-        yield Text(f"Nothing was skipped, {failed}, and there is nothing to add.")
+        yield f"Nothing was skipped, {failed}, and there is nothing to add."
 
 
 def again_section(report: Report) -> Section:
@@ -145,13 +112,18 @@ def _again(report: Report) -> Iterator[Block]:
             commands.append(("With the same order of turns", shlex.join([*words, "--seed", str(report.bench.seed)])))
         yield Commands(tuple(commands))
     else:
-        yield Text("The report does not tell the words of its command: it was made from Python, or of what was kept.")
+        yield "The report does not tell the words of its command: it was made from Python, or of what was kept."
     yield Facts(tuple(_provenance(report)))
     if report.artifacts:
-        yield plain_table(
+        yield sheet_of(
             "Artifacts",
-            ("format", "file", "size", "SHA-256"),
-            [(each.format, each.file, size(each.size_bytes), each.sha256) for each in report.artifacts],
+            report.artifacts,
+            {
+                "format": lambda each: each.format,
+                "file": lambda each: each.file,
+                "size": lambda each: size(each.size_bytes),
+                "SHA-256": lambda each: each.sha256,
+            },
             right=("size",),
         )
 

@@ -9,22 +9,17 @@ from toolkit.records import LABELS, EvaluationRecord, Report, WrongImageRecord
 from toolkit.records.units import fraction
 from toolkit.render.page.blocks import (
     Block,
-    Cell,
     Failure,
     Failures,
-    Head,
+    Heat,
     Missing,
     Picture,
     Pictures,
     Section,
-    Table,
-    Text,
-    matrix_table,
-    plain_table,
     section,
 )
-from toolkit.render.words.explanation import explain, repeat_command, target_names
-from toolkit.render.words.matrix import check_matrices
+from toolkit.render.words.parity import check_sheets, explain, repeat_command, target_names
+from toolkit.render.words.sheet import NONE, Column, Sheet, sheet_of
 
 _PARITY: Final = "fmnist-tk parity -o parity.json"
 _SIDE: Final = 28
@@ -50,10 +45,7 @@ def _parity(report: Report) -> Iterator[Block]:
                 for each in explained
             )
         )
-    for checks, quality in check_matrices(report.parity):
-        yield matrix_table(checks)
-        if quality:
-            yield matrix_table(quality)
+    yield from check_sheets(report.parity)
 
 
 def _evaluations(report: Report) -> list[tuple[str, EvaluationRecord]]:
@@ -68,12 +60,16 @@ def _confusion(report: Report) -> Iterator[Block]:
     if not found:
         yield Missing("Nothing was evaluated on labelled images. This does, on the bundled 1,000:", _PARITY)
         return
-    yield plain_table(
-        f"Accuracy on {found[0][1].images_in_words}"
-        if len({(each.source, each.images) for _, each in found}) == 1
-        else "Accuracy on labelled images",
-        ("model", "accuracy", "right", "images"),
-        [(name, fraction(each.accuracy), f"{each.right:,}", f"{each.images:,}") for name, each in found],
+    same = len({(each.source, each.images) for _, each in found}) == 1
+    yield sheet_of(
+        f"Accuracy on {found[0][1].images_in_words if same else 'labelled images'}",
+        found,
+        {
+            "model": lambda each: each[0],
+            "accuracy": lambda each: fraction(each[1].accuracy),
+            "right": lambda each: f"{each[1].right:,}",
+            "images": lambda each: f"{each[1].images:,}",
+        },
         right=("accuracy", "right", "images"),
     )
     alike: dict[tuple[tuple[int, ...], ...], list[tuple[str, EvaluationRecord]]] = {}
@@ -83,22 +79,24 @@ def _confusion(report: Report) -> Iterator[Block]:
         yield confusion_table(group[0][1], ", ".join(name for name, _ in group))
 
 
-def confusion_table(evaluation: EvaluationRecord, names: str) -> Table:
+def confusion_table(evaluation: EvaluationRecord, names: str) -> Heat:
     """Return a confusion matrix whose cells are shaded by their share of the row."""
-    rows = []
-    for number, counts in enumerate(evaluation.confusion):
-        total = sum(counts)
-        cells = [
-            Cell(f"{count:,}" if count else "·", "" if count else "quiet", heat(count, total), place == number)
-            for place, count in enumerate(counts)
-        ]
-        recall = fraction(counts[number] / total, 1) if total else "—"
-        rows.append((Cell(LABELS[number]), *cells, Cell(recall)))
-    return Table(
-        f"Images by actual class (row) and predicted class (column): {names}",
-        (Head("actual"), *(Head(label, right=True) for label in LABELS), Head("right", right=True)),
-        tuple(rows),
-        kind="confusion",
+    confusion = evaluation.confusion
+    totals = [sum(counts) for counts in confusion]
+    recalls = (fraction(confusion[row][row] / total, 1) if total else NONE for row, total in enumerate(totals))
+    predicted = (
+        Column(label, tuple(f"{counts[place]:,}" if counts[place] else "·" for counts in confusion), right=True)
+        for place, label in enumerate(LABELS)
+    )
+    return Heat(
+        Sheet(
+            f"Images by actual class (row) and predicted class (column): {names}",
+            (Column("actual", LABELS), *predicted, Column("right", tuple(recalls), right=True)),
+        ),
+        tuple(
+            (None, *(heat(count, total) for count in counts), None)
+            for counts, total in zip(confusion, totals, strict=True)
+        ),
     )
 
 
@@ -122,11 +120,11 @@ def _wrong(report: Report) -> Iterator[Block]:
                 tuple(map(picture, evaluation.wrong)),
             )
         elif not of_artifact:
-            yield Text(f"{name} has all {evaluation.images:,} images right.")
+            yield f"{name} has all {evaluation.images:,} images right."
     same = [name for name, each in found if each is not report.evaluation and not each.wrong]
     if same and report.evaluation:
         verb = "has" if len(same) == 1 else "have"
-        yield Text(f"{', '.join(same)} {verb} no image wrong that the reference has right.")
+        yield f"{', '.join(same)} {verb} no image wrong that the reference has right."
 
 
 def picture(wrong: WrongImageRecord) -> Picture:

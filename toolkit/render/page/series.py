@@ -1,5 +1,6 @@
 """Series: the rows of a report that are one line of a chart, with a name and a style that last for the whole page."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -9,26 +10,33 @@ from toolkit.render.words.sheet import threads_in_words
 from toolkit.render.words.speeds import EAGER, ordered, row_name
 
 
-def series_names(report: Report) -> dict[int, str]:
+def series_names(*reports: Report) -> dict[int, str]:
     """Return the name of the series of each row, by its identity: its format, and that in which the rows differ.
 
-    Two artifacts of one format are told apart by their files.
+    Rows of one name and batch size are the same in several reports. The file does not make them others, which may be
+    elsewhere for each report, unless one report has two artifacts of a format, which nothing else would tell apart.
     """
-    rows = ordered(report)
-    told = [(row.device, threads_in_words(row.threads), row.precision, row.scenario.kind) for row in rows]
-    differing = [number for number in range(4) if len({each[number] for each in told}) > 1]
+    every = [[(row, _facts(row)) for row in ordered(report)] for report in reports]
+    places = {facts[1:] for rows in every for _, facts in rows}
+    differing = [number for number in range(4) if len({each[number] for each in places}) > 1]
     # Threads follow from the device where each device has one number of them.
-    if 1 in differing and len({each[:2] for each in told}) == len({each[0] for each in told}):
+    if 1 in differing and len({each[:2] for each in places}) == len({each[0] for each in places}):
         differing.remove(1)
-    targets: dict[tuple[str, ...], set[str]] = {}
-    for row, facts in zip(rows, told, strict=True):
-        targets.setdefault((row_name(row), *facts), set()).add(row.target)
-    names = {}
-    for row, facts in zip(rows, told, strict=True):
-        several = len(targets[row_name(row), *facts]) > 1
-        words = [row_name(row), *(facts[number] for number in differing), *([row.target] if several else [])]
-        names[id(row)] = ", ".join(words)
-    return names
+    several = set()
+    for rows in every:
+        files = {(facts, row.target) for row, facts in rows}
+        several |= {facts for facts, count in Counter(facts for facts, _ in files).items() if count > 1}
+    return {
+        id(row): ", ".join(
+            [facts[0], *(facts[1 + number] for number in differing), *([row.target] if facts in several else [])]
+        )
+        for rows in every
+        for row, facts in rows
+    }
+
+
+def _facts(row: LatencyRecord) -> tuple[str, ...]:
+    return row_name(row), row.device, threads_in_words(row.threads), row.precision, row.scenario.kind
 
 
 def grouped(report: Report) -> dict[str, list[LatencyRecord]]:

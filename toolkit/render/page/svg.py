@@ -1,12 +1,12 @@
 """Charts as inline SVG: lines over an axis, and rows of marks beside their names.
 
-Everything that comes from a report goes through `Markup.format`, which escapes it. Colours, dashes and fonts are those
-of the page: ``style.css`` gives each class its own. What a mark stands for is shown over it while a pointer is there;
+Everything that comes from a report goes through `element`, which escapes it. Colours, dashes and fonts are those of the
+page: ``style.css`` gives each class its own. What a mark stands for is shown over it while a pointer is there;
 no script is needed for that, and the same values are in a table beside each chart.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from markupsafe import Markup
@@ -81,40 +81,53 @@ class Line:
     hints: tuple[Hint, ...] = ()
 
 
-def plot(title: str, series: Sequence[Series], x: Axis, y: Axis, *, joined: bool = True) -> Markup:
-    """Return points, with intervals along y, over an axis; ``joined`` draws lines between those of a series."""
+def element(name: str, *children: str, **attributes: object) -> Markup:
+    """Return an element of SVG; texts are escaped, numbers have one decimal.
+
+    Args:
+        name: Of the element.
+        children: Markup, or text.
+        attributes: Values by name; ``class_`` is ``class``, and ``text_anchor`` is ``text-anchor``.
+    """
+    words = Markup("")
+    for key, value in attributes.items():
+        word = f"{value:.1f}" if isinstance(value, float) else value
+        words += Markup(' {}="{}"').format(key.rstrip("_").replace("_", "-"), word)
+    return Markup("<{0}{1}>{2}</{0}>").format(name, words, Markup("").join(children))
+
+
+def plot(title: str, series: Sequence[Series], x: Axis, y: Axis) -> Markup:
+    """Return points over an axis, with intervals along y and lines between those of a series."""
     across, down = WIDTH - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM
-
-    def at(point_x: float, point_y: float) -> tuple[float, float]:
-        return _LEFT + across * x.place(point_x), _TOP + down * (1 - y.place(point_y))
-
-    parts = [_across(x, _HEIGHT, _BOTTOM), _up(y)]
-    hints: list[Markup] = []
+    parts, hints = [_across(x, _HEIGHT), _up(y)], list[Markup]()
     for number, each in enumerate(series):
         # Marks of different series at the same x would hide one another's intervals.
-        aside = (number - (len(series) - 1) / 2) * _ASIDE if joined else 0.0
-        places = [(left + aside, top) for left, top in (at(point.x, point.y) for point in each.points)]
-        if joined and len(places) > 1:
-            path = " ".join(f"{left:.1f},{top:.1f}" for left, top in places)
-            parts.append(Markup('<polyline class="line {}" points="{}"/>').format(each.style.name, path))
+        aside = (number - (len(series) - 1) / 2) * _ASIDE
+        places = [
+            (_LEFT + across * x.place(point.x) + aside, _TOP + down * (1 - y.place(point.y))) for point in each.points
+        ]
+        if len(places) > 1:
+            parts.append(element("polyline", class_=f"line {each.style.name}", points=_path(places)))
         for point, (left, top) in zip(each.points, places, strict=True):
             if point.low is not None and point.high is not None:
-                parts.append(_whisker(left, at(point.x, point.low)[1], at(point.x, point.high)[1], each.style))
+                low, high = (_TOP + down * (1 - y.place(end)) for end in (point.low, point.high))
+                path = f"M{left:.1f} {low:.1f}V{high:.1f}M{left - 4:.1f} {low:.1f}H{left + 4:.1f}"
+                path += f"M{left - 4:.1f} {high:.1f}H{left + 4:.1f}"
+                parts.append(element("path", class_=f"whisker {each.style.name}", d=path))
             parts.append(marker(left, top, each.style))
-            hints.append(_hint(left, top, point.hint, _HEIGHT))
+            hints.append(_hint(Hint(left, top, point.hint), _HEIGHT))
     return _svg(title, _HEIGHT, [*parts, *hints])
 
 
 def rows(title: str, lines: Sequence[Line], axis: Axis, *, height: int = ROW) -> Markup:
     """Return lines one below the other, each with its name above its marks, over a common axis."""
     total = _TOP + len(lines) * height + _BOTTOM
-    parts = [_across(axis, total, _BOTTOM, left=_RIGHT)]
-    hints = []
+    parts, hints = [_across(axis, total, left=_RIGHT)], list[Markup]()
     for number, each in enumerate(lines):
         top = _TOP + number * height
-        parts.append(Markup('<g transform="translate(0 {})">{}</g>').format(top, each.marks))
-        parts.append(Markup('<text class="name" x="{}" y="{}">{}</text>').format(_RIGHT, top + 11, each.name))
-        hints += [_hint(one.left, top + one.top, one.text, total, one.reach) for one in each.hints]
+        parts.append(element("g", each.marks, transform=f"translate(0 {top})"))
+        parts.append(element("text", each.name, class_="name", x=_RIGHT, y=top + 11))
+        hints += [_hint(replace(one, top=top + one.top), total) for one in each.hints]
     return _svg(title, total, [*parts, *hints])
 
 
@@ -125,108 +138,78 @@ def row_place(axis: Axis, value: float) -> float:
 
 def marker(left: float, top: float, style: Style, size: float = _SIZE) -> Markup:
     """Return a mark whose shape, too, tells the series."""
-    shapes = (
-        Markup('<circle class="mark {s}" cx="{x}" cy="{y}" r="{r}"/>'),
-        Markup('<rect class="mark {s}" x="{a}" y="{c}" width="{w}" height="{w}"/>'),
-        Markup('<path class="mark {s}" d="M{x} {c}L{b} {d}L{a} {d}Z"/>'),
-        Markup('<path class="mark {s}" d="M{x} {c}L{b} {y}L{x} {d}L{a} {y}Z"/>'),
-        Markup('<path class="mark {s}" d="M{x} {d}L{b} {c}L{a} {c}Z"/>'),
-        Markup('<path class="mark {s}" d="M{a} {c}L{b} {d}M{a} {d}L{b} {c}"/>'),
+    x, y, a, b, c, d = (f"{each:.1f}" for each in (left, top, left - size, left + size, top - size, top + size))
+    paths = (
+        f"M{a} {y}A{size} {size} 0 1 0 {b} {y}A{size} {size} 0 1 0 {a} {y}Z",
+        f"M{a} {c}H{b}V{d}H{a}Z",
+        f"M{x} {c}L{b} {d}L{a} {d}Z",
+        f"M{x} {c}L{b} {y}L{x} {d}L{a} {y}Z",
+        f"M{x} {d}L{b} {c}L{a} {c}Z",
+        f"M{a} {c}L{b} {d}M{a} {d}L{b} {c}",
     )
-    at = {"x": left, "y": top, "a": left - size, "b": left + size, "c": top - size, "d": top + size}
-    numbers = {key: f"{value:.1f}" for key, value in {**at, "r": size, "w": 2 * size}.items()}
-    return shapes[style.number % len(shapes)].format(s=style.name, **numbers)
+    return element("path", class_=f"mark {style.name}", d=paths[style.number % len(paths)])
 
 
 def box(kind: str, style: Style, across: tuple[float, float], down: tuple[float, float]) -> Markup:
     """Return a bar of a class of its own: from its left to its right end, from its top so far down."""
     left, right = across
-    return Markup('<rect class="{} {}" x="{}" y="{}" width="{}" height="{}"/>').format(
-        kind, style.name, f"{left:.1f}", f"{down[0]:.1f}", f"{max(right - left, 1):.1f}", f"{down[1]:.1f}"
-    )
+    width = max(right - left, 1.0)
+    return element("rect", class_=f"{kind} {style.name}", x=left, y=float(down[0]), width=width, height=float(down[1]))
 
 
 def area(points: Sequence[tuple[float, float]], style: Style) -> Markup:
     """Return a filled outline."""
-    path = " ".join(f"{left:.1f},{top:.1f}" for left, top in points)
-    return Markup('<polygon class="area {}" points="{}"/>').format(style.name, path)
+    return element("polygon", class_=f"area {style.name}", points=_path(points))
 
 
 def words(left: float, top: float, text: str) -> Markup:
     """Return a text that begins at a place."""
-    return Markup('<text class="value" x="{}" y="{}">{}</text>').format(f"{left:.1f}", f"{top:.1f}", text)
+    return element("text", text, class_="value", x=left, y=float(top))
 
 
-def _hint(left: float, top: float, text: str, height: float, reach: tuple[float, float] = (7, 7)) -> Markup:
-    """Return an invisible place that shows a text while a pointer is over it.
+def _path(points: Iterable[tuple[float, float]]) -> str:
+    return " ".join(f"{left:.1f},{top:.1f}" for left, top in points)
 
-    Args:
-        left: Its middle.
-        top: Its middle.
-        text: In lines.
-        height: Of the chart, which the text does not leave.
-        reach: Half of its width and of its height.
-    """
-    lines = text.split("\n")
+
+def _hint(hint: Hint, height: float) -> Markup:
+    """Return an invisible place that shows a text while a pointer is over it; the text stays in the chart."""
+    lines, (half, up) = hint.text.split("\n"), hint.reach
     wide, tall = max(map(len, lines)) * _CHARACTER + 16, len(lines) * _LINE + 10
-    x = min(max(left - wide / 2, 2), WIDTH - wide - 2)
-    y = top - reach[1] - tall - 2
-    if y < 2 and top + reach[1] + 2 + tall <= height:
-        y = top + reach[1] + 2
-    spans = Markup("").join(
-        Markup('<tspan x="{}" y="{}">{}</tspan>').format(f"{x + 8:.1f}", f"{y + 17 + number * _LINE:.1f}", line)
-        for number, line in enumerate(lines)
-    )
-    return Markup(
-        '<g class="hint"><rect class="reach" x="{}" y="{}" width="{}" height="{}"/>'
-        '<g class="tip"><rect x="{}" y="{}" width="{}" height="{}" rx="4"/><text>{}</text></g></g>'
-    ).format(
-        f"{left - reach[0]:.1f}",
-        f"{top - reach[1]:.1f}",
-        f"{2 * reach[0]:.1f}",
-        f"{2 * reach[1]:.1f}",
-        f"{x:.1f}",
-        f"{y:.1f}",
-        f"{wide:.0f}",
-        tall,
-        spans,
-    )
+    x = min(max(hint.left - wide / 2, 2.0), WIDTH - wide - 2)
+    y = float(hint.top - up - tall - 2)
+    if y < 2 and hint.top + up + 2 + tall <= height:
+        y = float(hint.top + up + 2)
+    spans = (element("tspan", line, x=x + 8, y=y + 17 + number * _LINE) for number, line in enumerate(lines))
+    back = element("rect", x=x, y=y, width=wide, height=tall, rx=4)
+    reach = element("rect", class_="reach", x=hint.left - half, y=hint.top - up, width=2 * half, height=2 * up)
+    return element("g", reach, element("g", back, element("text", *spans), class_="tip"), class_="hint")
 
 
 def _svg(title: str, height: float, parts: Iterable[Markup]) -> Markup:
-    return Markup(
-        '<svg viewBox="0 0 {} {}" role="img" aria-label="{}" preserveAspectRatio="xMidYMid meet">{}</svg>'
-    ).format(WIDTH, height, title, Markup("").join(parts))
-
-
-def _whisker(left: float, low: float, high: float, style: Style) -> Markup:
-    return Markup('<path class="whisker {}" d="M{x} {low}V{high}M{a} {low}H{b}M{a} {high}H{b}"/>').format(
-        style.name, x=f"{left:.1f}", a=f"{left - 4:.1f}", b=f"{left + 4:.1f}", low=f"{low:.1f}", high=f"{high:.1f}"
+    ratio = "xMidYMid meet"
+    return element(
+        "svg", *parts, viewBox=f"0 0 {WIDTH} {height}", role="img", aria_label=title, preserveAspectRatio=ratio
     )
 
 
-def _across(axis: Axis, height: float, bottom: float, left: float = _LEFT) -> Markup:
+def _across(axis: Axis, height: float, left: float = _LEFT) -> Markup:
     """Return the horizontal axis with its grid."""
-    width, base = WIDTH - left - _RIGHT, height - bottom
+    width, base = WIDTH - left - _RIGHT, height - _BOTTOM
     parts = []
     for value, text in axis.ticks:
-        x = f"{left + width * axis.place(value):.1f}"
-        parts.append(Markup('<path class="grid" d="M{} {}V{}"/>').format(x, _TOP, base))
-        parts.append(
-            Markup('<text class="tick" x="{}" y="{}" text-anchor="middle">{}</text>').format(x, base + 18, text)
-        )
-    label = Markup('<text class="axis" x="{}" y="{}" text-anchor="middle">{}</text>')
-    parts.append(label.format(left + width / 2, height - 8, axis.label))
-    parts.append(Markup('<path class="frame" d="M{} {}H{}"/>').format(left, base, WIDTH - _RIGHT))
+        x = left + width * axis.place(value)
+        parts.append(element("path", class_="grid", d=f"M{x:.1f} {_TOP}V{base}"))
+        parts.append(element("text", text, class_="tick", x=x, y=base + 18, text_anchor="middle"))
+    parts.append(element("text", axis.label, class_="axis", x=left + width / 2, y=height - 8, text_anchor="middle"))
+    parts.append(element("path", class_="frame", d=f"M{left} {base}H{WIDTH - _RIGHT}"))
     return Markup("").join(parts)
 
 
 def _up(axis: Axis) -> Markup:
     """Return the vertical axis with its grid; its label stands in the title of the chart."""
-    down, parts = _HEIGHT - _TOP - _BOTTOM, []
+    parts = []
     for value, text in axis.ticks:
-        y = _TOP + down * (1 - axis.place(value))
-        parts.append(Markup('<path class="grid" d="M{} {}H{}"/>').format(_LEFT, f"{y:.1f}", WIDTH - _RIGHT))
-        tick = Markup('<text class="tick" x="{}" y="{}" text-anchor="end">{}</text>')
-        parts.append(tick.format(_LEFT - 8, f"{y + 4:.1f}", text))
+        y = _TOP + (_HEIGHT - _TOP - _BOTTOM) * (1 - axis.place(value))
+        parts.append(element("path", class_="grid", d=f"M{_LEFT} {y:.1f}H{WIDTH - _RIGHT}"))
+        parts.append(element("text", text, class_="tick", x=_LEFT - 8, y=y + 4, text_anchor="end"))
     return Markup("").join(parts)

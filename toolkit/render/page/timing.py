@@ -5,16 +5,12 @@ from functools import partial
 
 from toolkit.records import LatencyRecord, Report, quantile
 from toolkit.records.units import fraction, rate, seconds, size
-from toolkit.render.page.blocks import Block, Missing, Remarks, Section, Text, plain_table, section, sheet_table
+from toolkit.render.page.blocks import Block, Missing, Section, section
 from toolkit.render.page.charts import frontier_charts, limit_charts, speed_charts, spread_charts
 from toolkit.render.page.series import Styles, series_names
-from toolkit.render.words.accuracy import frontier, rated_rows
-from toolkit.render.words.beside import beside_sheet, cost_sheet
-from toolkit.render.words.clocks import clock_sheet
-from toolkit.render.words.comparisons import comparison_legend, comparison_sheet, slowdown_in_words
-from toolkit.render.words.conditions import Remark, controls, gaps, missing_energy
-from toolkit.render.words.sheet import NONE, Sheet, column
-from toolkit.render.words.speeds import fastest_sheets, is_noisy, ordered, share_in_words, speed_sheets
+from toolkit.render.words.bench import bench_contents
+from toolkit.render.words.sheet import NONE, TICK, Remark, Sheet, column, sheet_of
+from toolkit.render.words.speeds import frontier, is_noisy, ordered, rated_rows, share_in_words
 
 _BENCH = "fmnist-tk bench -o bench.json"
 _RUN = "fmnist-tk run"
@@ -28,30 +24,11 @@ def timing_sections(report: Report, styles: Styles) -> Iterator[Section]:
     yield section("frontier", "Accuracy against latency", _frontier(report, styles))
 
 
-def _speed(report: Report, styles: Styles) -> Iterator[Block]:
-    charts = speed_charts(report, styles)
-    if charts:
-        yield charts
-        for sheet in speed_sheets(report):
-            yield sheet_table(sheet)
-        yield Remarks((*controls(report), *gaps(report)))
-    else:
-        yield Missing("This report has timed nothing. This times what parity has passed:", _BENCH)
-    compared = comparison_sheet(report)
-    if compared:
-        yield sheet_table(compared, comparison_legend(report))
-        yield Remarks(tuple(Remark(slowdown_in_words(each), "bad") for each in report.comparisons if each.too_slow))
-    for sheet in fastest_sheets(report):
-        yield sheet_table(sheet)
-    costs = cost_sheet(report)
-    if costs:
-        yield sheet_table(costs)
-    if charts:
-        yield sheet_table(beside_sheet(report))
-        yield Remarks(tuple(missing_energy(report)))
-    else:  # only the clock was checked, or it forbade the bench
-        for record in report.self_checks:
-            yield sheet_table(clock_sheet(record))
+def _speed(report: Report, styles: Styles) -> Iterator[Block | Remark]:
+    yield speed_charts(report, styles) or Missing(
+        "This report has timed nothing. This times what parity has passed:", _BENCH
+    )
+    yield from bench_contents(report, details=True)
 
 
 def _spread(report: Report, styles: Styles) -> Iterator[Block]:
@@ -61,7 +38,7 @@ def _spread(report: Report, styles: Styles) -> Iterator[Block]:
         return
     yield charts
     names, rows = series_names(report), ordered(report)
-    yield sheet_table(
+    yield (
         Sheet(
             "Quantiles of the calls that count; a percentile is told where ten calls lie beyond it",
             (
@@ -94,13 +71,13 @@ def _rounds(row: LatencyRecord) -> str:
     return f"{seconds(min(medians))} to {seconds(max(medians))}"
 
 
-def _limit(report: Report, styles: Styles) -> Iterator[Block]:
+def _limit(report: Report, styles: Styles) -> Iterator[Block | Remark]:
     charts = limit_charts(report, styles)
     if not charts:
         reason = "No row has a limit to be held against" if ordered(report) else "This report has timed nothing"
         yield Missing(f"{reason}. This measures the machine’s limits beside the rows:", f"{_BENCH} --limits")
         return
-    yield Text(
+    yield (
         "The least time of a call is that of its arithmetic at the machine’s fastest measured product, or that of "
         "reading its weights and activations at the measured bandwidth, whichever is longer."
     )
@@ -108,8 +85,8 @@ def _limit(report: Report, styles: Styles) -> Iterator[Block]:
     names, noisy = series_names(report), is_noisy(report)
     rows = [row for row in ordered(report) if row.bound]
     if any(share_in_words(row, noisy=noisy) == NONE for row in rows):
-        yield Remarks((Remark("Shares above 100 % are left out: a NOISY machine had lowered its own limit", "note"),))
-    yield sheet_table(
+        yield Remark("Shares above 100 % are left out: a NOISY machine had lowered its own limit", "note")
+    yield (
         Sheet(
             "Rows beside the least time that this machine needs",
             (
@@ -127,31 +104,30 @@ def _limit(report: Report, styles: Styles) -> Iterator[Block]:
 def _peaks(report: Report) -> Iterator[Block]:
     products = [(each, peak) for each in report.limits for peak in each.peaks]
     if products:
-        yield plain_table(
+        yield sheet_of(
             "Fastest matrix product of each runtime",
-            ("runtime", "precision", "device", "threads", "GFLOP/s", "shape"),
-            [
-                (
-                    peak.runtime,
-                    peak.precision,
-                    each.device,
-                    str(each.threads),
-                    f"{peak.flop_per_s / 1e9:,.0f}",
-                    " × ".join(f"{side:,}" for side in peak.shape),
-                )
-                for each, peak in products
-            ],
+            products,
+            {
+                "runtime": lambda each: each[1].runtime,
+                "precision": lambda each: each[1].precision,
+                "device": lambda each: each[0].device,
+                "threads": lambda each: str(each[0].threads),
+                "GFLOP/s": lambda each: f"{each[1].flop_per_s / 1e9:,.0f}",
+                "shape": lambda each: " × ".join(f"{side:,}" for side in each[1].shape),
+            },
             right=("threads", "GFLOP/s", "shape"),
         )
     reads = [(each, found) for each in report.limits for found in each.bandwidths]
     if reads:
-        yield plain_table(
+        yield sheet_of(
             "How fast memory is read",
-            ("working set", "device", "threads", "GB/s"),
-            [
-                (size(found.working_set_bytes), each.device, str(each.threads), f"{found.bytes_per_s / 1e9:,.0f}")
-                for each, found in reads
-            ],
+            reads,
+            {
+                "working set": lambda each: size(each[1].working_set_bytes),
+                "device": lambda each: each[0].device,
+                "threads": lambda each: str(each[0].threads),
+                "GB/s": lambda each: f"{each[1].bytes_per_s / 1e9:,.0f}",
+            },
             right=("threads", "GB/s"),
         )
 
@@ -168,21 +144,18 @@ def _frontier(report: Report, styles: Styles) -> Iterator[Block]:
     best = {id(each) for each in frontier(rated)}
     if len({each.accuracy for each in rated}) == 1:
         same = f"All of them classify {fraction(rated[0].accuracy)} of {rated[0].images:,} images as labelled"
-        yield Text(f"{same}: nothing is paid for speed here.")
+        yield f"{same}: nothing is paid for speed here."
     yield charts
-    yield plain_table(
+    yield sheet_of(
         "Accuracy and speed; on the frontier: no other row of the batch size is faster without losing accuracy",
-        ("batch", "format", "accuracy", "p50", "images/s", "on the frontier"),
-        [
-            (
-                f"{each.row.batch_size:,}",
-                names[id(each.row)],
-                fraction(each.accuracy),
-                seconds(each.row.median_s),
-                rate(each.row.throughput_images_per_s),
-                "✓" if id(each) in best else NONE,
-            )
-            for each in rated
-        ],
+        rated,
+        {
+            "batch": lambda each: f"{each.row.batch_size:,}",
+            "format": lambda each: names[id(each.row)],
+            "accuracy": lambda each: fraction(each.accuracy),
+            "p50": lambda each: seconds(each.row.median_s),
+            "images/s": lambda each: rate(each.row.throughput_images_per_s),
+            "on the frontier": lambda each: TICK if id(each) in best else NONE,
+        },
         right=("batch", "accuracy", "p50", "images/s"),
     )

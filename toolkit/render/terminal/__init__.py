@@ -1,44 +1,31 @@
-"""A report as tables in a terminal. One function per part; each part is shown when the report has it."""
+"""A report as a person reads it in a terminal, part by part; each is shown when the report has it."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-from rich.console import RenderableType
-from rich.table import Table
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.padding import Padding
 from rich.text import Text
 
 from toolkit.records import CheckpointRecord, Report
 from toolkit.records.units import size
-from toolkit.render.terminal.latency import latency_tables
-from toolkit.render.terminal.parity import parity_tables
-from toolkit.render.words.dataset import dataset_tables
-from toolkit.render.words.doctor import doctor_tables
-from toolkit.render.words.gallery import gallery_parts
-from toolkit.render.words.inspection import inspection_tables
-from toolkit.render.words.own_pictures import own_pictures_lines
+from toolkit.render.words.bench import bench_contents, fitness_remarks, method_remarks, row_warnings
+from toolkit.render.words.parity import check_sheets, explain
+from toolkit.render.words.parts import other_parts
 from toolkit.render.words.prediction import prediction_parts
-from toolkit.render.words.tables import make_table
-from toolkit.render.words.training import training_tables
-from toolkit.render.words.two_files import comparison_tables
+from toolkit.render.words.sheet import Remark, Sheet, sheet_of
+
+_INDENT = 4
 
 
 def render_report(report: Report, *, whole: bool = False) -> Iterator[RenderableType]:
     """Yield what a person sees of a report, part by part; with ``whole`` long lists to their end."""
     yield from _heading(report)
-    if report.training:
-        yield from training_tables(report.training)
-    if report.doctor:
-        yield from doctor_tables(report.doctor)
-    yield from dataset_tables(report)
-    yield from gallery_parts(report)
-    if len(report.inspected) == 2:
-        yield from comparison_tables(report, whole=whole)
-    else:
-        yield from inspection_tables(report, whole=whole)
-    if report.artifacts:
-        yield _artifacts(report)
-    if report.parity:
-        yield from parity_tables(report.parity)
-    yield from latency_tables(report)
+    yield _OtherParts(report, whole)
+    yield from _artifacts(report)
+    yield from _parity(report)
+    yield from bench_contents(report, details=True)
+    yield from (*method_remarks(report), *fitness_remarks(report.fitness), *row_warnings(report))
     if not report.gallery:  # which has said what a model takes its pictures for
         yield from prediction_parts(report)
     yield from _remarks(report)
@@ -54,7 +41,6 @@ def _heading(report: Report) -> Iterator[RenderableType]:
     )
     if report.checkpoint:
         yield Text(f"Checkpoint {_checkpoint(report.checkpoint)}")
-    yield from map(Text, own_pictures_lines(report))
 
 
 def _checkpoint(record: CheckpointRecord) -> str:
@@ -65,23 +51,52 @@ def _checkpoint(record: CheckpointRecord) -> str:
     return text
 
 
-def _artifacts(report: Report) -> Table:
-    table = make_table("Artifacts", "format", "file", "size", "SHA-256", right=("size",))
-    for record in report.artifacts:
-        table.add_row(record.format, record.file, size(record.size_bytes), record.sha256[:16] + "…")
-    return table
+@dataclass(frozen=True)
+class _OtherParts:
+    """What is of neither parity nor bench, as wide as the terminal; predictions come last, drawn in another way."""
+
+    report: Report
+    whole: bool
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for part in other_parts(self.report, whole=self.whole, width=options.max_width):
+            yield from part.contents if part.id != "predictions" else ()
+
+
+def _artifacts(report: Report) -> Iterator[Sheet]:
+    if report.artifacts:
+        yield sheet_of(
+            "Artifacts",
+            report.artifacts,
+            {
+                "format": lambda each: each.format,
+                "file": lambda each: each.file,
+                "size": lambda each: size(each.size_bytes),
+                "SHA-256": lambda each: each.sha256[:16] + "…",
+            },
+            right=("size",),
+        )
+
+
+def _parity(report: Report) -> Iterator[RenderableType]:
+    """Yield what is to be read in ten seconds, then why each failed target failed."""
+    yield from check_sheets(report.parity)
+    for explanation in explain(report.parity):
+        yield Remark(f"{explanation.target}: {explanation.cause}", "bad")
+        for label, text in explanation.lines():
+            yield Padding(Text.assemble((f"{label}: ", "dim"), text), (0, 0, 0, _INDENT), expand=False)
 
 
 def _remarks(report: Report) -> Iterator[RenderableType]:
     for failure in report.failures:
         batch = f" at batch {failure.batch_size:,}" if failure.batch_size else ""
-        yield Text(f"✗ {failure.target}{batch}: {failure.reason}", style="red")
+        yield Remark(f"{failure.target}{batch}: {failure.reason}", "bad")
     for row in report.latency:
         if row.mismatch:
-            yield Text(f"✗ {row.target} at batch {row.batch_size:,}: {row.mismatch}", style="red")
+            yield Remark(f"{row.target} at batch {row.batch_size:,}: {row.mismatch}", "bad")
     for skip in report.skips:
         yield Text(f"– skipped {skip.what}: {skip.reason}; {skip.remedy}", style="yellow")
     for note in report.notes:
-        yield Text(f"! {note}", style="yellow")
+        yield Remark(note, "warning")
     if report.interrupted:
-        yield Text("! Interrupted: only what was finished before is here", style="yellow")
+        yield Remark("Interrupted: only what was finished before is here", "warning")

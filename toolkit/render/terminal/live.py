@@ -4,18 +4,16 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import Final
 
-from rich.table import Table
-
 from toolkit.records import LatencyRecord, RoundRecord, quantile
 from toolkit.records.units import seconds
+from toolkit.render.words.sheet import Sheet, column
 from toolkit.render.words.speeds import row_name
-from toolkit.render.words.tables import make_table
 
 #: Calls looked at in a round. Their median has a standard error of 4 % of the spread of calls: too little to be seen.
 _SAMPLE: Final = 999
 
 
-def live_table(rows: Sequence[LatencyRecord], rounds_done: int, rounds_planned: int) -> Table:
+def live_table(rows: Sequence[LatencyRecord], rounds_done: int, rounds_planned: int) -> Sheet:
     """Return a table of the rows so far, without a single interval.
 
     Args:
@@ -23,15 +21,20 @@ def live_table(rows: Sequence[LatencyRecord], rounds_done: int, rounds_planned: 
         rounds_done: Finished rounds.
         rounds_planned: An estimate of all of them; the budget may end them before or after.
     """
-    title = f"Round {rounds_done} of {max(rounds_done, rounds_planned)}"
-    threads = ("threads",) if len({row.threads for row in rows}) > 1 else ()
-    numbers = ("rounds", "p50 so far")
-    table = make_table(title, "batch", "format", "device", *threads, *numbers, right=("batch", *threads, *numbers))
-    for row in sorted(rows, key=lambda each: each.batch_size):  # stable: a row keeps its line from round to round
-        medians = [_about_median_s(each) for each in row.rounds]
-        place = (row.device, str(row.threads)) if threads else (row.device,)
-        table.add_row(f"{row.batch_size:,}", row_name(row), *place, str(len(medians)), seconds(quantile(medians, 0.5)))
-    return table
+    rows = sorted(rows, key=lambda each: each.batch_size)  # stable: a row keeps its line from round to round
+    medians = [[_about_median_s(each) for each in row.rounds] for row in rows]
+    several = len({row.threads for row in rows}) > 1
+    return Sheet(
+        f"Round {rounds_done} of {max(rounds_done, rounds_planned)}",
+        (
+            column(rows, "batch", lambda row: f"{row.batch_size:,}"),
+            column(rows, "format", row_name, right=False),
+            column(rows, "device", lambda row: row.device, right=False),
+            *([column(rows, "threads", lambda row: str(row.threads))] if several else []),
+            column(medians, "rounds", lambda each: str(len(each))),
+            column(medians, "p50 so far", lambda each: seconds(quantile(each, 0.5))),
+        ),
+    )
 
 
 def _about_median_s(part: RoundRecord) -> float:

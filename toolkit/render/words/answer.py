@@ -6,7 +6,7 @@ from typing import Final
 
 from toolkit.records import FastestRecord, Report
 from toolkit.records.units import fraction, seconds
-from toolkit.render.words.explanation import explain, target_names
+from toolkit.render.words.parity import explain, target_names
 from toolkit.render.words.sheet import NONE, listed, shared
 from toolkit.render.words.speeds import EAGER, equals_of, is_noisy, ordered, ratio_of
 from toolkit.render.words.two_files import files_verdict
@@ -16,18 +16,17 @@ _OWN: Final = ("the ", "at ", "all ", "it ")
 
 def answer(report: Report) -> str:
     """Return what a person wants to know first; of a report that measured nothing, what its command did."""
-    told = [*_fastest(report), *_parity(report), *_machine(report)]
-    if not told and report.training:
-        told = [
-            f"{fraction(report.training.test_accuracy)} of the test images are classified as labelled after training"
-        ]
-    if not told and len(report.inspected) == 2:
-        told = [files_verdict(report)]
-    if not told:
-        told = [f"fmnist-tk {report.command} {'ended without a failure' if report.passed else 'found failures'}"]
+    clauses = [*_fastest(report), *_parity(report), *_machine(report)]
+    if not clauses and report.training:
+        right = fraction(report.training.test_accuracy)
+        clauses = [f"{right} of the test images are classified as labelled after training"]
+    if not clauses and len(report.inspected) == 2:
+        clauses = [files_verdict(report)]
+    if not clauses:
+        clauses = [f"fmnist-tk {report.command} {'ended without a failure' if report.passed else 'found failures'}"]
     if report.interrupted:
-        told.append("it was interrupted, so only what was finished before is here")
-    sentence = "; ".join(told)
+        clauses.append("it was interrupted, so only what was finished before is here")
+    sentence = "; ".join(clauses)
     # A name, of a file or of this tool, is written as it is.
     return f"{sentence[0].upper() if sentence.startswith(_OWN) else sentence[0]}{sentence[1:]}."
 

@@ -3,12 +3,9 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from rich.console import RenderableType
-from rich.text import Text
-
 from toolkit.records import GalleryRecord, Report
 from toolkit.records.units import percent
-from toolkit.render.words.tables import make_table
+from toolkit.render.words.sheet import Content, Remark, Sheet, column
 
 
 @dataclass(frozen=True)
@@ -62,26 +59,27 @@ def gallery_description(report: Report, gallery: GalleryRecord) -> str:
     return f"{gallery_heading(report, gallery).rstrip(':')}. In rows, from the top left: {', '.join(rows)}."
 
 
-def gallery_parts(report: Report) -> Iterator[RenderableType]:
+def gallery_parts(report: Report) -> Iterator[Content]:
     """Yield a gallery as a table, where pictures cannot be shown; nothing if the report has none."""
     if report.gallery is None:
         return
-    yield Text(gallery_heading(report, report.gallery))
-    if report.gallery.shown:
-        right = ("index", "probability")
+    yield Remark(gallery_heading(report, report.gallery))
+    shown = report.gallery.shown
+    if shown:
+        columns = [
+            column(shown, "index", lambda each: str(each.index)),
+            column(shown, "label", lambda each: each.label, right=False),
+        ]
         if report.predictions:
-            table = make_table(None, "index", "label", "taken for", "probability", right=right)
-            for shown, said in zip(report.gallery.shown, report.predictions, strict=True):
-                table.add_row(str(shown.index), shown.label, said.label, percent(said.probability))
-        else:
-            table = make_table(None, "index", "label", right=right)
-            for shown in report.gallery.shown:
-                table.add_row(str(shown.index), shown.label)
-        yield table
+            columns += [
+                column(report.predictions, "taken for", lambda each: each.label, right=False),
+                column(report.predictions, "probability", lambda each: percent(each.probability)),
+            ]
+        yield Sheet("Chosen pictures", tuple(columns))
     yield from written(report.gallery)
 
 
-def written(gallery: GalleryRecord) -> Iterator[RenderableType]:
+def written(gallery: GalleryRecord) -> Iterator[Remark]:
     """Yield where the PNG is, if there is one."""
     if gallery.picture:
-        yield Text(f"Wrote {gallery.picture}")
+        yield Remark(f"Wrote {gallery.picture}")

@@ -1,12 +1,11 @@
 """What stands inside a file, as tables: facts, layers, graph, tensors."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-
-from rich.console import RenderableType
-from rich.text import Text
+from typing import Final, TypeVar
 
 from toolkit.records import (
     InspectRecord,
+    LayerRecord,
     NodeRecord,
     Report,
     StatisticsRecord,
@@ -15,40 +14,40 @@ from toolkit.records import (
     TrainingSummary,
 )
 from toolkit.records.units import percent, size
-from toolkit.render.words.contents import (
-    LONGEST_VALUE,
-    WIDE,
-    Sized,
-    both_ends,
-    fitted,
-    hidden_rows,
-    number_in_words,
-    shape_in_words,
-    shortened,
-)
-from toolkit.render.words.plain import plain
-from toolkit.render.words.sheet import CROSS, NONE, Column, Sheet, column
-from toolkit.render.words.tables import BAD, GOOD, make_table
+from toolkit.render.words.sheet import CROSS, NONE, TICK, Column, Content, Remark, Sheet, column, sheet_of
+
+T = TypeVar("T")
+
+# Of a longer list the middle is left out: how a graph begins and how it ends tells most.
+_HEAD, _TAIL = 40, 20
+#: A table this wide or wider has room for whole names.
+WIDE: Final = 120
+LONGEST_VALUE: Final = 200
 
 
-def inspection_tables(report: Report, *, whole: bool) -> Iterator[RenderableType]:
-    """Yield what stands inside each file that was inspected, one after the other."""
+def inspection_tables(report: Report, *, whole: bool, width: int) -> Iterator[Content]:
+    """Yield what stands inside each file that was inspected, one after the other.
+
+    Args:
+        report: Of ``inspect``.
+        whole: Whether long lists are told to their end.
+        width: Columns of text that there are.
+    """
     for record in report.inspected:
         yield _facts(record)
         yield from _layers(record)
-        yield from _graph(record, whole=whole)
-        yield from _tensors(record, whole=whole)
+        yield from _graph(record, width, whole=whole)
+        yield from _tensors(record, width, whole=whole)
         yield from notes(record)
 
 
-def _facts(record: InspectRecord) -> RenderableType:
-    table = make_table(f"{record.path}: {record.kind}, {record.format}", "fact", "value")
-    for fact, value in (*_file_facts(record), *_graph_facts(record), *_model_facts(record)):
-        table.add_row(plain(fact), plain(value) if isinstance(value, str) else value)
-    return table
+def _facts(record: InspectRecord) -> Sheet:
+    facts = [*_file_facts(record), *_graph_facts(record), *_model_facts(record)]
+    title = f"{record.path}: {record.kind}, {record.format}"
+    return sheet_of(title, facts, {"fact": lambda each: each[0], "value": lambda each: each[1]})
 
 
-def _file_facts(record: InspectRecord) -> Iterator[tuple[str, str | Text]]:
+def _file_facts(record: InspectRecord) -> Iterator[tuple[str, str]]:
     yield "size", f"{size(record.size_bytes)} ({record.size_bytes:,} bytes)"
     held = sum(each.statistics.count for each in record.tensors if each.statistics)
     if record.tensors:
@@ -62,22 +61,22 @@ def _file_facts(record: InspectRecord) -> Iterator[tuple[str, str | Text]]:
     yield "weights SHA-256", _digests(record)
 
 
-def _digests(record: InspectRecord) -> str | Text:
+def _digests(record: InspectRecord) -> str:
     recorded, computed = record.weights_sha256, record.computed_weights_sha256
     if recorded is None:
         return f"{computed}, computed; the file records none" if computed else NONE
     if computed is None:
         return f"{recorded}, as recorded; it cannot be computed from what is inside"
     if recorded == computed:
-        return Text.assemble(f"{recorded} ", GOOD, " as recorded, and computed anew")
-    return Text.assemble(BAD, f" recorded {recorded}, but the weights inside have {computed}")
+        return f"{recorded} {TICK} as recorded, and computed anew"
+    return f"{CROSS} recorded {recorded}, but the weights inside have {computed}"
 
 
 def _graph_facts(record: InspectRecord) -> Iterator[tuple[str, str]]:
     if record.signature:
         for kind, specs in (("input", record.signature.inputs), ("output", record.signature.outputs)):
             for spec in specs:
-                yield kind, _spec(spec) or "one tensor"
+                yield kind, spec_in_words(spec) or "one tensor"
     if record.kind == "artifact":
         yield "precision", record.precision or "not known: no session opens here"
     graph = record.graph
@@ -116,38 +115,31 @@ def _trained(summary: TrainingSummary) -> str:
     )
 
 
-def _layers(record: InspectRecord) -> Iterator[RenderableType]:
-    if not record.layers:
-        return
-    rows = record.layers
-    total = sum(each.parameters for each in rows)
-    yield fitted(
-        Sheet(
-            f"Layers: {total:,} parameters",
-            (
-                column(rows, "layer", lambda each: each.name or NONE, right=False),
-                column(rows, "kind", lambda each: each.kind or NONE, right=False),
-                column(
-                    rows,
-                    "shapes",
-                    lambda each: (
-                        ", ".join(f"{name} {shape_in_words(sizes)}" for name, sizes in each.shapes.items()) or NONE
-                    ),
-                    right=False,
-                ),
-                column(rows, "parameters", lambda each: f"{each.parameters:,}"),
-            ),
+def _layers(record: InspectRecord) -> Iterator[Sheet]:
+    if record.layers:
+        yield sheet_of(
+            f"Layers: {sum(each.parameters for each in record.layers):,} parameters",
+            record.layers,
+            {
+                "layer": lambda each: each.name or NONE,
+                "kind": lambda each: each.kind or NONE,
+                "shapes": _shapes,
+                "parameters": lambda each: f"{each.parameters:,}",
+            },
+            right=("parameters",),
         )
-    )
 
 
-def _graph(record: InspectRecord, *, whole: bool) -> Iterator[RenderableType]:
+def _shapes(layer: LayerRecord) -> str:
+    return ", ".join(f"{name} {shape_in_words(sizes)}" for name, sizes in layer.shapes.items()) or NONE
+
+
+def _graph(record: InspectRecord, width: int, *, whole: bool) -> Iterator[Content]:
     if record.graph is None:
         return
     nodes = record.graph.nodes
     title = f"Graph: {len(nodes):,} node{'' if len(nodes) == 1 else 's'}"
-    shown = both_ends(list(enumerate(nodes, 1)), whole)
-    yield Sized(lambda width: fitted(_node_sheet(title, shown, width), vertical="top"))
+    yield _node_sheet(title, both_ends(list(enumerate(nodes, 1)), whole), width)
     yield from hidden_rows(len(nodes), "nodes", whole)
 
 
@@ -181,7 +173,7 @@ def _packed(words: Iterable[str], most: int) -> str:
 
 
 def _gives(spec: TensorSpec, most: int, wide: bool) -> str:
-    kind = _spec(spec.changed(name=None))
+    kind = spec_in_words(spec.changed(name=None))
     return (" " if wide else "\n").join(filter(None, (shortened(spec.name or NONE, most), kind)))
 
 
@@ -189,16 +181,14 @@ def _attributes(node: NodeRecord, most: int) -> Iterator[str]:
     return (f"{name}={shortened(value, most)}" for name, value in node.attributes.items())
 
 
-def _tensors(record: InspectRecord, *, whole: bool) -> Iterator[RenderableType]:
+def _tensors(record: InspectRecord, width: int, *, whole: bool) -> Iterator[Content]:
     if not record.tensors:
         return
     rows = both_ends(record.tensors, whole)
     finite = all(each.statistics and not each.statistics.non_finite for each in record.tensors)
-    yield Sized(lambda width: fitted(_tensor_sheet(rows, width, finite=finite)))
+    yield _tensor_sheet(rows, width, finite=finite)
     yield from hidden_rows(len(record.tensors), "tensors", whole)
-    for each in rows:
-        if each.unread:
-            yield Text(plain(f"{each.name}: no statistics, {each.unread}"), style="dim")
+    yield from (Remark(f"{each.name}: no statistics, {each.unread}", "note") for each in rows if each.unread)
 
 
 def _tensor_sheet(rows: Sequence[TensorRecord], width: int, *, finite: bool) -> Sheet:
@@ -234,13 +224,13 @@ def _broken(tensor: TensorRecord) -> str:
     return f"{CROSS} {tensor.statistics.non_finite:,}" if tensor.statistics.non_finite else "0"
 
 
-def notes(record: InspectRecord) -> Iterator[RenderableType]:
+def notes(record: InspectRecord) -> Iterator[Remark]:
     """Yield what a person must know of a file."""
-    for note in record.notes:
-        yield Text(plain(f"! {record.path}: {note}"), style="yellow")
+    yield from (Remark(f"{record.path}: {note}", "warning") for note in record.notes)
 
 
-def _spec(spec: TensorSpec) -> str:
+def spec_in_words(spec: TensorSpec) -> str:
+    """Return name, dtype and shape, as far as they are known."""
     shape = None if spec.shape is None else shape_in_words(spec.shape)
     return " ".join(filter(None, (spec.name, spec.dtype, shape)))
 
@@ -249,3 +239,32 @@ def _share(value: float | None) -> str:
     if value is None:
         return NONE
     return "0" if value == 0 else "< 0.01 %" if value < 0.0001 else percent(value)
+
+
+def shortened(text: str, most: int) -> str:
+    """Return ``text`` in at most ``most`` characters: a long one loses its middle, since names differ at the ends."""
+    if len(text) <= most:
+        return text
+    tail = (most - 1) * 2 // 3
+    return f"{text[: most - 1 - tail]}…{text[len(text) - tail :]}"
+
+
+def both_ends(rows: Sequence[T], whole: bool) -> Sequence[T]:
+    """Return the rows to show: all, or of a long list both its ends."""
+    return rows if whole or len(rows) <= _HEAD + _TAIL else [*rows[:_HEAD], *rows[-_TAIL:]]
+
+
+def hidden_rows(count: int, what: str, whole: bool) -> Iterator[Remark]:
+    """Say how many rows `both_ends` has left out, if any."""
+    if not whole and count > _HEAD + _TAIL:
+        yield Remark(f"{count - _HEAD - _TAIL:,} {what} in the middle are hidden; show them with --all", "note")
+
+
+def shape_in_words(sizes: Iterable[int | str | None]) -> str:
+    """Return sizes in brackets; one that is free and has no name is ``?``."""
+    return f"({', '.join('?' if each is None else str(each) for each in sizes)})"
+
+
+def number_in_words(value: float | None, digits: int = 4) -> str:
+    """Return a number with so many digits."""
+    return NONE if value is None else f"{value:.{digits}g}"

@@ -6,13 +6,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
-from rich.table import Table
 from rich.text import Text
 
 from toolkit.records import LABELS, PredictionRecord, PredictorRecord, Report, UnreadableRecord
 from toolkit.render.words.plain import plain
-from toolkit.render.words.sheet import NONE, Sheet, column, told
-from toolkit.render.words.tables import BAD, GOOD, make_table
+from toolkit.render.words.sheet import CROSS, NONE, TICK, Content, Remark, Sheet, column, filled, mark, sheet_of
 
 #: Up to as many pictures get bars.
 FEW: Final = 10
@@ -65,7 +63,7 @@ def prediction_parts(report: Report) -> Iterator[RenderableType]:
         else:
             yield from few_parts(each)
     for broken in report.unreadable:
-        yield Text(unreadable_line(broken), style=BAD[1])
+        yield Text(unreadable_line(broken), style="red")
     if report.predictions or report.unreadable:
         yield from tally_parts(tally, many=many)
 
@@ -78,17 +76,17 @@ def report_tally(report: Report) -> Tally:
     return tally
 
 
-def said_sheet(records: Sequence[PredictionRecord], title: str) -> Sheet:
+def prediction_sheet(records: Sequence[PredictionRecord], title: str) -> Sheet:
     """Return what was said of each picture as a table, without the columns that have nothing to say."""
     return Sheet(
         title,
-        told(
+        filled(
             column(records, "picture", lambda each: plain(each.source), right=False),
             column(records, "label", lambda each: each.label, right=False),
             column(records, "probability", lambda each: _percent(each.probability).strip()),
             column(records, "actual", lambda each: each.actual or NONE, right=False),
             column(records, "right", _right, right=False),
-            column(records, "inverted", lambda each: GOOD[0] if each.inverted else NONE, right=False),
+            column(records, "inverted", lambda each: TICK if each.inverted else NONE, right=False),
         ),
     )
 
@@ -96,13 +94,13 @@ def said_sheet(records: Sequence[PredictionRecord], title: str) -> Sheet:
 def _right(record: PredictionRecord) -> str:
     if record.actual is None:
         return NONE
-    return GOOD[0] if record.actual == record.label else BAD[0]
+    return mark(record.actual == record.label)
 
 
-def predictor_line(record: PredictorRecord) -> Text:
+def predictor_line(record: PredictorRecord) -> Remark:
     """Say what predicted."""
     verified = "" if record.format == "eager" else ", verified" if record.verified else ", not verified"
-    return Text(f"Predicted by {record.target} ({record.format}, {record.precision}, {record.device}{verified})")
+    return Remark(f"Predicted by {record.target} ({record.format}, {record.precision}, {record.device}{verified})")
 
 
 def few_parts(record: PredictionRecord) -> Iterator[RenderableType]:
@@ -130,27 +128,25 @@ def one_line(record: PredictionRecord) -> str:
 
 def unreadable_line(record: UnreadableRecord) -> str:
     """Say which picture could not be read, why, and what to do."""
-    return plain(f"{BAD[0]} {record.source}: {record.reason}; {record.remedy}", lines=False)
+    return plain(f"{CROSS} {record.source}: {record.reason}; {record.remedy}", lines=False)
 
 
-def tally_parts(tally: Tally, *, many: bool) -> Iterator[RenderableType]:
+def tally_parts(tally: Tally, *, many: bool) -> Iterator[Content]:
     """Yield the counts at the end: by class for many pictures, and what was not as it should be."""
     read = tally.labels.total()
     if many and read:
-        yield _counts(tally)
+        words = {
+            "class": lambda each: each[0],
+            "pictures": lambda each: f"{each[1]:,}",
+            "share": lambda each: _percent(each[1] / read),
+        }
+        yield sheet_of("Pictures by class", tally.labels.most_common(), words, right=("pictures", "share"))
     if tally.known > 1:
-        yield Text(f"{tally.right:,} of {tally.known:,} right")
+        yield Remark(f"{tally.right:,} of {tally.known:,} right")
     if many and tally.inverted:
-        yield Text(f"{tally.inverted:,} of {read:,} inverted: they are dark on bright")
+        yield Remark(f"{tally.inverted:,} of {read:,} inverted: they are dark on bright")
     if tally.unreadable:
-        yield Text(f"{tally.unreadable:,} of {read + tally.unreadable:,} could not be read", style=BAD[1])
-
-
-def _counts(tally: Tally) -> Table:
-    table = make_table("Pictures by class", "class", "pictures", "share", right=("pictures", "share"))
-    for label, count in tally.labels.most_common():
-        table.add_row(label, f"{count:,}", _percent(count / tally.labels.total()))
-    return table
+        yield Remark(f"{tally.unreadable:,} of {read + tally.unreadable:,} could not be read", "bad")
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,43 @@
-"""Tables of words, column by column, which terminal and Markdown draw alike. Here nothing is scaled and nothing judged.
+"""Tables and sentences of words: page and Markdown read their fields, and in a terminal they draw themselves.
 
-A word that begins with ``✗`` is bad news wherever it is drawn; the sign alone tells, also without colour.
+A word that begins with ``✗`` is bad news wherever it is drawn; the sign alone tells, also without colour. Here nothing
+is scaled and nothing judged.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Protocol, TypeVar
+from typing import Final, Literal, Protocol, TypeVar
+
+from rich import box
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
 
 T = TypeVar("T")
 
 #: Stands where a row has nothing to say.
 NONE: Final = "—"
-#: Begins what is bad news.
+#: Head of the column that is told beside each of many: what is allowed.
+LIMIT: Final = "limit"
+#: What passed, and what begins bad news.
+TICK: Final = "✓"
 CROSS: Final = "✗"
+
+Tone = Literal["good", "bad", "warning", "note", ""]
+
+# Wider, and the eye loses its row.
+_WIDEST: Final = 100
+_SIGNS: Final[dict[Tone, str]] = {"good": f"{TICK} ", "bad": f"{CROSS} ", "warning": "! ", "note": "", "": ""}
+_STYLES: Final[dict[Tone, str]] = {"good": "green", "bad": "red", "warning": "yellow", "note": "dim", "": ""}
+_WORDS: Final = {
+    NONE: "dim",
+    TICK: "green",
+    "FASTER": "green",
+    "SLOWER": "magenta",
+    "CANNOT TELL": "yellow",
+    "baseline": "dim",
+}
 
 
 class Placed(Protocol):
@@ -57,11 +82,20 @@ class Sheet:
         title: What all rows have in common.
         columns: As many cells in each as there are rows.
         breaks: Numbers of the rows after which something else begins.
+        legend: How it is to be read, where that is not plain.
+        across: So many columns stand beside the first at a time, where they are alike; None if they are not.
     """
 
     title: str
     columns: tuple[Column, ...]
     breaks: frozenset[int] = frozenset()
+    legend: str = ""
+    across: int | None = None
+
+    @property
+    def names(self) -> int:
+        """So many columns name their row."""
+        return 2 if [column.title for column in self.columns[:2]] == ["batch", "format"] else 1
 
     def rows(self) -> Iterator[tuple[str, ...]]:
         """Yield the words of each row."""
@@ -71,8 +105,106 @@ class Sheet:
         """Return the sheet without a column."""
         return replace(self, columns=tuple(column for column in self.columns if column is not left_out))
 
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if self.title:
+            yield Text(self.title, style="bold")
+        if self.legend:
+            yield Text(self.legend, style="dim")
+        if self.across is None:
+            yield from self._narrowed(console, options)
+        else:
+            yield from self._side_by_side(console, options, self.across)
 
-def told(*columns: Column) -> tuple[Column, ...]:
+    def _narrowed(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Move the columns together where the width is short, then leave out spare ones and say so."""
+        sheet, left_out = self, list[str]()
+        table = sheet._table()
+        while _width(table, console, options) > options.max_width:
+            table = sheet._table(padding=(0, 1, 0, 0))
+            column = max(sheet.columns, key=lambda each: each.spare)
+            if _width(table, console, options) <= options.max_width or not column.spare:
+                break
+            left_out.append(column.title)
+            sheet = sheet.without(column)
+            table = sheet._table()
+        yield table
+        if left_out:
+            yield Text(f"left out, for want of width: {', '.join(reversed(left_out))}", style="dim")
+
+    def _side_by_side(self, console: Console, options: ConsoleOptions, across: int) -> RenderResult:
+        """Make several tables, one below the other, where the columns do not fit beside one another."""
+        columns = [each for each in self.columns[1:] if each.title != LIMIT]
+        limits = [each for each in self.columns if each.title == LIMIT]
+        width, start = min(options.max_width, _WIDEST), 0
+        while start < len(columns):
+            stop = min(start + across, len(columns))
+            while True:
+                part = replace(self, columns=(self.columns[0], *columns[start:stop], *limits))._table()
+                if stop == start + 1 or _width(part, console, options) <= width:
+                    break
+                stop -= 1
+            yield part
+            start = stop
+
+    def _table(self, padding: tuple[int, int, int, int] = (0, 1, 0, 1)) -> Table:
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=padding)
+        # Of a row whose words have several lines, the numbers stand below, beside the last.
+        vertical: Literal["top", "bottom"] = "bottom" if any(each.right for each in self.columns[1:]) else "top"
+        for each in self.columns:
+            justify: Literal["left", "right"] = "right" if each.right else "left"
+            head = Text(each.name, style="bold red" if each.name.startswith(CROSS) else "")
+            style = "dim" if each.title == LIMIT else ""
+            table.add_column(head, justify=justify, overflow="fold", vertical=vertical, style=style)
+        for number, words in enumerate(self.rows()):
+            table.add_row(*map(_styled, words), end_section=number in self.breaks)
+        return table
+
+
+def _width(table: Table, console: Console, options: ConsoleOptions) -> int:
+    """Return how many columns of text ``table`` takes when nothing is folded."""
+    return Measurement.get(console, options.update(max_width=10_000), table).maximum
+
+
+def _styled(word: str) -> Text:
+    return Text(word, style="bold red" if word.startswith(CROSS) else _WORDS.get(word.strip(), ""))
+
+
+@dataclass(frozen=True)
+class Remark:
+    """A sentence; a warning ends in advice."""
+
+    text: str
+    tone: Tone = ""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield Text(f"{_SIGNS[self.tone]}{self.text}", style=_STYLES[self.tone])
+
+
+#: What can be said anywhere: in a terminal, on a page, in Markdown.
+Content = Sheet | Remark
+
+
+def grouped(contents: Iterable[T | Remark]) -> Iterator[T | tuple[Remark, ...]]:
+    """Yield sentences that follow one another together, and all else as it is."""
+    remarks: list[Remark] = []
+    for each in contents:
+        if isinstance(each, Remark):
+            remarks.append(each)
+            continue
+        if remarks:
+            yield tuple(remarks)
+            remarks = []
+        yield each
+    if remarks:
+        yield tuple(remarks)
+
+
+def mark(passed: bool) -> str:
+    """Return a check mark or a cross."""
+    return TICK if passed else CROSS
+
+
+def filled(*columns: Column) -> tuple[Column, ...]:
     """Return the columns in which at least one row has something to say."""
     return tuple(column for column in columns if any(cell != NONE for cell in column.cells))
 
@@ -94,6 +226,13 @@ def breaks_between(values: Iterable[object]) -> frozenset[int]:
 def column(rows: Sequence[T], name: str, word: Callable[[T], str], *, right: bool = True, spare: int = 0) -> Column:
     """Return a column with what ``word`` says of each row."""
     return Column(name, tuple(map(word, rows)), right, spare)
+
+
+def sheet_of(
+    title: str, rows: Sequence[T], words: Mapping[str, Callable[[T], str]], right: Collection[str] = ()
+) -> Sheet:
+    """Return a sheet with a column by its head for each of ``words``; those in ``right`` are numbers."""
+    return Sheet(title, tuple(column(rows, name, word, right=name in right) for name, word in words.items()))
 
 
 def placed(rows: Sequence[Placed], precisions: Sequence[str] = ()) -> tuple[tuple[Column, ...], str]:

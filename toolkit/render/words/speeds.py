@@ -1,16 +1,36 @@
-"""How fast each row is, in words: its latency, and the fastest of them. Terminal and Markdown draw it."""
+"""Rows of a bench in words: how fast each is, which is fastest, what else it costs, how accurate it is."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from pathlib import PurePath
 from typing import Final
 
-from toolkit.records import FastestRecord, LatencyRecord, Report, Scenario
-from toolkit.records.units import percent, rate, seconds, size
-from toolkit.render.words.sheet import CROSS, NONE, Sheet, breaks_between, column, listed, placed, told
+from toolkit.records import (
+    CostRecord,
+    EvaluationRecord,
+    FastestRecord,
+    LatencyRecord,
+    ParityRecord,
+    Report,
+    RoundRecord,
+    Scenario,
+    quantile,
+)
+from toolkit.records.units import joules, percent, rate, seconds, size
+from toolkit.render.words.sheet import CROSS, NONE, Column, Sheet, breaks_between, column, filled, listed, placed
 
 #: Format of the baseline: the checkpoint in eager PyTorch, float32.
 EAGER: Final = "eager"
 #: As long as ``±0.4 %``, so that the medians before it stand below one another.
 _HALF_WIDTH: Final = 6
+_OF_ROUNDS: Final[tuple[tuple[str, Callable[[RoundRecord], float | None], int], ...]] = (
+    ("copy\nin", lambda each: each.copy_in_s, 3),
+    ("copy\nout", lambda each: each.copy_out_s, 3),
+    ("device\ntime", lambda each: each.device_s, 0),
+    ("call\nalone", lambda each: each.service_s, 0),
+)
+_WHAT: Final = attrgetter("target", "format", "device", "threads", "precision", "batch_size")
 
 
 def ordered(report: Report) -> list[LatencyRecord]:
@@ -51,7 +71,7 @@ def scenario_in_words(scenario: Scenario) -> str:
 
 def _speeds(scenario: Scenario, rows: list[LatencyRecord], *, noisy: bool) -> Sheet:
     where, words = placed(rows, [row.precision for row in rows])
-    columns = told(
+    columns = filled(
         column(rows, "batch", lambda row: f"{row.batch_size:,}"),
         column(rows, "format", row_name, right=False),
         *where,
@@ -86,17 +106,18 @@ def memory_in_words(grown: int | None) -> str:
 
 def verdict_of(row: LatencyRecord) -> str:
     """Return ``FASTER`` and the like, what takes the place of that, or that nothing can be said."""
-    if _is_baseline(row):
+    if is_baseline(row):
         return "baseline"
     return row.to_eager.verdict if row.to_eager else NONE
 
 
-def _is_baseline(row: LatencyRecord) -> bool:
+def is_baseline(row: LatencyRecord) -> bool:
+    """Say whether others are compared with this row."""
     return row.format == EAGER and row.role == "row"
 
 
 def _times_eager(row: LatencyRecord) -> str:
-    if _is_baseline(row):
+    if is_baseline(row):
         return "1.00"
     return f"{row.to_eager.ratio:.2f}" if row.to_eager else NONE
 
@@ -129,30 +150,22 @@ def fastest_sheets(report: Report) -> Iterator[Sheet]:
 def _fastest(title: str, fastest: Sequence[FastestRecord], report: Report) -> Sheet:
     ranked = sorted(fastest, key=lambda each: (each.batch_size, each.device))
     where, words = placed(ranked, [] if ranked[0].exact else [each.precision for each in ranked])
-    told_above = len(placed(ordered(report))[0]) == 0  # where all rows ran is in the title of the first table
-    columns = told(
+    known = len(placed(ordered(report))[0]) == 0  # where all rows ran is in the title of the first table
+    columns = filled(
         column(ranked, "batch", lambda each: f"{each.batch_size:,}"),
         column(ranked, "format", _with_equals, right=False),
         *where,
         column(ranked, "p50", lambda each: seconds(each.median_s)),
         column(ranked, "× eager", lambda each: ratio_of(each, report)),
     )
-    return Sheet(
-        title if told_above else f"{title}{words}", columns, breaks_between(each.batch_size for each in ranked)
-    )
+    breaks = breaks_between(each.batch_size for each in ranked)
+    return Sheet(title if known else f"{title}{words}", columns, breaks)
 
 
 def ratio_of(fastest: FastestRecord, report: Report) -> str:
     """Return the ratio that the row has in the table of speeds, which is paired within rounds; else that of medians."""
     for row in report.latency:
-        if row.role == "row" and (row.target, row.format, row.device, row.threads, row.precision, row.batch_size) == (
-            fastest.target,
-            fastest.format,
-            fastest.device,
-            fastest.threads,
-            fastest.precision,
-            fastest.batch_size,
-        ):
+        if row.role == "row" and _WHAT(row) == _WHAT(fastest):
             found = _times_eager(row)
             if found != NONE:
                 return found
@@ -169,3 +182,119 @@ def equals_of(fastest: FastestRecord) -> str:
     """Return which other formats are as fast, in words; empty when none is."""
     others = list(dict.fromkeys(fastest.as_fast))
     return f"{listed(others)} {'is' if len(others) == 1 else 'are'} as fast" if others else ""
+
+
+def resources_sheet(report: Report) -> Sheet:
+    """Return what comes before the calls that count, and beside them; columns that no row has are left out.
+
+    Args:
+        report: With at least one latency that is no control.
+    """
+    rows = ordered(report)
+    where, words = placed(rows)
+    columns = filled(
+        column(rows, "batch", lambda row: f"{row.batch_size:,}"),
+        column(rows, "format", row_name, right=False),
+        *where,
+        column(rows, "import", lambda row: seconds(row.cold.import_s)),
+        column(rows, "load", lambda row: seconds(row.cold.load_s)),
+        column(rows, "first\ncall", lambda row: seconds(row.cold.first_call_s)),
+        column(rows, "to\nsteady", lambda row: seconds(row.cold.steady_s), spare=2),
+        *(
+            Column(name, tuple(_median(row, of) for row in rows), right=True, spare=spare)
+            for name, of, spare in _OF_ROUNDS
+        ),
+        column(rows, "memory", lambda row: memory_in_words(row.peak_memory_bytes)),
+        column(rows, "device\nmemory", lambda row: _size(row.device_memory_bytes)),
+        column(rows, "file\nsize", lambda row: _size(row.file_bytes), spare=4),
+        column(rows, "energy\nper image", _energy),
+    )
+    return Sheet(f"Before and beside the calls{words}", columns, breaks_between(row.batch_size for row in rows))
+
+
+def _median(row: LatencyRecord, of: Callable[[RoundRecord], float | None]) -> str:
+    """Return the median over rounds of what each round has as a median."""
+    values = [value for part in row.rounds if (value := of(part)) is not None]
+    return seconds(quantile(values, 0.5)) if values else NONE
+
+
+def _size(value: int | None) -> str:
+    return NONE if value is None else size(value)
+
+
+def _energy(row: LatencyRecord) -> str:
+    return joules(row.energy.joules_per_image) if row.energy else NONE
+
+
+def cost_sheets(report: Report) -> Iterator[Sheet]:
+    """Yield latency as a line over the batch size, where it was fitted."""
+    costs = report.costs
+    if not costs:
+        return
+    where, words = placed(costs)
+    columns = filled(
+        column(costs, "format", lambda each: each.format, right=False),
+        *where,
+        column(costs, "fixed cost", lambda each: _with_interval(each.fixed_s, each.fixed_interval_s)),
+        column(costs, "cost per image", lambda each: _with_interval(each.per_image_s, each.per_image_interval_s)),
+        column(costs, "saturates at batch", _saturation),
+    )
+    yield Sheet(f"A call as a fixed cost and a cost per image (with 95 % intervals){words}", columns)
+
+
+def _with_interval(value: float, interval: tuple[float, float]) -> str:
+    return f"{seconds(value)} ({seconds(interval[0])} to {seconds(interval[1])})"
+
+
+def _saturation(cost: CostRecord) -> str:
+    """Return the batch size from which on nine tenths of a call are its images."""
+    return NONE if cost.saturates_at is None else f"{max(cost.saturates_at, 1):,.0f}"
+
+
+@dataclass(frozen=True)
+class Rated:
+    """A row whose accuracy is known."""
+
+    row: LatencyRecord
+    accuracy: float
+    images: int
+
+
+def rated_rows(report: Report) -> list[Rated]:
+    """Return the rows that parity has evaluated; eager has the accuracy of the reference, whose weights it has."""
+    return [
+        Rated(row, found.accuracy, found.images)
+        for row in ordered(report)
+        if (found := evaluation_of(row, report)) is not None
+    ]
+
+
+def evaluation_of(row: LatencyRecord, report: Report) -> EvaluationRecord | None:
+    """Return how what a row is of classifies labelled images; None where that is not in the report.
+
+    An artifact that was evaluated on several devices counts on its own, else on the first.
+    """
+    if row.role != "row":
+        return None
+    if row.format.startswith(EAGER):
+        return report.evaluation
+    found = [each for each in report.parity if _is_of(each, row) and each.evaluation]
+    best = next((each for each in found if each.device == row.device), next(iter(found), None))
+    return best.evaluation if best else None
+
+
+def frontier(rated: Sequence[Rated]) -> list[Rated]:
+    """Return the rows of one batch size that no other row of it beats in latency without losing accuracy."""
+    return [
+        each
+        for each in rated
+        if not any(
+            other.row.median_s < each.row.median_s and other.accuracy >= each.accuracy
+            for other in rated
+            if other.row.batch_size == each.row.batch_size
+        )
+    ]
+
+
+def _is_of(record: ParityRecord, row: LatencyRecord) -> bool:
+    return record.format == row.format and PurePath(record.target).name == PurePath(row.target).name

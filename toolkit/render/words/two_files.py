@@ -2,42 +2,47 @@
 
 from collections.abc import Iterator, Sequence
 
-from rich.console import RenderableType
-from rich.text import Text
-
-from toolkit.records import Report, TensorPairRecord
+from toolkit.records import DifferenceRecord, Report, TensorPairRecord
 from toolkit.records.units import size
-from toolkit.render.words.contents import (
+from toolkit.render.words.inspection import (
     LONGEST_VALUE,
     WIDE,
-    Sized,
     both_ends,
-    fitted,
     hidden_rows,
+    notes,
     number_in_words,
     shape_in_words,
     shortened,
 )
-from toolkit.render.words.inspection import notes
-from toolkit.render.words.plain import plain
-from toolkit.render.words.sheet import NONE, Sheet, column
-from toolkit.render.words.tables import BAD, GOOD, make_table
+from toolkit.render.words.sheet import NONE, Content, Remark, Sheet, sheet_of
 
 
-def comparison_tables(report: Report, *, whole: bool) -> Iterator[RenderableType]:
+def comparison_tables(report: Report, *, whole: bool, width: int) -> Iterator[Content]:
     """Yield what differs between the two files of a report of ``inspect A B``, and the answer."""
     a, b = report.inspected
-    table = make_table("Inspected", "", "file", "is", "size", "SHA-256", right=("size",))
-    for name, each in zip("AB", report.inspected, strict=True):
-        table.add_row(name, each.path, f"{each.kind}, {each.format}", size(each.size_bytes), each.sha256[:16] + "…")
-    yield table
-    yield from _differences(report, whole=whole)
-    if any(not pair.same for pair in report.tensor_pairs):
-        yield from _pairs(report.tensor_pairs, whole=whole)
+    files = list(zip("AB", report.inspected, strict=True))
+    yield sheet_of(
+        "Inspected",
+        files,
+        {
+            "": lambda each: each[0],
+            "file": lambda each: each[1].path,
+            "is": lambda each: f"{each[1].kind}, {each[1].format}",
+            "size": lambda each: size(each[1].size_bytes),
+            "SHA-256": lambda each: each[1].sha256[:16] + "…",
+        },
+        right=("size",),
+    )
+    if report.differences:
+        yield from _differences(report.differences, whole=whole)
+    different = [pair for pair in report.tensor_pairs if not pair.same]
+    if different:
+        title = f"Tensors that differ: {len(different):,} of {len(report.tensor_pairs):,}"
+        yield _pair_sheet(title, both_ends(different, whole), width)
+        yield from hidden_rows(len(different), "tensors", whole)
     for record in (a, b) if a != b else (a,):
         yield from notes(record)
-    sign, style = GOOD if report.passed else BAD
-    yield Text(f"{sign} {files_verdict(report)}", style=style)
+    yield Remark(files_verdict(report), "good" if report.passed else "bad")
 
 
 def files_verdict(report: Report) -> str:
@@ -56,48 +61,45 @@ def files_verdict(report: Report) -> str:
     return "The same content in other bytes"
 
 
-def _differences(report: Report, *, whole: bool) -> Iterator[RenderableType]:
-    if not report.differences:
-        return
-    table = make_table("Differences", "what", "A", "B", "detail")
-    rows = sorted(report.differences, key=lambda each: not each.counts)
-    for each in both_ends(rows, whole):
-        style = "" if each.counts else "dim"
-        detail = each.detail if each.counts else "; ".join(filter(None, (each.detail, "does not count")))
-        table.add_row(
-            *(plain(shortened(word, LONGEST_VALUE)) for word in (each.what, each.a, each.b, detail)), style=style
-        )
-    yield table
-    yield from hidden_rows(len(rows), "differences", whole)
-
-
-def _pairs(pairs: Sequence[TensorPairRecord], *, whole: bool) -> Iterator[RenderableType]:
-    different = [pair for pair in pairs if not pair.same]
-    rows = both_ends(different, whole)
-    yield Sized(lambda width: fitted(_pair_sheet(rows, len(different), len(pairs), width)))
-    yield from hidden_rows(len(different), "tensors", whole)
-
-
-def _pair_sheet(rows: Sequence[TensorPairRecord], different: int, count: int, width: int) -> Sheet:
-    most = 40 if width >= WIDE else 20
-    return Sheet(
-        f"Tensors that differ: {different:,} of {count:,}",
-        (
-            column(rows, "A", lambda each: shortened(each.a or NONE, most), right=False),
-            column(rows, "B", lambda each: shortened(each.b or NONE, most), right=False),
-            column(rows, "dtype", lambda each: _both(each.a_dtype, each.b_dtype), right=False),
-            column(
-                rows,
-                "shape",
-                lambda each: _both(
-                    *(None if each is None else shape_in_words(each) for each in (each.a_shape, each.b_shape))
-                ),
-                right=False,
-            ),
-            column(rows, "differ", lambda each: NONE if each.different is None else f"{each.different:,}"),
-            column(rows, "max |d|", lambda each: number_in_words(each.largest_difference)),
-        ),
+def _differences(differences: Sequence[DifferenceRecord], *, whole: bool) -> Iterator[Content]:
+    rows = both_ends(sorted(differences, key=lambda each: not each.counts), whole)
+    yield sheet_of(
+        "Differences",
+        rows,
+        {
+            "what": lambda each: shortened(each.what, LONGEST_VALUE),
+            "A": lambda each: shortened(each.a, LONGEST_VALUE),
+            "B": lambda each: shortened(each.b, LONGEST_VALUE),
+            "detail": _detail,
+        },
     )
+    yield from hidden_rows(len(differences), "differences", whole)
+
+
+def _detail(each: DifferenceRecord) -> str:
+    words = each.detail if each.counts else "; ".join(filter(None, (each.detail, "does not count")))
+    return shortened(words, LONGEST_VALUE)
+
+
+def _pair_sheet(title: str, rows: Sequence[TensorPairRecord], width: int) -> Sheet:
+    most = 40 if width >= WIDE else 20
+    return sheet_of(
+        title,
+        rows,
+        {
+            "A": lambda each: shortened(each.a or NONE, most),
+            "B": lambda each: shortened(each.b or NONE, most),
+            "dtype": lambda each: _both(each.a_dtype, each.b_dtype),
+            "shape": lambda each: _both(_shape(each.a_shape), _shape(each.b_shape)),
+            "differ": lambda each: NONE if each.different is None else f"{each.different:,}",
+            "max |d|": lambda each: number_in_words(each.largest_difference),
+        },
+        right=("differ", "max |d|"),
+    )
+
+
+def _shape(sizes: tuple[int, ...] | None) -> str | None:
+    return None if sizes is None else shape_in_words(sizes)
 
 
 def _both(a: str | None, b: str | None) -> str:

@@ -80,14 +80,7 @@ def _compared(pair: Pair, first: InspectRecord, second: InspectRecord, *, read: 
     a, b = pair
     different, largest, turned = (None, None, False) if read else (0, 0.0, False)
     if a and b and read:
-        left, right = _values(a, first), _values(b, second)
-        turned = _stands_other_way(a, b)
-        different, largest = compare_values(left, right.T if turned else right)
-        if different and len(a.shape) == 2 and a.shape[0] == a.shape[1]:
-            # Nothing tells how a square matrix stands but the matrix itself.
-            other, size = compare_values(left, right if turned else right.T)
-            if other == 0:
-                different, largest, turned = other, size, not turned
+        different, largest, turned = _least_difference(a, b, _values(a, first), _values(b, second))
     return TensorPairRecord(
         a=a.name if a else None,
         b=b.name if b else None,
@@ -102,10 +95,23 @@ def _compared(pair: Pair, first: InspectRecord, second: InspectRecord, *, read: 
     )
 
 
-def _stands_other_way(a: StoredTensor, b: StoredTensor) -> bool:
-    if len(a.shape) != 2 or a.shape != b.shape[::-1]:
-        return False
-    return a.transposed != b.transposed if a.shape[0] == a.shape[1] else True
+def _least_difference(
+    a: StoredTensor, b: StoredTensor, left: NDArray[Any], right: NDArray[Any]
+) -> tuple[int | None, float | None, bool]:
+    """Compare values as the two files say that they stand; a square matrix the other way too, if that is the same.
+
+    Nothing but the matrix itself tells for sure how a square one stands.
+    """
+    turned = len(a.shape) == 2 and a.shape == b.shape[::-1]
+    square = turned and a.shape == b.shape
+    if square:
+        turned = a.transposed != b.transposed
+    different, largest = compare_values(left, right.T if turned else right)
+    if different and square:
+        other, size = compare_values(left, right if turned else right.T)
+        if other == 0:
+            different, largest, turned = other, size, not turned
+    return different, largest, turned
 
 
 def _values(tensor: StoredTensor, record: InspectRecord) -> NDArray[Any]:
@@ -134,18 +140,19 @@ def compare_values(a: NDArray[Any], b: NDArray[Any]) -> tuple[int | None, float 
     """
     if a.shape != b.shape:
         return None, None
-    if "O" in a.dtype.kind + b.dtype.kind:
+    kinds = {a.dtype.kind, b.dtype.kind}
+    if "O" in kinds:
         return int(np.count_nonzero(a != b)), None
-    if "c" in a.dtype.kind + b.dtype.kind:
-        a, b = a.astype(np.complex128), b.astype(np.complex128)
-        return int(np.count_nonzero((a != b) & ~(np.isnan(a) & np.isnan(b)))), None
-    if a.dtype.kind in "iub" and b.dtype.kind in "iub":
-        other = a != b
-        return int(np.count_nonzero(other)), _largest(a[other].astype(np.float64), b[other].astype(np.float64))
-    left, right = a.astype(np.float64), b.astype(np.float64)
-    other = (left != right) | (np.signbit(left) != np.signbit(right))
-    other &= ~(np.isnan(left) & np.isnan(right))
-    return int(np.count_nonzero(other)), _largest(left[other], right[other])
+    wide = np.complex128 if "c" in kinds else np.float64
+    left, right = a.astype(wide), b.astype(wide)
+    if kinds <= {*"iub"}:
+        other = a != b  # float64 cannot tell all of int64 apart
+    else:
+        other = left != right
+        if wide is np.float64:
+            other |= np.signbit(left) != np.signbit(right)
+        other &= ~(np.isnan(left) & np.isnan(right))
+    return int(np.count_nonzero(other)), None if "c" in kinds else _largest(left[other], right[other])
 
 
 def _largest(a: NDArray[np.float64], b: NDArray[np.float64]) -> float | None:

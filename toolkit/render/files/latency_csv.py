@@ -6,10 +6,9 @@ from io import StringIO
 from typing import Final
 
 from toolkit.records import LatencyRecord, Report
-from toolkit.render.words.accuracy import evaluation_of
 from toolkit.render.words.plain import Value, cell
 from toolkit.render.words.saved import SavedReport
-from toolkit.render.words.speeds import EAGER, verdict_of
+from toolkit.render.words.speeds import evaluation_of, is_baseline, verdict_of
 
 _OF_REPORTS: Final[dict[str, Callable[[SavedReport], Value]]] = {
     "file": lambda each: each.file,
@@ -45,7 +44,7 @@ _OF_ROWS: Final[dict[str, Callable[[LatencyRecord], Value]]] = {
     "ratio_to_eager": lambda row: _ratio(row, "ratio"),
     "ratio_to_eager_low": lambda row: _ratio(row, "low"),
     "ratio_to_eager_high": lambda row: _ratio(row, "high"),
-    "verdict": lambda row: row.to_eager.verdict if row.to_eager else verdict_of(row) if _is_baseline(row) else None,
+    "verdict": lambda row: row.to_eager.verdict if row.to_eager else verdict_of(row) if is_baseline(row) else None,
     "verified": lambda row: row.verified,
     "mismatch": lambda row: row.mismatch,
     "bound_s": lambda row: row.bound.seconds if row.bound else None,
@@ -84,11 +83,7 @@ def _accuracy(row: LatencyRecord, report: Report) -> tuple[Value, Value]:
 
 
 def _ratio(row: LatencyRecord, name: str) -> float | None:
-    if _is_baseline(row):
+    if is_baseline(row):
         return 1.0 if name == "ratio" else None
     value: float | None = getattr(row.to_eager, name, None)
     return value
-
-
-def _is_baseline(row: LatencyRecord) -> bool:
-    return row.format == EAGER and row.role == "row"
