@@ -189,10 +189,10 @@ def bench(
     sizes, counts = parse_batch_sizes(batch), parse_threads(threads)
     slowdown = None if max_slowdown is None else parse_percent("--max-slowdown", max_slowdown)
     if slowdown is not None and against is None:
-        raise UsageError("--max-slowdown needs something to be slower than: pass --against DIR or a checkpoint")
+        raise UsageError("--max-slowdown needs something to be slower than:", "pass --against DIR or a checkpoint")
     check_pictures(images, labels, num_workers)
     if selfcheck and images:
-        raise UsageError("--selfcheck runs no model, so --images would have no effect; leave one of them out")
+        raise UsageError("--selfcheck runs no model, so --images would have no effect", "leave one of them out")
     outputs = {"--output": output, "--junit": junit, "--markdown": markdown}
     inputs = {"--labels": labels, "--checkpoint": checkpoint, "--against": against}
     check_files_differ(

@@ -252,7 +252,7 @@ def _reference(checkpoint: Path | None, against: Path | None) -> "Checkpoint | T
     if against is None:
         return load_checkpoint(checkpoint)
     if checkpoint:
-        raise UsageError("--checkpoint and --against are two references; pass one of them")
+        raise UsageError("--checkpoint and --against are two references", "pass one of them")
     (target,), _ = resolve_targets([str(against)], DEFAULT_FOLDER, "cpu")
     return target
 
@@ -262,10 +262,10 @@ def _rejudged(path: Path, targets: list[str] | None, gates: "Gates") -> "Report"
     from toolkit.records import Report, read_record
 
     if targets:
-        raise UsageError("--rejudge takes its targets from the report; pass no others")
+        raise UsageError("--rejudge takes its targets from the report", "pass no others")
     report = read_record(path, Report)
     if not report.parity:
         raise UsageError(
-            f"--rejudge {path}: the report of fmnist-tk {report.command} has no parity in it; pass another"
+            f"--rejudge {path}: the report of fmnist-tk {report.command} has no parity in it", "pass another"
         )
     return rejudge(report, gates)

@@ -158,7 +158,7 @@ def predict(
         fmnist-tk predict --images photos --labels labels.csv
     """
     if as_json and as_csv:
-        raise UsageError("--json and --csv are two formats of stdout: leave one out, or write it with -o FILE")
+        raise UsageError("--json and --csv are two formats of stdout:", "leave one out, or write it with -o FILE")
     check_pictures(images, labels, None)
     places, notes = _places(pictures or [], test, data, images, labels)
     if output:
@@ -212,11 +212,11 @@ def _places(
     from toolkit.pictures.sources import STDIN, expand_words, sources_of_own_pictures
 
     if data and test is None:
-        raise UsageError("--data is for --test: pictures need no data set; leave it out")
+        raise UsageError("--data is for --test: pictures need no data set", "leave it out")
     if not words and test is None and images is None:
-        raise UsageError("predict needs an IMAGE: pass files, folders, patterns, - for stdin, or --test 0")
+        raise UsageError("predict needs an IMAGE:", "pass files, folders, patterns, - for stdin, or --test 0")
     if words.count(STDIN) > 1:
-        raise UsageError("- stands for the one picture on stdin: pass it once")
+        raise UsageError("- stands for the one picture on stdin:", "pass it once")
     places: list[Path | Found] = []
     for word in words:
         places += [_stdin()] if word == STDIN else expand_words([word])
@@ -228,7 +228,7 @@ def _numbers(text: str) -> list[int]:
     words = [part.strip() for part in text.split(",")]
     wrong = next((word for word in words if not word.isdecimal() or len(word) > _MOST_DIGITS), None)
     if wrong is not None:
-        raise UsageError(f"--test {text}: {wrong!r} is not a whole number from 0; write for example --test 0,25")
+        raise UsageError(f"--test {text}: {wrong!r} is not a whole number from 0", "write for example --test 0,25")
     return list(map(int, words))
 
 
@@ -237,11 +237,11 @@ def _stdin() -> "Source":
 
     if sys.stdin is None or sys.stdin.isatty():
         raise UsageError(
-            "- reads a picture from stdin, and none is piped in: pipe one in, as in fmnist-tk predict - < shoe.png"
+            "- reads a picture from stdin, and none is piped in:", "pipe one in, as in fmnist-tk predict - < shoe.png"
         )
     content = sys.stdin.buffer.read(_MOST_STDIN_BYTES + 1)
     if len(content) > _MOST_STDIN_BYTES:
-        raise UsageError(f"- has more than {_MOST_STDIN_BYTES:,} bytes on stdin; pipe in one picture")
+        raise UsageError(f"- has more than {_MOST_STDIN_BYTES:,} bytes on stdin", "pipe in one picture")
     return Source(STDIN, content)
 
 
@@ -254,7 +254,7 @@ def _how(invert: str) -> "Invert":
         if invert == known:
             how: Invert = known
             return how
-    raise UsageError(f"--invert {invert}: no such way; choose one of {', '.join(get_args(Invert))}")
+    raise UsageError(f"--invert {invert}: no such way", f"choose one of {', '.join(get_args(Invert))}")
 
 
 def _count(places: "list[Path | Found]") -> int:
@@ -273,7 +273,7 @@ def _count(places: "list[Path | Found]") -> int:
         else:
             total += 1
     if not total and problem:
-        raise UsageError(f"Nothing to predict: {problem.source}: {problem.reason}; {problem.remedy}")
+        raise UsageError(f"Nothing to predict: {problem.source}: {problem.reason}", problem.remedy)
     return total
 
 

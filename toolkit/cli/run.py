@@ -69,9 +69,9 @@ def run(
     """
     sizes = parse_batch_sizes(batch)
     if train and checkpoint:
-        raise UsageError("--train and --checkpoint exclude each other: leave one of them out")
+        raise UsageError("--train and --checkpoint exclude each other:", "leave one of them out")
     if data and not train:
-        raise UsageError("--data is for --train: without it no training data is needed; leave it out")
+        raise UsageError("--data is for --train: without it no training data is needed", "leave it out")
     from toolkit.bench import Settings
     from toolkit.fashion.checkpoint import load_checkpoint
     from toolkit.formats.manifest import REPORT

@@ -151,7 +151,7 @@ def train(
         _refuse_changes(context)
     check_pictures(images, labels, num_workers, data=data, workers=_is_given(context, "workers"))
     if test_share is not None and images is None:
-        raise UsageError("--test-share is for own pictures, Fashion-MNIST has a test set; pass --images DIR with it")
+        raise UsageError("--test-share is for own pictures, Fashion-MNIST has a test set", "pass --images DIR with it")
     changes = {
         "epochs": epochs,
         "batch_size": batch_size,
@@ -196,7 +196,7 @@ def _refuse_changes(context: typer.Context) -> None:
     given = [name for name in context.params if name not in free and _is_given(context, name)]
     if given:
         options = ", ".join("--" + name.replace("_", "-") for name in given)
-        raise UsageError(f"--resume goes on as the training was begun: leave out {options}")
+        raise UsageError("--resume goes on as the training was begun:", f"leave out {options}")
 
 
 def _is_given(context: typer.Context, name: str) -> bool:
@@ -213,5 +213,5 @@ def _widths(text: str) -> list[int]:
     """
     widths = [part.strip() for part in text.split(",") if part.strip()]
     if not all(width.isdecimal() and len(width) <= _MOST_DIGITS and int(width) for width in widths):
-        raise UsageError(f"--hidden {text}: write widths from 1 to 99999, such as --hidden 512,512")
+        raise UsageError(f"--hidden {text}:", "write widths from 1 to 99999, such as --hidden 512,512")
     return [int(width) for width in widths]

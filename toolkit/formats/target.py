@@ -130,7 +130,8 @@ def _check_complete(folder: Path) -> None:
     for each in gone:
         raise ArtifactNotFoundError(
             folder / each.file,
-            f"manifest.json lists it; write it with: fmnist-tk export {each.format} --folder {folder}",
+            f"write it with: fmnist-tk export {each.format} --folder {folder}",
+            "manifest.json lists it",
         )
 
 
@@ -149,9 +150,8 @@ def check_runs(target: Target, device: str) -> None:
 
 
 def skip_of(what: str, error: FormatError) -> SkipRecord:
-    """Return the record of something left out because of ``error``, whose last clause is the remedy."""
-    reason, _, remedy = str(error).rpartition("; ")
-    return SkipRecord(what=what, reason=reason, remedy=remedy)
+    """Return the record of something left out because of ``error``."""
+    return SkipRecord(what=what, reason=error.statement, remedy=error.remedy)
 
 
 def _named(name: str, folder: Path) -> Target:
@@ -161,13 +161,13 @@ def _named(name: str, folder: Path) -> Target:
         return Target(info, path)
     path = Path(name)
     if path.is_dir():
-        raise ArtifactNotFoundError(path, f"it is a folder; pass a file, or check all of it with --folder {path}")
+        raise ArtifactNotFoundError(path, f"pass a file, or check all of it with --folder {path}", "it is a folder")
     guessed = format_of(path)
     if path.is_file() and guessed:
         return Target(guessed, path)
     if path.is_file():
         suffixes = ", ".join(info.suffix for info in FORMATS.values())
-        raise ArtifactNotFoundError(path, f"its name does not end in one of {suffixes}; rename it to say its format")
+        raise ArtifactNotFoundError(path, "rename it to say its format", f"its name does not end in one of {suffixes}")
     if guessed or len(path.parts) > 1:
         raise ArtifactNotFoundError(path, "check the path")
     raise UnknownFormatError(name, FORMATS)

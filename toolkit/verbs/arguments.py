@@ -30,7 +30,7 @@ def names_of(artifacts: Artifacts, folder: str | Path) -> tuple[list[str], Path]
         is_folder = artifacts not in FORMATS and Path(artifacts).is_dir()
         return ([], Path(artifacts)) if is_folder else ([str(artifacts)], Path(folder))
     if not artifacts:
-        raise UsageError("No artifacts are named; pass some, or None for all of the folder")
+        raise UsageError("No artifacts are named", "pass some, or None for all of the folder")
     return [str(each) for each in artifacts], Path(folder)
 
 
@@ -66,7 +66,7 @@ def check_session(threads: int | None, precision: str | None) -> None:
         UsageError: Naming what can be had.
     """
     if precision is not None and precision not in get_args(Precision):
-        raise UsageError(f"precision={precision!r}: choose one of {', '.join(get_args(Precision))}")
+        raise UsageError(f"precision={precision!r}:", f"choose one of {', '.join(get_args(Precision))}")
     if threads is not None:
         check_whole("threads", [threads], MOST_THREADS)
 
@@ -79,7 +79,7 @@ def check_whole(name: str, numbers: Sequence[int], most: int) -> None:
     """
     for number in numbers:
         if not isinstance(number, int) or not 1 <= number <= most:
-            raise UsageError(f"{name}: {number!r} is not a whole number from 1 to {most:,}; pass such a one")
+            raise UsageError(f"{name}: {number!r} is not a whole number from 1 to {most:,}", "pass such a one")
 
 
 def pictures_of(
@@ -99,9 +99,9 @@ def pictures_of(
     """
     if images is None:
         if labels is not None:
-            raise UsageError("labels belong to images; pass images as well")
+            raise UsageError("labels belong to images", "pass images as well")
         return None
     for name, value in excluded.items():
         if value:
-            raise UsageError(f"images are in place of Fashion-MNIST, so {name} would have no effect; leave one out")
+            raise UsageError(f"images are in place of Fashion-MNIST, so {name} would have no effect", "leave one out")
     return own_pictures(Path(images), path_of(labels), read_label=read_label, progress=progress)

@@ -101,12 +101,12 @@ def run_benchmark(
     check_whole("batch_sizes", batch_sizes, _MOST_BATCH)
     check_whole("threads", counts, MOST_THREADS)
     if not batch_sizes:
-        raise UsageError("batch_sizes is empty; pass numbers of images per call, such as (1, 64)")
+        raise UsageError("batch_sizes is empty", "pass numbers of images per call, such as (1, 64)")
     for name, value in (("budget_s", budget_s), ("restarts", restarts), ("threshold", threshold)):
         if not value >= 0:
-            raise UsageError(f"{name}={value}: pass a number from 0")
+            raise UsageError(f"{name}={value}:", "pass a number from 0")
     if max_slowdown is not None and against is None:
-        raise UsageError("max_slowdown needs something to be slower than; pass against, a folder or a checkpoint")
+        raise UsageError("max_slowdown needs something to be slower than", "pass against, a folder or a checkpoint")
     settings = Settings(
         batch_sizes=tuple(batch_sizes),
         threads=tuple(counts),

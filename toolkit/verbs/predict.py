@@ -61,7 +61,7 @@ def predict(
         ('Ankle boot', '94%')
     """
     if isinstance(images, str | bytes | os.PathLike):  # the letters of a path would be taken for paths
-        raise UsageError("predict takes several images, this is one: pass [image]")
+        raise UsageError("predict takes several images, this is one:", "pass [image]")
     check_invert(invert)  # before a model is opened
     check_count("batch_size", batch_size)
     model = open_predictor(

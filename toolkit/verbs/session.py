@@ -82,17 +82,17 @@ def compute_logits(session: Session, images: NDArray[Any]) -> NDArray[np.float32
     """
     images = np.asarray(images)
     if images.shape[1:] not in {_IMAGE, _IMAGE[1:]} and images.shape != _IMAGE[1:]:
-        raise UsageError(f"images have the shape {images.shape}; pass (N, 28, 28) or (N, 1, 28, 28)")
+        raise UsageError(f"images have the shape {images.shape}", "pass (N, 28, 28) or (N, 1, 28, 28)")
     pixels = images.reshape(-1, *_IMAGE)
     if not len(pixels):
         return np.empty((0, len(LABELS)), np.float32)
     if pixels.dtype == np.uint8:
         pixels = pixels / np.float32(255)
     elif not np.issubdtype(pixels.dtype, np.floating):
-        raise UsageError(f"images are of {pixels.dtype}; pass uint8 from 0 to 255, or floats from 0 to 1")
+        raise UsageError(f"images are of {pixels.dtype}", "pass uint8 from 0 to 255, or floats from 0 to 1")
     elif not (pixels.min() >= 0 and pixels.max() <= 1):  # NaN is outside, too
         raise UsageError(
-            f"images go from {pixels.min():g} to {pixels.max():g}; pass floats from 0 to 1, or uint8 from 0 to 255"
+            f"images go from {pixels.min():g} to {pixels.max():g}", "pass floats from 0 to 1, or uint8 from 0 to 255"
         )
     logits = session.run(session.to_device(np.ascontiguousarray(pixels, np.float32)))
     session.synchronize()

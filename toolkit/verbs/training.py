@@ -103,7 +103,7 @@ def train(
         test_share=test_share,
     )
     if test_share is not None and images is None:
-        raise UsageError("test_share is for own pictures, Fashion-MNIST has a test set; pass images as well")
+        raise UsageError("test_share is for own pictures, Fashion-MNIST has a test set", "pass images as well")
     own = pictures_of(images, labels, progress, data=data)
     with leaving_torch_as_it_is():
         return training.train(course, Path(output), data=path_of(data), workers=workers, own=own, progress=progress)

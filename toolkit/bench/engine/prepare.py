@@ -47,10 +47,10 @@ class Prepared(Record):
 
 
 class Outcome(Record):
-    """What the process that prepares has to say: exactly one of these."""
+    """What the process that prepares has to say: exactly one of these, an error as what is wrong and what to do."""
 
     prepared: Prepared | None = None
-    error: str | None = None
+    error: tuple[str, str] | None = None
 
 
 def prepare_request(request: Request) -> Prepared:
@@ -79,7 +79,7 @@ def prepare_request(request: Request) -> Prepared:
                 Path(request.against), found, device, scratch, unverified=request.unverified, pictures=pictures
             )
             if missing and request.names:  # or a gate would be open for what was named
-                raise UsageError(f"--against {request.against}: {missing[0].reason}; {missing[0].remedy}")
+                raise UsageError(f"--against {request.against}: {missing[0].reason}", missing[0].remedy)
             entries += bases
             skips += missing
     return Prepared(checkpoint=checkpoint.record, entries=tuple(entries), skips=tuple(dict.fromkeys(skips)))
@@ -192,12 +192,12 @@ def _bases(
         update = [{"target": f"{each.target} of {against}", "role": "base"} for each in entries]
         return [each.changed(**new) for each, new in zip(entries, update, strict=True)], []
     if not against.is_dir():
-        raise UsageError(f"--against {against}: nothing is there; pass a folder of artifacts, or a checkpoint")
+        raise UsageError(f"--against {against}: nothing is there", "pass a folder of artifacts, or a checkpoint")
     manifest, golden = read_manifest(against), against / GOLDEN
     if manifest is None or manifest.golden_weights_sha256 is None or not golden.is_file():
         raise UsageError(
-            f"--against {against}: it has no manifest.json with golden.npz; "
-            f"write them with: fmnist-tk export --folder {against}"
+            f"--against {against}: it has no manifest.json with golden.npz",
+            f"write them with: fmnist-tk export --folder {against}",
         )
     entries, missing = [], []
     for name in formats:
@@ -211,7 +211,7 @@ def _bases(
             entry = _artifact(target, str(target.path), device, golden, verified=verified)
             entries.append(entry.changed(role="base"))
     if not entries:
-        raise UsageError(f"--against {against}: it has none of {', '.join(formats)}; export them there first")
+        raise UsageError(f"--against {against}: it has none of {', '.join(formats)}", "export them there first")
     return entries, missing
 
 
@@ -220,4 +220,4 @@ def prepare_or_say_why(request: Request) -> Outcome:
     try:
         return Outcome(prepared=prepare_request(request))
     except ToolkitError as error:
-        return Outcome(error=str(error))
+        return Outcome(error=(error.statement, error.remedy))

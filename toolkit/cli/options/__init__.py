@@ -38,8 +38,8 @@ def _budget(seconds: float | None) -> float | None:
     """Refuse what no one can wait for; ranges of many digits would fill a column of the help."""
     if seconds is not None and not _FEWEST_SECONDS <= seconds <= _MOST_SECONDS:  # nan is not, either
         raise UsageError(
-            f"--budget {seconds:g}: not a number of seconds from {_FEWEST_SECONDS} to {_MOST_SECONDS}; "
-            "pass for example --budget 30"
+            f"--budget {seconds:g}: not a number of seconds from {_FEWEST_SECONDS} to {_MOST_SECONDS}",
+            "pass for example --budget 30",
         )
     return seconds
 
@@ -51,7 +51,7 @@ def checked_seed(number: int, largest: int) -> int:
         UsageError: If it is not.
     """
     if not 0 <= number <= largest:
-        raise UsageError(f"--seed {number}: not a whole number from 0 to {largest}; pass for example --seed 1")
+        raise UsageError(f"--seed {number}: not a whole number from 0 to {largest}", "pass for example --seed 1")
     return number
 
 
@@ -235,7 +235,7 @@ def parse_precision(text: str) -> "Precision":
         if text == known:
             precision: Precision = known
             return precision
-    raise UsageError(f"--precision {text}: no such precision; choose one of {', '.join(get_args(Precision))}")
+    raise UsageError(f"--precision {text}: no such precision", f"choose one of {', '.join(get_args(Precision))}")
 
 
 def parse_batch_sizes(text: str) -> tuple[int, ...]:
@@ -265,9 +265,9 @@ def parse_percent(option: str, text: str) -> float:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(%?)", text.strip(), re.ASCII)
     value = float(found[1]) / (100 if found[2] else 1) if found else None
     if found and not found[2] and float(found[1]) >= 1:
-        raise UsageError(f"{option} {text}: per cent, or times? Write {option} {found[1]}% if per cent are meant")
+        raise UsageError(f"{option} {text}: per cent, or times?", f"Write {option} {found[1]}% if per cent are meant")
     if value is None or value > _LARGEST_SHARE:
-        raise UsageError(f"{option} {text}: not a percentage from 0% to 1000%; write for example {option} 5%")
+        raise UsageError(f"{option} {text}: not a percentage from 0% to 1000%", f"write for example {option} 5%")
     return value
 
 
@@ -278,7 +278,8 @@ def _whole_numbers(option: str, text: str, example: str, most: int) -> tuple[int
         if not word.isdecimal() or len(word) > _MOST_DIGITS or not 1 <= int(word) <= most:
             upper = "" if len(str(most)) >= _MOST_DIGITS else f" to {most:,}"
             raise UsageError(
-                f"{option} {text}: {word!r} is not a whole number from 1{upper}; write for example {option} {example}"
+                f"{option} {text}: {word!r} is not a whole number from 1{upper}",
+                f"write for example {option} {example}",
             )
         numbers.append(int(word))
     return tuple(dict.fromkeys(numbers))

@@ -35,7 +35,7 @@ def check_goes_with_rejudge(**given: object) -> None:
     named = [f"--{name}" for name, value in given.items() if value]
     if named:
         raise UsageError(
-            f"--rejudge runs nothing, so {', '.join(named)} would have no effect; leave {_them(named)} out"
+            f"--rejudge runs nothing, so {', '.join(named)} would have no effect", f"leave {_them(named)} out"
         )
 
 
@@ -55,7 +55,7 @@ def check_files_differ(outputs: Mapping[str, Path | None], inputs: Mapping[str, 
             continue
         other = taken.setdefault(path.resolve(), f"{name} {path}")
         if other != f"{name} {path}":
-            raise UsageError(f"{name} {path} and {other} are the same file; choose another for {name}")
+            raise UsageError(f"{name} {path} and {other} are the same file", f"choose another for {name}")
 
 
 def check_pictures_kept(outputs: Mapping[str, Path | None], folders: Iterable[Path | None]) -> None:
@@ -72,7 +72,7 @@ def check_pictures_kept(outputs: Mapping[str, Path | None], folders: Iterable[Pa
     for folder in folders:
         for name, path in wanted.items() if folder else ():
             if folder and _is_inside(path, folder) and _is_picture(path):
-                raise UsageError(f"{name} {path} is a picture in {folder}, which is read; choose another for {name}")
+                raise UsageError(f"{name} {path} is a picture in {folder}, which is read", f"choose another for {name}")
 
 
 def _is_inside(path: Path, folder: Path) -> bool:

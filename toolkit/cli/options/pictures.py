@@ -65,13 +65,13 @@ def check_pictures(images: Path | None, labels: Path | None, num_workers: int | 
         lonely = [name for name, value in given.items() if value is not None]
         if lonely:
             raise UsageError(
-                f"{' and '.join(lonely)} belong{'s' if len(lonely) == 1 else ''} to --images; pass --images DIR"
+                f"{' and '.join(lonely)} belong{'s' if len(lonely) == 1 else ''} to --images", "pass --images DIR"
             )
         return
     others = [f"--{name.replace('_', '-')}" for name, value in excluded.items() if value]
     if others:
         raise UsageError(
-            f"--images is in place of Fashion-MNIST, so {', '.join(others)} would have no effect; leave one out"
+            f"--images is in place of Fashion-MNIST, so {', '.join(others)} would have no effect", "leave one out"
         )
 
 
