@@ -12,7 +12,15 @@ import pytest
 
 from support import ROOT
 from toolkit import errors
-from toolkit.errors import CheckpointError, OutputError, ToolkitError, UnknownFormatError, UsageError
+from toolkit.errors import (
+    CheckpointError,
+    OutputError,
+    ToolkitError,
+    UnknownFormatError,
+    UsageError,
+    from_fields,
+    to_fields,
+)
 
 #: How what is to be done begins.
 VERBS = (
@@ -98,6 +106,10 @@ def test_every_class_has_its_reason_and_its_remedy_as_fields_and_one_line_of_bot
     assert advises(error.remedy), error.remedy
     assert str(error) == f"{error.statement}; {error.remedy}"
     assert "\n" not in str(error)
+    again = from_fields(to_fields(error))
+    assert type(again) is kind
+    assert str(again) == str(error)
+    assert all(getattr(again, name) == value for name, value in vars(error).items() if isinstance(value, str | Path))
 
 
 @pytest.mark.parametrize(

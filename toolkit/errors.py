@@ -29,13 +29,15 @@ A result that is bad news (a mismatch, a regression) is a record, never one of t
     └── ComparisonError             two reports cannot be compared
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 
 _LONGEST_REASON = 200
 # Of an own dataset, in one message.
 _MOST_PROBLEMS = 10
+# Attributes that are paths.
+_PATHS = {"path", "place"}
 
 
 def first_line(error: Exception) -> str:
@@ -269,3 +271,19 @@ class ReportError(ToolkitError):
 
 class ComparisonError(ToolkitError):
     """Two reports cannot be compared."""
+
+
+def to_fields(error: ToolkitError) -> dict[str, str]:
+    """Return an error as text that another process can read: its class and its attributes, paths included."""
+    fields = {name: str(value) for name, value in vars(error).items() if isinstance(value, str | Path)}
+    return {**fields, "class": type(error).__name__}
+
+
+def from_fields(fields: Mapping[str, str]) -> ToolkitError:
+    """Return the error that another process has put into fields; one of its class, with its message."""
+    kind = globals()[fields["class"]]
+    error: ToolkitError = kind.__new__(kind)  # each class is made of other arguments
+    ToolkitError.__init__(error, fields["reason"], fields["remedy"], statement=fields["statement"])
+    for name in fields.keys() - {"class"}:
+        setattr(error, name, Path(fields[name]) if name in _PATHS else fields[name])
+    return error

@@ -16,5 +16,5 @@ def context(bundled: Checkpoint, exported: Path, tmp_path_factory: pytest.TempPa
     """The bundled checkpoint and its artifacts, and those of an untrained one."""
     folder = tmp_path_factory.mktemp("other")
     other = load_checkpoint(save_small(folder / "other.safetensors", seed=1, config=ModelConfig()))
-    export_formats([], other, folder, verify=False)
+    export_formats(other, folder, verify=False)
     return Context(bundled, exported, folder)

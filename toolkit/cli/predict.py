@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
@@ -16,14 +16,14 @@ from toolkit.cli.options import (
     JsonOption,
     QuietOption,
     ThreadsOption,
+    parse_choice,
 )
-from toolkit.cli.options.parity import check_files_differ, check_pictures_kept
-from toolkit.cli.options.pictures import ImagesOption, LabelsOption, check_pictures
+from toolkit.cli.options.files import check_files_differ, check_pictures_kept
+from toolkit.cli.options.pictures import ImagesOption, LabelsOption
 from toolkit.errors import UsageError
 from toolkit.system.files import check_writable
 
 if TYPE_CHECKING:
-    from toolkit.pictures.picture import Invert
     from toolkit.pictures.sources import Found, Source
     from toolkit.verbs.predictor import Predictor
 
@@ -159,12 +159,16 @@ def predict(
     """
     if as_json and as_csv:
         raise UsageError("--json and --csv are two formats of stdout:", "leave one out, or write it with -o FILE")
+    from toolkit.verbs.arguments import check_pictures
+
     check_pictures(images, labels, None)
     places, notes = _places(pictures or [], test, data, images, labels)
     if output:
         check_writable(output)
         _check_inputs_kept(output, places, {"--labels": labels, "--checkpoint": checkpoint}, images)
-    how = _how(invert)
+    from toolkit.pictures.picture import Invert
+
+    how: Invert = parse_choice("--invert", invert, get_args(Invert), "way")
     total = _count(places)
     model = _open(artifact, folder, checkpoint, device, threads, quiet=quiet)
     if model.record.sha256:  # it has a file, maybe one that was not named
@@ -243,18 +247,6 @@ def _stdin() -> "Source":
     if len(content) > _MOST_STDIN_BYTES:
         raise UsageError(f"- has more than {_MOST_STDIN_BYTES:,} bytes on stdin", "pipe in one picture")
     return Source(STDIN, content)
-
-
-def _how(invert: str) -> "Invert":
-    from typing import get_args
-
-    from toolkit.pictures.picture import Invert
-
-    for known in get_args(Invert):
-        if invert == known:
-            how: Invert = known
-            return how
-    raise UsageError(f"--invert {invert}: no such way", f"choose one of {', '.join(get_args(Invert))}")
 
 
 def _count(places: "list[Path | Found]") -> int:

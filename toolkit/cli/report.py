@@ -9,7 +9,7 @@ import typer
 
 from toolkit.cli.console import finish, progress_line, say, show
 from toolkit.cli.options import DebugOption, JsonOption, QuietOption
-from toolkit.cli.options.parity import check_files_differ
+from toolkit.cli.options.files import check_files_differ
 from toolkit.errors import OutputError, UsageError
 from toolkit.system.files import check_writable, write_bytes
 

@@ -20,7 +20,7 @@ from toolkit.cli.options import (
     OutputOption,
     QuietOption,
 )
-from toolkit.cli.options.parity import artifacts_named, check_files_differ
+from toolkit.cli.options.files import artifacts_named, check_files_differ
 from toolkit.errors import UsageError
 from toolkit.system.files import check_writable, write_bytes
 

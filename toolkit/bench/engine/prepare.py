@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toolkit.bench.engine.job import Entry
-from toolkit.errors import ToolkitError, UnverifiedArtifactError, UsageError
+from toolkit.errors import ToolkitError, UnverifiedArtifactError, UsageError, to_fields
 from toolkit.formats import EAGER, EAGER_CUDAGRAPH, FORMATS, artifact_name, runtime_version
 from toolkit.formats.golden import write_golden
 from toolkit.formats.manifest import GOLDEN, check_verified, read_manifest
@@ -47,10 +47,10 @@ class Prepared(Record):
 
 
 class Outcome(Record):
-    """What the process that prepares has to say: exactly one of these, an error as what is wrong and what to do."""
+    """What the process that prepares has to say: exactly one of these, an error as `to_fields` gives it."""
 
     prepared: Prepared | None = None
-    error: tuple[str, str] | None = None
+    error: dict[str, str] | None = None
 
 
 def prepare_request(request: Request) -> Prepared:
@@ -220,4 +220,4 @@ def prepare_or_say_why(request: Request) -> Outcome:
     try:
         return Outcome(prepared=prepare_request(request))
     except ToolkitError as error:
-        return Outcome(error=(error.statement, error.remedy))
+        return Outcome(error=to_fields(error))
