@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from toolkit.errors import ToolkitError
     from toolkit.fashion.checkpoint import Checkpoint, load_checkpoint
     from toolkit.formats import Session
-    from toolkit.records import Report
+    from toolkit.verbs import Report
     from toolkit.verbs.bench import run_benchmark
     from toolkit.verbs.export import export_formats
     from toolkit.verbs.parity import check_parity
@@ -38,7 +38,7 @@ __all__ = [
 
 _MODULES: Final = {
     "Checkpoint": "toolkit.fashion.checkpoint",
-    "Report": "toolkit.records",
+    "Report": "toolkit.verbs",
     "Session": "toolkit.formats",
     "ToolkitError": "toolkit.errors",
     "check_parity": "toolkit.verbs.parity",
