@@ -159,10 +159,10 @@ def predict(
     """
     if as_json and as_csv:
         raise UsageError("--json and --csv are two formats of stdout:", "leave one out, or write it with -o FILE")
-    from toolkit.verbs.arguments import check_pictures
+    numbers = [] if test is None else _numbers(test)
+    from toolkit.verbs.predict import find_places
 
-    check_pictures(images, labels, None)
-    places, notes = _places(pictures or [], test, data, images, labels)
+    places, notes = find_places(_words(pictures or []), test=numbers, data=data, images=images, labels=labels)
     if output:
         check_writable(output)
         _check_inputs_kept(output, places, {"--labels": labels, "--checkpoint": checkpoint}, images)
@@ -201,31 +201,13 @@ def _check_inputs_kept(
     check_pictures_kept({"--output": output}, [*words, images])
 
 
-def _places(
-    words: list[str], test: str | None, data: Path | None, images: Path | None, labels: Path | None
-) -> "tuple[list[Path | Found], tuple[str, ...]]":
-    """Return what the command line names, in its order, own labelled pictures and test images last; and notes on it.
+def _words(words: list[str]) -> "list[str | Source]":
+    """Return the words of the command line, with the picture on stdin in place of ``-``."""
+    from toolkit.pictures.sources import STDIN
 
-    Raises:
-        UsageError: If it names nothing, or what is named makes no sense.
-        OwnDataError: If labels and pictures do not go together.
-        DataError: If test images are needed and not here.
-    """
-    from toolkit.fashion.data import sources_of_test_set
-    from toolkit.fashion.labels import read_label
-    from toolkit.pictures.sources import STDIN, expand_words, sources_of_own_pictures
-
-    if data and test is None:
-        raise UsageError("--data is for --test: pictures need no data set", "leave it out")
-    if not words and test is None and images is None:
-        raise UsageError("predict needs an IMAGE:", "pass files, folders, patterns, - for stdin, or --test 0")
     if words.count(STDIN) > 1:
         raise UsageError("- stands for the one picture on stdin:", "pass it once")
-    places: list[Path | Found] = []
-    for word in words:
-        places += [_stdin()] if word == STDIN else expand_words([word])
-    own, notes = sources_of_own_pictures(images, labels, read_label) if images else ([], ())
-    return [*places, *own, *(sources_of_test_set(_numbers(test), data) if test is not None else [])], notes
+    return [_stdin() if word == STDIN else word for word in words]
 
 
 def _numbers(text: str) -> list[int]:
