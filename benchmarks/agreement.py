@@ -97,7 +97,7 @@ def openvino_rows(python: str, repeats: int, threads: int, scratch: Path) -> dic
     found = subprocess.run([python, "-c", _VERSION], capture_output=True, text=True, check=False)
     if found.returncode:
         return {"skipped": "OpenVINO is not installed here; pass --openvino PYTHON of an environment that has it"}
-    export_formats(["onnx"], load_checkpoint(), scratch)
+    export_formats(load_checkpoint(), scratch, ["onnx"])
     before, rows = read_counters(), []
     for batch in DEFAULT_BATCH_SIZES:
         sides: dict[str, list[float]] = {"ours": [], "theirs": []}

@@ -54,7 +54,7 @@ _DETACH = (
 def prepare(folder: Path) -> Prepared:
     """Export the bundled checkpoint in every format, and return what bench needs to know of it."""
     checkpoint = load_checkpoint()
-    export_formats([], checkpoint, folder)
+    export_formats(checkpoint, folder)
     targets, skips = resolve_targets([], folder, "cpu")
     entries = prepare_entries(targets, checkpoint, "cpu", folder, unverified=False)
     return Prepared(checkpoint=checkpoint.record, entries=tuple(entries), skips=tuple(skips))

@@ -105,7 +105,7 @@ def runs(wanted: int, folder: Path) -> Iterator[tuple[str, int, ParityRecord]]:
     exported: list[tuple[str, Checkpoint, list[Target]]] = []
     for name, checkpoint in checkpoints(folder):
         place = folder / name
-        export_formats([], checkpoint, place, verify=False)
+        export_formats(checkpoint, place, verify=False)
         exported.append((name, checkpoint, resolve_targets([], place, "cpu")[0]))
     done = 0
     for seed in count():

@@ -26,7 +26,7 @@ CALLS = 1_000
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("exported")
-    assert export_formats([], load_checkpoint(), folder).passed
+    assert export_formats(load_checkpoint(), folder).passed
     return folder
 
 

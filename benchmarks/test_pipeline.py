@@ -17,7 +17,7 @@ from toolkit.verbs.export import export_formats
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("exported")
-    assert export_formats([], load_checkpoint(), folder).passed
+    assert export_formats(load_checkpoint(), folder).passed
     return folder
 
 

@@ -17,7 +17,7 @@ from toolkit.verbs.predictor import open_predictor, predict_each
 @pytest.fixture(scope="module")
 def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("exported")
-    assert export_formats(["onnx"], load_checkpoint(), folder).passed
+    assert export_formats(load_checkpoint(), folder, ["onnx"]).passed
     return folder
 
 

@@ -12,12 +12,13 @@ if TYPE_CHECKING:
     from toolkit.errors import ToolkitError
     from toolkit.fashion.checkpoint import Checkpoint, load_checkpoint
     from toolkit.formats import Session
-    from toolkit.records import Report
-    from toolkit.verbs.artifacts import check_parity, export_formats
-    from toolkit.verbs.benchmark import run_benchmark
+    from toolkit.verbs import Report
+    from toolkit.verbs.bench import run_benchmark
+    from toolkit.verbs.export import export_formats
+    from toolkit.verbs.parity import check_parity
     from toolkit.verbs.predict import predict
     from toolkit.verbs.session import compute_logits, open_session
-    from toolkit.verbs.training import train
+    from toolkit.verbs.train import train
 
 __all__ = [
     "Checkpoint",
@@ -37,17 +38,17 @@ __all__ = [
 
 _MODULES: Final = {
     "Checkpoint": "toolkit.fashion.checkpoint",
-    "Report": "toolkit.records",
+    "Report": "toolkit.verbs",
     "Session": "toolkit.formats",
     "ToolkitError": "toolkit.errors",
-    "check_parity": "toolkit.verbs.artifacts",
+    "check_parity": "toolkit.verbs.parity",
     "compute_logits": "toolkit.verbs.session",
-    "export_formats": "toolkit.verbs.artifacts",
+    "export_formats": "toolkit.verbs.export",
     "load_checkpoint": "toolkit.fashion.checkpoint",
     "open_session": "toolkit.verbs.session",
     "predict": "toolkit.verbs.predict",
-    "run_benchmark": "toolkit.verbs.benchmark",
-    "train": "toolkit.verbs.training",
+    "run_benchmark": "toolkit.verbs.bench",
+    "train": "toolkit.verbs.train",
 }
 
 if not TYPE_CHECKING:  # a type checker that saw __getattr__ would accept any name

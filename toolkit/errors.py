@@ -1,4 +1,4 @@
-"""Every way to be unable to go on, each with its remedy in the sentence.
+"""Every way to be unable to go on, each with its reason and its remedy.
 
 A result that is bad news (a mismatch, a regression) is a record, never one of these.
 
@@ -29,13 +29,15 @@ A result that is bad news (a mismatch, a regression) is a record, never one of t
     └── ComparisonError             two reports cannot be compared
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 
 _LONGEST_REASON = 200
 # Of an own dataset, in one message.
 _MOST_PROBLEMS = 10
+# Attributes that are paths.
+_PATHS = {"path", "place"}
 
 
 def first_line(error: Exception) -> str:
@@ -45,9 +47,21 @@ def first_line(error: Exception) -> str:
 
 
 class ToolkitError(Exception):
-    """The command cannot do its work; the message is one line and ends in what to do."""
+    """The command cannot do its work; the message is one line: what is wrong, and what to do.
+
+    Attributes:
+        reason: What is wrong, in few words.
+        statement: What is wrong, as a sentence that names of what; the reason, where that does.
+        remedy: What to do about it.
+        exit_code: Of the command that ends with it.
+    """
 
     exit_code = 2
+
+    def __init__(self, reason: str, remedy: str, *, statement: str | None = None) -> None:
+        sentence = statement or reason
+        self.reason, self.statement, self.remedy = reason.rstrip(":"), sentence.rstrip(":"), remedy
+        super().__init__(f"{sentence}{'' if sentence.endswith((':', '?')) else ';'} {remedy}")
 
 
 class UsageError(ToolkitError):
@@ -58,33 +72,33 @@ class OutputError(ToolkitError):
     """A file or folder cannot be written."""
 
     def __init__(self, path: Path, reason: str, remedy: str = "choose another place or make room there") -> None:
-        self.path, self.reason, self.remedy = path, reason, remedy
-        super().__init__(f"Cannot write {path}: {reason}; {remedy}")
+        self.path = path
+        super().__init__(reason, remedy, statement=f"Cannot write {path}: {reason}")
 
 
 class FolderBusyError(OutputError):
     """Another process is writing artifacts to the folder."""
 
     def __init__(self, folder: Path) -> None:
-        self.path, self.reason = folder, "busy"
-        self.remedy = "wait until it has finished or pass another --folder"
-        ToolkitError.__init__(self, f"Another fmnist-tk is writing to {folder}; {self.remedy}")
+        self.path = folder
+        reason = f"Another fmnist-tk is writing to {folder}"
+        ToolkitError.__init__(self, reason, "wait until it has finished or pass another --folder")
 
 
 class DeviceUnavailableError(ToolkitError):
     """The device does not exist on this machine, or not in this build of torch."""
 
     def __init__(self, device: str, reason: str, remedy: str) -> None:
-        self.device, self.reason, self.remedy = device, reason, remedy
-        super().__init__(f"Device {device!r} is not available: {reason}; {remedy}")
+        self.device = device
+        super().__init__(reason, remedy, statement=f"Device {device!r} is not available: {reason}")
 
 
 class CheckpointError(ToolkitError):
     """The weights cannot be read, or are not those of this model."""
 
     def __init__(self, path: Path, reason: str, remedy: str = "pass another --checkpoint") -> None:
-        self.path, self.reason, self.remedy = path, reason, remedy
-        super().__init__(f"Checkpoint {path}: {reason}; {remedy}")
+        self.path = path
+        super().__init__(reason, remedy, statement=f"Checkpoint {path}: {reason}")
 
 
 class UnsafeCheckpointError(CheckpointError):
@@ -103,29 +117,29 @@ class DataError(ToolkitError):
     """Fashion-MNIST cannot be used: a file is truncated, swapped or foreign."""
 
     def __init__(self, path: Path, reason: str) -> None:
-        self.path, self.reason = path, reason
-        super().__init__(f"Data file {path}: {reason}; replace it or pass another --data")
+        self.path = path
+        super().__init__(reason, "replace it or pass another --data", statement=f"Data file {path}: {reason}")
 
 
 class DataNotFoundError(DataError):
     """Fashion-MNIST is nowhere and cannot be downloaded."""
 
     def __init__(self, reason: str, url: str, *, tried: bool = False) -> None:
-        self.reason, self.url = reason, url
+        self.url = url
         fetch = "" if tried else "run fmnist-tk data fetch, "
-        ToolkitError.__init__(
-            self,
-            f"Fashion-MNIST is not here ({reason}); {fetch}install the Debian package dataset-fashion-mnist, "
-            f"pass --data DIR, or put the four files of {url} into a folder named by $FMNIST_TK_DATA",
+        remedy = (
+            f"{fetch}install the Debian package dataset-fashion-mnist, pass --data DIR, "
+            f"or put the four files of {url} into a folder named by $FMNIST_TK_DATA"
         )
+        ToolkitError.__init__(self, reason, remedy, statement=f"Fashion-MNIST is not here ({reason})")
 
 
 class PictureError(ToolkitError):
     """A file holds no picture that can be read."""
 
     def __init__(self, source: str, reason: str, remedy: str = "pass a PNG, JPEG or WebP file") -> None:
-        self.source, self.reason, self.remedy = source, reason, remedy
-        super().__init__(f"Picture {source}: {reason}; {remedy}")
+        self.source = source
+        super().__init__(reason, remedy, statement=f"Picture {source}: {reason}")
 
 
 class OwnDataError(ToolkitError):
@@ -138,11 +152,11 @@ class OwnDataError(ToolkitError):
     def __init__(
         self, place: Path, problems: Iterable[str], remedy: str = "correct these, nothing was started"
     ) -> None:
-        self.place, self.problems, self.remedy = place, tuple(problems), remedy
+        self.place, self.problems = place, tuple(problems)
         shown = "; ".join(self.problems[:_MOST_PROBLEMS])
         more = len(self.problems) - _MOST_PROBLEMS
-        rest = f"; and {more:,} more" if more > 0 else ""
-        super().__init__(f"Pictures of {place}: {shown}{rest}; {remedy}")
+        reason = f"{shown}; and {more:,} more" if more > 0 else shown
+        super().__init__(reason, remedy, statement=f"Pictures of {place}: {reason}")
 
 
 class FormatError(ToolkitError):
@@ -156,25 +170,25 @@ class UnknownFormatError(FormatError):
         self.name, self.known = name, tuple(known)
         near = get_close_matches(name.lower(), self.known, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}? Pass" if near else "pass"
-        super().__init__(f"{name!r} is neither a format nor a file; {hint} a file, or one of {', '.join(self.known)}")
+        remedy = f"{hint} a file, or one of {', '.join(self.known)}"
+        super().__init__(f"{name!r} is neither a format nor a file", remedy)
 
 
 class ArtifactNotFoundError(FormatError):
-    """The artifact's file does not exist."""
+    """The artifact's file does not exist; ``instead`` says what is there or should be."""
 
-    def __init__(self, path: Path, remedy: str) -> None:
+    def __init__(self, path: Path, remedy: str, instead: str | None = None) -> None:
         self.path = path
-        super().__init__(f"No artifact at {path}; {remedy}")
+        super().__init__(f"No artifact at {path}{f'; {instead}' if instead else ''}", remedy)
 
 
 class CorruptArtifactError(FormatError):
     """The runtime cannot open the file as an artifact of its format."""
 
     def __init__(self, path: Path, format: str, reason: str) -> None:
-        self.path, self.format, self.reason = path, format, reason
-        super().__init__(
-            f"Artifact {path} does not open as {format}: {reason}; write it again with: fmnist-tk export {format}"
-        )
+        self.path, self.format = path, format
+        statement = f"Artifact {path} does not open as {format}: {reason}"
+        super().__init__(reason, f"write it again with: fmnist-tk export {format}", statement=statement)
 
 
 class UnsafeArtifactError(FormatError):
@@ -187,20 +201,17 @@ class UnsafeArtifactError(FormatError):
         remedy: str = "export it again with torch.export.save and tensors only",
     ) -> None:
         self.path, self.requested = path, tuple(requested)
-        super().__init__(
-            f"Artifact {path}: refused, nothing of it was run: it asks for {', '.join(self.requested)}; {remedy}"
-        )
+        reason = f"refused, nothing of it was run: it asks for {', '.join(self.requested)}"
+        super().__init__(reason, remedy, statement=f"Artifact {path}: {reason}")
 
 
 class CannotCutError(FormatError):
     """The artifact's graph cannot be cut after each of its nodes."""
 
     def __init__(self, path: Path, format: str, reason: str) -> None:
-        self.path, self.format, self.reason = path, format, reason
-        super().__init__(
-            f"Artifact {path} cannot be cut into prefixes as {format}: {reason}; "
-            "compare its layers with the checkpoint's by hand"
-        )
+        self.path, self.format = path, format
+        statement = f"Artifact {path} cannot be cut into prefixes as {format}: {reason}"
+        super().__init__(reason, "compare its layers with the checkpoint's by hand", statement=statement)
 
 
 class MissingPackageError(FormatError):
@@ -208,33 +219,36 @@ class MissingPackageError(FormatError):
 
     def __init__(self, format: str, package: str) -> None:
         self.format, self.package = format, package
-        super().__init__(f"Format {format!r} needs the package {package!r}; install it with: pip install {package}")
+        super().__init__(f"Format {format!r} needs the package {package!r}", f"install it with: pip install {package}")
 
 
 class UnsupportedDeviceError(FormatError):
     """The format's runtime cannot execute on the device."""
 
     def __init__(self, format: str, device: str, reason: str, remedy: str) -> None:
-        self.format, self.device, self.reason, self.remedy = format, device, reason, remedy
-        super().__init__(f"Format {format!r} does not run on {device!r}: {reason}; {remedy}")
+        self.format, self.device = format, device
+        super().__init__(reason, remedy, statement=f"Format {format!r} does not run on {device!r}: {reason}")
 
 
 class PrecisionError(FormatError):
     """The session would compute in another precision than the one asked for."""
 
     def __init__(self, wanted: str, actual: str, remedy: str) -> None:
-        self.wanted, self.actual, self.remedy = wanted, actual, remedy
-        super().__init__(f"The runtime would compute in {actual}, not in {wanted}; {remedy}")
+        self.wanted, self.actual = wanted, actual
+        super().__init__(f"The runtime would compute in {actual}, not in {wanted}", remedy)
 
 
 class UnverifiedArtifactError(FormatError):
-    """Bench is asked to time an artifact that parity has not passed."""
+    """Bench is asked to time an artifact that parity has not passed.
 
-    def __init__(self, path: Path, reason: str, remedy: str) -> None:
-        self.path, self.reason, self.remedy = path, reason, remedy
-        super().__init__(
-            f"Artifact {path} is not verified: {reason}; {remedy}, or time it all the same with --unverified"
-        )
+    Attributes:
+        check: How to let parity judge it, the better part of the remedy.
+    """
+
+    def __init__(self, path: Path, reason: str, check: str) -> None:
+        self.path, self.check = path, check
+        remedy = f"{check}, or time it all the same with --unverified"
+        super().__init__(reason, remedy, statement=f"Artifact {path} is not verified: {reason}")
 
 
 class TrainingError(ToolkitError):
@@ -251,13 +265,25 @@ class ReportError(ToolkitError):
     """A report or manifest cannot be read."""
 
     def __init__(self, path: Path, reason: str, remedy: str) -> None:
-        self.path, self.reason, self.remedy = path, reason, remedy
-        super().__init__(f"{path}: {reason}; {remedy}")
+        self.path = path
+        super().__init__(reason, remedy, statement=f"{path}: {reason}")
 
 
 class ComparisonError(ToolkitError):
     """Two reports cannot be compared."""
 
-    def __init__(self, reason: str, remedy: str) -> None:
-        self.reason, self.remedy = reason, remedy
-        super().__init__(f"{reason}; {remedy}")
+
+def to_fields(error: ToolkitError) -> dict[str, str]:
+    """Return an error as text that another process can read: its class and its attributes, paths included."""
+    fields = {name: str(value) for name, value in vars(error).items() if isinstance(value, str | Path)}
+    return {**fields, "class": type(error).__name__}
+
+
+def from_fields(fields: Mapping[str, str]) -> ToolkitError:
+    """Return the error that another process has put into fields; one of its class, with its message."""
+    kind = globals()[fields["class"]]
+    error: ToolkitError = kind.__new__(kind)  # each class is made of other arguments
+    ToolkitError.__init__(error, fields["reason"], fields["remedy"], statement=fields["statement"])
+    for name in fields.keys() - {"class"}:
+        setattr(error, name, Path(fields[name]) if name in _PATHS else fields[name])
+    return error

@@ -17,6 +17,6 @@ def context(bundled: Checkpoint, exported: Path, made_once: MadeOnce) -> Context
 
     def export_other(folder: Path) -> None:
         other = load_checkpoint(save_small(folder / "other.safetensors", seed=1, config=ModelConfig()))
-        export_formats([], other, folder, verify=False)
+        export_formats(other, folder, verify=False)
 
     return Context(bundled, exported, made_once("other", export_other))

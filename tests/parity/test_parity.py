@@ -236,7 +236,7 @@ def test_a_right_artifact_passes(name: str, exported: Path, plan: Plan) -> None:
 )
 def test_right_artifacts_of_the_whole_family_pass(config: ModelConfig, tmp_path: Path) -> None:
     checkpoint = load_checkpoint(save_small(tmp_path / "m.safetensors", config=config))
-    report = export_formats([], checkpoint, tmp_path / "out")
+    report = export_formats(checkpoint, tmp_path / "out")
     assert report.passed, [record.failure for record in report.parity]
     assert len(report.artifacts) == len(FORMATS)
 
@@ -247,7 +247,7 @@ def test_degenerate_weights_neither_fail_nor_hide(weight: float, tmp_path: Path)
     state = {name: torch.full_like(tensor, weight) for name, tensor in Mlp(config).state_dict().items()}
     save_checkpoint(tmp_path / "m.safetensors", config, state)
     checkpoint = load_checkpoint(tmp_path / "m.safetensors")
-    assert export_formats(["onnx"], checkpoint, tmp_path / "out").passed
+    assert export_formats(checkpoint, tmp_path / "out", ["onnx"]).passed
     state["linear_relu_stack.2.bias"][4] += max(1e-3, weight * 1e-3)
     save_checkpoint(tmp_path / "other.safetensors", config, state)
     other = make_plan(Reference(load_checkpoint(tmp_path / "other.safetensors")))

@@ -362,13 +362,13 @@ def test_the_api_takes_them_too(
     checked = toolkit.check_parity("onnx", folder=tmp_path / "copy", threads=1, **pictures)
     assert checked.passed
     assert checked.datasets == (own.record,)
-    monkeypatch.setattr("toolkit.verbs.benchmark.run_bench", lambda prepared, *_, **__: prepared)
-    monkeypatch.setattr("toolkit.verbs.benchmark.keep_result", lambda *_: None)
+    monkeypatch.setattr("toolkit.bench.run_bench", lambda prepared, *_, **__: prepared)
+    monkeypatch.setattr("toolkit.verbs.bench.keep_result", lambda *_: None)
     assert toolkit.run_benchmark("onnx", folder=exported, **pictures).datasets == (own.record,)
     for wrong in ({"labels": options[3]}, {**pictures, "full": True}):
         with pytest.raises(UsageError):
             toolkit.check_parity("onnx", folder=exported, **wrong)
-    with pytest.raises(UsageError, match="test_share is for own pictures"):
+    with pytest.raises(UsageError, match="--test-share is for own pictures"):
         toolkit.train(tmp_path / "n.safetensors", test_share=0.3)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -25,7 +26,7 @@ from support import Cli, save_small
 from toolkit.bench.engine.journal import keep_result
 from toolkit.cli.console import predictions
 from toolkit.cli.console.screen import drawing_bar
-from toolkit.errors import CorruptArtifactError, PictureError, UsageError
+from toolkit.errors import CorruptArtifactError, UsageError
 from toolkit.fashion.data import load_sample, sample_indices
 from toolkit.formats.manifest import BENCH, LEDGER
 from toolkit.pictures.sources import Source
@@ -55,7 +56,7 @@ SAMPLE = load_sample()
 BEGUN = new_report("predict")
 LINE = 'Predicted: "Ankle boot", Actual: "Ankle boot"'
 PREDICTOR = PredictorRecord(
-    target="bundled", format="eager", device="cpu", precision="float32", sha256=None, verified=True
+    target="bundled", format="eager", device="cpu", precision="float32", sha256=None, verified=None
 )
 
 
@@ -494,20 +495,37 @@ class TestPython:
         assert [each.inverted for each in found] == [True, True, True, None]
         assert len({each.probability for each in found}) == 1
 
-    def test_what_it_does_not_take(self, pictures: Path) -> None:
-        with pytest.raises(PictureError, match=r"image 0: is an array \(10,\) of int64; pass \(28, 28\) uint8"):
-            predict([np.zeros(10, np.int64)], artifact="bundled")  # type: ignore[list-item]  # on purpose
-        with pytest.raises(UsageError, match=r"this is one: pass \[image\]"):
-            predict(str(pictures / "a.png"))
-        with pytest.raises(PictureError, match="is empty"):
-            predict([pictures / "empty.jpg"], artifact="bundled")
+    def test_what_pillow_has_opened_and_tensors(self, pictures: Path) -> None:
+        grey = SAMPLE.images[0]
+        opened = [Image.open(pictures / "a.png"), *(Image.fromarray(grey).convert(mode) for mode in ("L", "P", "CMYK"))]
+        found = predict([*opened, torch.tensor(grey), torch.tensor(grey)[None], pictures / "a.png"], artifact="bundled")
+        assert {each.label for each in found} == {"Ankle boot"}
+        assert found[0].scores == found[-1].scores
+        assert found[4].scores == found[5].scores
+
+    def test_one_that_cannot_be_read_has_its_reason_in_its_place(self, pictures: Path) -> None:
+        gradient = torch.zeros(28, 28, requires_grad=True)
+        odd = [np.zeros(10, np.int64), gradient, pictures / "empty.jpg", pictures / "none.png", b"", 3, None, "a\0b"]
+        found = predict([pictures / "a.png", *odd, SAMPLE.images[0]], artifact="bundled")
+        assert isinstance(found[0], PredictionRecord)
+        assert isinstance(found[-1], PredictionRecord)
+        assert all(isinstance(each, UnreadableRecord) for each in found[1:-1])
+        assert len(found) == len(odd) + 2
+        assert found[1] == UnreadableRecord(
+            source="image 1", reason="is an array (10,) of int64", remedy="pass (28, 28) uint8, bright on black"
+        )
+
+    def test_one_is_not_several(self, pictures: Path) -> None:
+        for one in (str(pictures / "a.png"), SAMPLE.images[0], torch.zeros(28, 28), Image.open(pictures / "a.png")):
+            with pytest.raises(UsageError, match=r"this is one: pass \[image\]"):
+                predict(one)
 
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            ({"threads": 0}, "threads=0: pass 1 or more"),
+            ({"threads": 0}, "threads: 0 is not a whole number from 1"),
             ({"batch_size": 0}, "batch_size=0: pass 1 or more"),
-            ({"invert": True}, "invert=True: no such way; pass one of 'auto', 'yes', 'no'"),
+            ({"invert": True}, "invert=True: choose one of auto, yes, no"),
         ],
     )
     def test_numbers_that_make_no_sense_are_refused(self, options: dict[str, Any], message: str) -> None:

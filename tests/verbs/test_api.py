@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import toolkit
 from support import ROOT, load_script
@@ -28,7 +29,8 @@ from toolkit.errors import (
 )
 from toolkit.fashion.data import load_sample
 from toolkit.fashion.model import Mlp
-from toolkit.records import ModelConfig
+from toolkit.records import FailureRecord, ModelConfig
+from toolkit.system.environment import new_report
 
 update_api = load_script(ROOT / ".ci" / "update_api.py")
 DOCS = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
@@ -205,9 +207,9 @@ class TestArguments:
             (lambda: toolkit.run_benchmark(batch_sizes=[0]), UsageError, "batch_sizes: 0"),
             (lambda: toolkit.run_benchmark(batch_sizes=[]), UsageError, "batch_sizes is empty"),
             (lambda: toolkit.run_benchmark(threads=[1, 0]), UsageError, "threads: 0"),
-            (lambda: toolkit.run_benchmark(budget_s=float("nan")), UsageError, "budget_s=nan"),
-            (lambda: toolkit.run_benchmark(restarts=-1), UsageError, "restarts=-1"),
-            (lambda: toolkit.run_benchmark(max_slowdown=0.1), UsageError, "pass against"),
+            (lambda: toolkit.run_benchmark(budget_s=float("nan")), UsageError, "--budget nan"),
+            (lambda: toolkit.run_benchmark(restarts=-1), UsageError, "restarts: -1"),
+            (lambda: toolkit.run_benchmark(max_slowdown=0.1), UsageError, "pass --against"),
             (lambda: toolkit.run_benchmark(scenario="fast"), UsageError, "choose latency"),
             (lambda: toolkit.train("m.pth"), UsageError, "end the name in .safetensors"),
             (lambda: toolkit.train("m.safetensors", recipe="best"), UsageError, "quickstart, strong"),
@@ -225,6 +227,109 @@ class TestArguments:
             call()
         assert words in str(caught.value)
         assert "\n" not in str(caught.value)
+
+
+ODD = [
+    3,
+    -1,
+    float("nan"),
+    "odd",
+    "a\0b",
+    b"odd",
+    torch.nn.Linear(1, 1),
+    torch.zeros(2, 2),
+    np.zeros((2, 2)),
+    Image.new("L", (28, 28)),
+    [],
+    [["odd"], None],
+    {"odd": 1},
+    object(),
+    int,
+]
+
+
+def refused(call: Callable[[], object]) -> toolkit.ToolkitError | None:
+    """Return the error that a call ends in, or None; any other than ours is a failure."""
+    try:
+        call()
+    except toolkit.ToolkitError as error:
+        return error
+    return None
+
+
+class TestOddValues:
+    @pytest.fixture(autouse=True)
+    def nothing_is_done(self, monkeypatch: pytest.MonkeyPatch, in_empty_folder: Path) -> None:
+        """What passes as an argument is accepted; the work would take its time."""
+        for name in ("export._make", "train.training.train"):
+            monkeypatch.setattr(f"toolkit.verbs.{name}", self.accepted)
+        monkeypatch.setattr("toolkit.verbs.bench.prepare_apart", self.accepted)
+        monkeypatch.setattr("toolkit.verbs.predict.open_predictor", self.accepted)
+
+    @staticmethod
+    def accepted(*_: object, **__: object) -> None:
+        raise UsageError("accepted", "go on")
+
+    @pytest.mark.parametrize(
+        ("function", "name"),
+        [(name, each) for name in FUNCTIONS for each in inspect.signature(getattr(toolkit, name)).parameters],
+    )
+    def test_each_is_accepted_or_an_error_of_one_line(
+        self, function: str, name: str, bundled: toolkit.Checkpoint
+    ) -> None:
+        needed: dict[str, dict[str, Any]] = {
+            "train": {"output": "m.safetensors"},
+            "open_session": {"artifact": "none.onnx"},
+            "predict": {"images": []},
+            "compute_logits": {"session": bundled, "images": np.zeros((1, 28, 28), np.uint8)},
+        }
+        for value in ODD:
+            error = refused(lambda value=value: getattr(toolkit, function)(**needed.get(function, {}) | {name: value}))
+            assert error is None or (error.remedy and "\n" not in str(error))
+
+    def test_a_module_is_to_be_saved_and_a_wrong_type_names_the_right_ones(self) -> None:
+        with pytest.raises(UsageError, match=re.escape('torch.save(model.state_dict(), "model.pth")')):
+            toolkit.export_formats(torch.nn.Linear(1, 1))  # type: ignore[arg-type]
+        with pytest.raises(UsageError, match=r"batch_sizes: 'odd' is of type str; pass int \| Sequence\[int\]"):
+            toolkit.run_benchmark(batch_sizes="odd")  # type: ignore[arg-type]
+        with pytest.raises(UsageError, match="threads: True is of type bool"):
+            toolkit.export_formats(threads=True)
+
+    def test_a_number_stands_for_a_list_of_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        seen: list[Any] = []
+        monkeypatch.setattr("toolkit.verbs.bench.prepare_apart", lambda request: request)
+        monkeypatch.setattr("toolkit.bench.run_bench", lambda _, settings, *__, **___: seen.append(settings))
+        monkeypatch.setattr("toolkit.verbs.bench.keep_result", lambda *_: None)
+        toolkit.run_benchmark(batch_sizes=1, threads=2)
+        assert (seen[0].batch_sizes, seen[0].threads) == ((1,), (2,))
+
+
+class TestShown:
+    def test_a_report_is_one_screen_and_a_page_in_a_notebook(self) -> None:
+        saved = toolkit.records.read_record(
+            ROOT / "benchmarks" / "results" / "amd-epyc-2-cores-run.json", toolkit.Report
+        )
+        lines = repr(saved).splitlines()
+        assert len(lines) <= 25
+        assert max(map(len, lines)) <= 80
+        assert str(saved) == repr(saved)
+        assert lines[0].startswith("At every batch size the fastest verified format is onnx")
+        assert lines[-1] == "<Report of run, passed=True>"
+        page = saved._repr_html_()
+        assert page is not None
+        for words in ("<pre", "fastest verified format", "torch-export", "row independence"):
+            assert words in page
+
+    def test_a_short_report_is_shown_whole_with_what_failed(self) -> None:
+        failure = FailureRecord(target="<b>", format="onnx", device="cpu", reason="gone")
+        report = new_report("bench").changed(failures=(failure,))
+        assert "more line" not in repr(report)
+        assert repr(report).endswith("<Report of bench, passed=False, 1 in .failures>")
+        assert "&lt;b&gt;: gone" in (report._repr_html_() or "")
+
+    def test_looking_costs_what_is_looked_at(self) -> None:
+        code = "import sys, toolkit; toolkit.Report; print([name for name in ('rich', 'torch') if name in sys.modules])"
+        assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
 class TestLogits:

@@ -87,7 +87,7 @@ class TestRows:
         assert (report.command, report.machine) == ("compare", MACHINE)
 
     def test_the_speed_is_that_of_head_over_base(self) -> None:
-        report = compare_reports(BASE, run(100, slower=1.1), threshold=0.03, allowed=0.2, seed=5)
+        report = compare_reports(BASE, run(100, slower=1.1), threshold=0.03, max_slowdown=0.2, seed=5)
         (found,) = [each for each in report.comparisons if (each.format, each.batch_size) == ("onnx", 1)]
         base, head = BASE.latency[2], run(100, slower=1.1).latency[2]
         ratio = independent_ratio(
@@ -106,11 +106,11 @@ class TestRows:
 
     def test_the_gate_closes_when_the_whole_interval_is_beyond_it(self) -> None:
         slow = run(100, slower=1.1)
-        assert not compare_reports(BASE, slow, allowed=0.05).passed
-        assert compare_reports(BASE, slow, allowed=0.1).passed  # 10 % slower, give or take
+        assert not compare_reports(BASE, slow, max_slowdown=0.05).passed
+        assert compare_reports(BASE, slow, max_slowdown=0.1).passed  # 10 % slower, give or take
         assert compare_reports(BASE, slow).passed
-        assert compare_reports(slow, BASE, allowed=0.0).passed  # faster
-        assert compare_reports(BASE, HEAD, allowed=0.0).passed  # the same, give or take
+        assert compare_reports(slow, BASE, max_slowdown=0.0).passed  # faster
+        assert compare_reports(BASE, HEAD, max_slowdown=0.0).passed  # the same, give or take
 
     @pytest.mark.parametrize(
         "changes",
@@ -174,11 +174,14 @@ class TestRefusals:
             ({"system": "Darwin 6.1.0 x86_64"}, "system: Linux x86_64 and Darwin x86_64"),
         ],
     )
-    def test_other_machines_are_refused_unless_forced(self, changes: dict[str, Any], words: str) -> None:
+    def test_other_machines_are_refused_unless_forced(
+        self, changes: dict[str, Any], words: str, in_empty_folder: Path
+    ) -> None:
         head = HEAD.model_copy(update={"machine": MACHINE.model_copy(update=changes)})
+        write_record(BASE, Path("a.json"))
         with pytest.raises(ComparisonError) as error:
-            compare_reports(BASE, head, names=("a.json", "b.json"))
-        assert str(error.value).startswith("a.json and b.json come from different machines")
+            compare_reports("a.json", head)
+        assert str(error.value).startswith("a.json and head come from different machines")
         assert words in str(error.value)
         assert str(error.value).endswith("compare runs of one machine, or pass --force")
         forced = compare_reports(BASE, head, force=True)
@@ -272,7 +275,7 @@ class TestNotes:
         assert any(each.startswith("onnx at batch 64 on cpu, threads 2 is not verified") for each in notes)
 
     def test_one_round_has_no_interval(self) -> None:
-        report = compare_reports(only(row()), only(row(rounds=rounds_of(4e-5, count=1))), allowed=0.05)
+        report = compare_reports(only(row()), only(row(rounds=rounds_of(4e-5, count=1))), max_slowdown=0.05)
         assert "Rows of one round have no interval" in text_of(report.notes)
         assert [each.speed.verdict for each in report.comparisons] == ["CANNOT TELL"]
         assert report.passed  # nothing is known, so the gate stays open

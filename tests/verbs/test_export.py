@@ -53,7 +53,7 @@ def test_the_folder_holds_artifacts_manifest_golden_and_what_was_verified(export
 
 def test_the_library_exports_as_the_command_does(exported: Path, bundled: Checkpoint, tmp_path: Path) -> None:
     """TorchScript alone numbers its class names by what the process scripted before."""
-    export_formats([], bundled, tmp_path)
+    export_formats(bundled, tmp_path)
     for name in NAMES - {"model.ts.pt"}:
         assert (tmp_path / name).read_bytes() == (exported / name).read_bytes(), name
 
@@ -69,14 +69,14 @@ def test_ten_lines_check_an_artifact_anywhere(exported: Path) -> None:
 
 def test_only_the_named_formats_are_written_and_others_stay_listed(checkpoint: Checkpoint, tmp_path: Path) -> None:
     folder = tmp_path / "out"
-    report = export_formats(["onnx"], checkpoint, folder)
+    report = export_formats(checkpoint, folder, ["onnx"])
     assert [each.file for each in report.artifacts] == ["model.onnx"]
     assert not (folder / "model.pt2").exists()
-    export_formats(["torchscript", "torchscript"], checkpoint, folder)
+    export_formats(checkpoint, folder, ["torchscript", "torchscript"])
     manifest = read_record(folder / "manifest.json", Manifest)
     assert [each.file for each in manifest.artifacts] == ["model.onnx", "model.ts.pt"]
     (folder / "model.onnx").unlink()
-    export_formats(["torchscript"], checkpoint, folder)
+    export_formats(checkpoint, folder, ["torchscript"])
     assert [each.file for each in read_record(folder / "manifest.json", Manifest).artifacts] == ["model.ts.pt"]
 
 
@@ -84,11 +84,11 @@ def test_unknown_and_missing_formats_cannot_be_named(
     checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(UnknownFormatError):
-        export_formats(["onyx"], checkpoint, tmp_path / "out")
+        export_formats(checkpoint, tmp_path / "out", ["onyx"])
     monkeypatch.setattr("toolkit.formats.find_spec", lambda name: None if name == "onnxscript" else object())
     with pytest.raises(MissingPackageError):
-        export_formats(["onnx"], checkpoint, tmp_path / "out")
-    report = export_formats([], checkpoint, tmp_path / "out")
+        export_formats(checkpoint, tmp_path / "out", ["onnx"])
+    report = export_formats(checkpoint, tmp_path / "out")
     assert [skip.what for skip in report.skips] == ["onnx"]
     assert report.skips[0].remedy == "install it with: pip install onnxscript"
     assert report.passed
@@ -110,7 +110,7 @@ def test_an_exporter_that_fails_leaves_the_old_artifact_and_the_others_go_on(
     checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "out"
-    export_formats([], checkpoint, folder)
+    export_formats(checkpoint, folder)
     before = snapshot(folder)
 
     def explode(model: object, path: Path, metadata: object) -> None:
@@ -118,7 +118,7 @@ def test_an_exporter_that_fails_leaves_the_old_artifact_and_the_others_go_on(
         raise RuntimeError("operator not supported\nand a long story")
 
     broken_export(monkeypatch, explode)
-    report = export_formats([], checkpoint, folder)
+    report = export_formats(checkpoint, folder)
     assert not report.passed
     assert [(each.format, each.reason) for each in report.failures] == [
         ("onnx", "the exporter failed: operator not supported")
@@ -134,13 +134,13 @@ def test_an_export_that_does_not_match_is_not_put_in_place(
     other = load_checkpoint(save_small(tmp_path / "other.safetensors", seed=1))
     real = import_format(FORMATS["onnx"])
     broken_export(monkeypatch, lambda model, path, metadata: real.export(other.model(), path, metadata))
-    report = export_formats(["onnx"], checkpoint, folder)
+    report = export_formats(checkpoint, folder, ["onnx"])
     assert not report.passed
     assert "does not match the checkpoint, not put in place: values" in report.failures[0].reason
     assert report.artifacts == ()
     assert [path.name for path in folder.iterdir()] == [".lock"]
     monkeypatch.setattr(export_module, "make_plan", None)  # what is not compared needs no reference
-    report = export_formats(["onnx"], checkpoint, folder, verify=False)
+    report = export_formats(checkpoint, folder, ["onnx"], verify=False)
     assert report.passed
     assert (folder / "model.onnx").exists()
     assert [(skip.what, skip.remedy) for skip in report.skips] == [("parity", "run: fmnist-tk parity")]
@@ -151,7 +151,7 @@ def test_a_full_disk_leaves_everything_as_it_was(
     checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "out"
-    export_formats(["onnx"], checkpoint, folder)
+    export_formats(checkpoint, folder, ["onnx"])
     before = snapshot(folder)
 
     def no_space(model: object, path: Path, metadata: object) -> None:
@@ -160,7 +160,7 @@ def test_a_full_disk_leaves_everything_as_it_was(
 
     broken_export(monkeypatch, no_space)
     with pytest.raises(OutputError, match=r"out/model\.onnx: No space left on device"):
-        export_formats([], checkpoint, folder)
+        export_formats(checkpoint, folder)
     assert snapshot(folder) == before
     assert {path.name for path in folder.iterdir()} == set(before)
 
@@ -183,8 +183,8 @@ def test_a_really_full_device_is_one_typed_error(tmp_path: Path) -> None:
 
 def test_two_exports_into_one_folder_do_not_mix(checkpoint: Checkpoint, tmp_path: Path) -> None:
     with folder_lock(tmp_path), pytest.raises(FolderBusyError, match="Another fmnist-tk is writing"):
-        export_formats(["onnx"], checkpoint, tmp_path)
-    assert export_formats(["onnx"], checkpoint, tmp_path).passed
+        export_formats(checkpoint, tmp_path, ["onnx"])
+    assert export_formats(checkpoint, tmp_path, ["onnx"]).passed
 
 
 def test_a_manifest_that_cannot_be_read_stops_before_anything_is_replaced(
@@ -192,7 +192,7 @@ def test_a_manifest_that_cannot_be_read_stops_before_anything_is_replaced(
 ) -> None:
     (tmp_path / "manifest.json").write_text("{}")
     with pytest.raises(ReportError, match=r"manifest\.json"):
-        export_formats(["onnx"], checkpoint, tmp_path)
+        export_formats(checkpoint, tmp_path, ["onnx"])
     assert not (tmp_path / "model.onnx").exists()
 
 
@@ -212,7 +212,7 @@ def test_a_kill_leaves_no_half_file_under_a_final_name(pause: float, tmp_path: P
                 Ledger.model_validate_json(content)
             elif not name.startswith("."):
                 assert content == (exported / name).read_bytes(), name
-    assert export_formats(["torchscript"], load_checkpoint(), tmp_path / "out").passed
+    assert export_formats(load_checkpoint(), tmp_path / "out", ["torchscript"]).passed
     assert not list((tmp_path / "out").glob(".*tmp"))
     assert not (tmp_path / "out" / ".staging").exists()
 
@@ -225,7 +225,7 @@ def test_the_manifest_is_plain_json_with_a_schema_and_a_version(exported: Path) 
 def test_files_follow_the_users_umask(checkpoint: Checkpoint, tmp_path: Path) -> None:
     before = os.umask(0o027)
     try:
-        export_formats(["onnx"], checkpoint, tmp_path)
+        export_formats(checkpoint, tmp_path, ["onnx"])
     finally:
         os.umask(before)
     assert {oct((tmp_path / name).stat().st_mode & 0o777) for name in ("model.onnx", "manifest.json")} == {"0o640"}
@@ -235,12 +235,12 @@ def test_a_name_that_is_taken_by_a_folder_stops_before_anything_is_replaced(
     checkpoint: Checkpoint, tmp_path: Path
 ) -> None:
     folder = tmp_path / "out"
-    export_formats(["torchscript"], checkpoint, folder)
+    export_formats(checkpoint, folder, ["torchscript"])
     before = snapshot(folder)
     (folder / "model.onnx").mkdir()
     other = load_checkpoint(save_small(tmp_path / "other.safetensors", seed=1))
     with pytest.raises(OutputError, match="it is a folder"):
-        export_formats([], other, folder)
+        export_formats(other, folder)
     assert snapshot(folder) == before
 
 
@@ -257,7 +257,7 @@ def test_an_error_half_way_leaves_a_manifest_of_what_is_there(
 
     monkeypatch.setattr(export_module, "_publish", second_fails)
     with pytest.raises(OutputError):
-        export_formats([], checkpoint, tmp_path / "out")
+        export_formats(checkpoint, tmp_path / "out")
     manifest = read_record(tmp_path / "out" / "manifest.json", Manifest)
     assert [each.file for each in manifest.artifacts] == published
     assert manifest.artifacts[0].sha256 == sha256_of(tmp_path / "out" / published[0])
@@ -265,7 +265,7 @@ def test_an_error_half_way_leaves_a_manifest_of_what_is_there(
 
 def test_artifacts_of_other_weights_beside_the_new_ones_are_told(checkpoint: Checkpoint, tmp_path: Path) -> None:
     other = load_checkpoint(save_small(tmp_path / "other.safetensors", seed=1))
-    assert export_formats(["onnx"], checkpoint, tmp_path / "out").notes == ()
-    (note,) = export_formats(["torchscript"], other, tmp_path / "out").notes
+    assert export_formats(checkpoint, tmp_path / "out", ["onnx"]).notes == ()
+    (note,) = export_formats(other, tmp_path / "out", ["torchscript"]).notes
     assert note.startswith("model.onnx in ")
     assert "golden.npz is no longer theirs" in note

@@ -242,7 +242,7 @@ def _self_checks(devices: Sequence[str], scratch: Path) -> tuple[SelfCheckRecord
             timeout_s=_SELF_CHECK_TIMEOUT_S,
         )
         if trouble:
-            raise ToolkitError(f"The clock cannot be checked on {device}: {trouble}; run fmnist-tk doctor")
+            raise ToolkitError(f"The clock cannot be checked on {device}: {trouble}", "run fmnist-tk doctor")
         found.append(read_record(result, SelfCheckRecord))
     return tuple(found)
 

@@ -2,7 +2,6 @@
 
 import shlex
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,6 +11,7 @@ import typer
 
 from toolkit.cli.console import finish, showing_progress, showing_rounds
 from toolkit.cli.options import (
+    COMPARING,
     DEFAULT_BATCH,
     DEFAULT_FOLDER,
     MEASURING,
@@ -23,21 +23,23 @@ from toolkit.cli.options import (
     JsonOption,
     JunitOption,
     MarkdownOption,
+    MaxSlowdownOption,
     OutputOption,
     QuietOption,
     SeedOption,
     TargetsArgument,
+    ThresholdOption,
     parse_batch_sizes,
     parse_percent,
     parse_threads,
 )
-from toolkit.cli.options.parity import artifacts_named, check_files_differ, check_pictures_kept
-from toolkit.cli.options.pictures import ImagesOption, LabelsOption, NumWorkersOption, check_pictures, read_pictures
+from toolkit.cli.options.files import artifacts_named, check_files_differ, check_pictures_kept
+from toolkit.cli.options.pictures import ImagesOption, LabelsOption, NumWorkersOption
 from toolkit.errors import UsageError
 
 __all__ = ["bench"]
 
-_COMPARING, _CHECKS = "Comparing", "Checks"
+_CHECKS = "Checks"
 
 DevicesOption = Annotated[
     list[str] | None,
@@ -82,16 +84,6 @@ RestartsOption = Annotated[
         rich_help_panel=MEASURING,
     ),
 ]
-ThresholdOption = Annotated[
-    str,
-    typer.Option(
-        "--threshold",
-        metavar="PERCENT",
-        help="Differences up to this do not matter. Default: 2%.",
-        show_default=False,
-        rich_help_panel=_COMPARING,
-    ),
-]
 AgainstOption = Annotated[
     Path | None,
     typer.Option(
@@ -99,17 +91,7 @@ AgainstOption = Annotated[
         metavar="DIR|FILE",
         help="Measure also, in the same rounds, another folder's artifacts or another checkpoint, and compare.",
         show_default=False,
-        rich_help_panel=_COMPARING,
-    ),
-]
-MaxSlowdownOption = Annotated[
-    str | None,
-    typer.Option(
-        "--max-slowdown",
-        metavar="PERCENT",
-        help="Exit 1 when a row is surely slower than that of --against by more than this.",
-        show_default=False,
-        rich_help_panel=_COMPARING,
+        rich_help_panel=COMPARING,
     ),
 ]
 LimitsOption = Annotated[
@@ -186,72 +168,46 @@ def bench(
 
         fmnist-tk bench --images photos --labels labels.csv
     """
+    if selfcheck and images:
+        raise UsageError("--selfcheck runs no model, so --images would have no effect", "leave one of them out")
+    outputs = {"--output": output, "--junit": junit, "--markdown": markdown}
+    inputs = {"--labels": [labels], "--checkpoint": [checkpoint], "--against": [against]}
+    check_files_differ(outputs, {**inputs, "target": artifacts_named(targets or (), folder)})
+    check_pictures_kept(outputs, [images], labels)
     sizes, counts = parse_batch_sizes(batch), parse_threads(threads)
     slowdown = None if max_slowdown is None else parse_percent("--max-slowdown", max_slowdown)
-    if slowdown is not None and against is None:
-        raise UsageError("--max-slowdown needs something to be slower than: pass --against DIR or a checkpoint")
-    check_pictures(images, labels, num_workers)
-    if selfcheck and images:
-        raise UsageError("--selfcheck runs no model, so --images would have no effect; leave one of them out")
-    outputs = {"--output": output, "--junit": junit, "--markdown": markdown}
-    inputs = {"--labels": labels, "--checkpoint": checkpoint, "--against": against}
-    check_files_differ(
-        outputs, {name: [path] for name, path in inputs.items()} | {"target": artifacts_named(targets or (), folder)}
-    )
-    check_pictures_kept(outputs, [images])
-    from toolkit.bench import DEFAULT_BUDGET_S, Settings, run_bench, self_check
-    from toolkit.bench.engine.inputs import keep_pictures, with_pictures
-    from toolkit.bench.engine.journal import keep_result
-    from toolkit.bench.engine.prepare import Request
-    from toolkit.bench.engine.prepare_child import prepare_apart
-    from toolkit.bench.engine.scenario import parse_scenario
+    limit = parse_percent("--threshold", threshold)
+    from toolkit.verbs.bench import check_clock, run_benchmark
 
-    settings = Settings(
-        batch_sizes=sizes,
-        threads=counts,
-        scenario=parse_scenario(scenario),
-        budget_s=DEFAULT_BUDGET_S if budget is None else budget,
-        seed=seed,
-        restarts=restarts,
-        threshold=parse_percent("--threshold", threshold),
-        max_slowdown=slowdown,
-        against_limits=limits,
-    )
-    devices = tuple(device or ["cpu"])
+    devices = device or ["cpu"]
     if selfcheck:
-        from toolkit.system.devices import resolve_device
-
-        found = tuple(dict.fromkeys(resolve_device(each) for each in devices))
-        finish(self_check(found), as_json=as_json, output=output, quiet=quiet, junit=junit, markdown=markdown)
+        report = check_clock(devices)
+        finish(report, as_json=as_json, output=output, quiet=quiet, junit=junit, markdown=markdown)
     with _journal_beside(output or folder / "bench") as journal:
-        with (
-            tempfile.TemporaryDirectory(prefix="fmnist-tk-bench-") as scratch,
-            showing_progress(quiet=quiet) as progress,
-            showing_rounds(quiet=quiet) as watch,
-        ):
-            own = read_pictures(images, labels, num_workers, progress)
-            if images and own:  # a line of --labels may name a file whose name is not that of a picture
-                check_files_differ(outputs, {"--images": [images / name for name in own.names]})
-            request = Request(
-                names=tuple(targets or ()),
-                folder=str(folder),
-                checkpoint=str(checkpoint) if checkpoint else None,
-                devices=devices,
+        with showing_progress(quiet=quiet) as progress, showing_rounds(quiet=quiet) as watch:
+            report = run_benchmark(
+                targets or None,
+                checkpoint,
+                folder=folder,
+                device=devices,
+                batch_sizes=sizes,
+                threads=counts,
+                scenario=scenario,
+                budget_s=budget,
+                restarts=restarts,
+                seed=seed,
+                against=against,
+                max_slowdown=slowdown,
+                threshold=limit,
                 unverified=unverified,
-                against=str(against) if against else None,
-                scratch=scratch,
-                pictures=str(keep_pictures(own, Path(scratch))) if own else None,
-            )
-            prepared = prepare_apart(request)
-            report = run_bench(
-                with_pictures(prepared, own, against) if own else prepared,
-                settings,
-                Path(scratch),
+                limits=limits,
+                images=images,
+                labels=labels,
+                num_workers=num_workers,
                 journal=journal,
                 progress=progress,
                 watch=watch,
             )
-        keep_result(report, folder)
         finish(report, as_json=as_json, output=output, quiet=quiet, junit=junit, markdown=markdown)
 
 

@@ -11,11 +11,13 @@ from toolkit.cli.options import (
     JsonOption,
     JunitOption,
     MarkdownOption,
+    MaxSlowdownOption,
     OutputOption,
     QuietOption,
+    ThresholdOption,
     parse_percent,
 )
-from toolkit.cli.options.parity import check_files_differ
+from toolkit.cli.options.files import check_files_differ
 
 __all__ = ["compare"]
 
@@ -23,24 +25,6 @@ BaseArgument = Annotated[
     Path, typer.Argument(metavar="BASE", help="A report of fmnist-tk bench or run: the earlier one.")
 ]
 HeadArgument = Annotated[Path, typer.Argument(metavar="HEAD", help="The report whose speed over BASE is wanted.")]
-SlowdownOption = Annotated[
-    str | None,
-    typer.Option(
-        "--max-slowdown",
-        metavar="PERCENT",
-        help="Exit 1 when a call takes surely more than this longer than in BASE, such as 5% or 0.05.",
-        show_default=False,
-    ),
-]
-ThresholdOption = Annotated[
-    str,
-    typer.Option(
-        "--threshold",
-        metavar="PERCENT",
-        help="Differences up to this do not matter: a row that surely differs by less is SAME. Default: 2%.",
-        show_default=False,
-    ),
-]
 ForceOption = Annotated[
     bool, typer.Option("--force", help="Compare runs of different machines all the same; the report says so.")
 ]
@@ -49,7 +33,7 @@ ForceOption = Annotated[
 def compare(
     base: BaseArgument,
     head: HeadArgument,
-    max_slowdown: SlowdownOption = None,
+    max_slowdown: MaxSlowdownOption = None,
     threshold: ThresholdOption = "2%",
     force: ForceOption = False,
     junit: JunitOption = None,
@@ -74,19 +58,11 @@ def compare(
 
         fmnist-tk compare main.json branch.json --max-slowdown 5%
     """
-    allowed = None if max_slowdown is None else parse_percent("--max-slowdown", max_slowdown)
-    limit = parse_percent("--threshold", threshold)
     outputs = {"--output": output, "--junit": junit, "--markdown": markdown}
     check_files_differ(outputs, {"BASE": [base], "HEAD": [head]})
-    from toolkit.bench.engine.journal import read_saved
+    slowdown = None if max_slowdown is None else parse_percent("--max-slowdown", max_slowdown)
+    limit = parse_percent("--threshold", threshold)
     from toolkit.verbs.compare import compare_reports
 
-    report = compare_reports(
-        read_saved(base),
-        read_saved(head),
-        names=(str(base), str(head)),
-        threshold=limit,
-        allowed=allowed,
-        force=force,
-    )
+    report = compare_reports(base, head, threshold=limit, max_slowdown=slowdown, force=force)
     finish(report, as_json=as_json, output=output, quiet=quiet, junit=junit, markdown=markdown)

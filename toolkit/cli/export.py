@@ -53,9 +53,8 @@ def export(
 
         fmnist-tk export onnx torchscript --checkpoint model.pth --folder out
     """
-    from toolkit.fashion.checkpoint import load_checkpoint
     from toolkit.verbs.export import export_formats
 
     with showing_progress(quiet=quiet) as progress:
-        report = export_formats(formats or [], load_checkpoint(checkpoint), folder, verify=verify, progress=progress)
+        report = export_formats(checkpoint, folder, formats or (), verify=verify, progress=progress)
     finish(report, as_json=as_json, output=output, quiet=quiet)

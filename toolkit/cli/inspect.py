@@ -8,7 +8,7 @@ import typer
 from toolkit.cli.console import finish
 from toolkit.cli.console.streams import stdout_to_stderr
 from toolkit.cli.options import DebugOption, JsonOption, OutputOption, QuietOption
-from toolkit.cli.options.parity import check_files_differ
+from toolkit.cli.options.files import check_files_differ
 
 __all__ = ["inspect"]
 

@@ -1,7 +1,7 @@
 """``fmnist-tk parity``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, get_args
 
 import typer
 
@@ -20,22 +20,16 @@ from toolkit.cli.options import (
     QuietOption,
     TargetsArgument,
     ThreadsOption,
-    parse_precision,
+    parse_choice,
 )
-from toolkit.cli.options.parity import (
+from toolkit.cli.options.files import (
+    artifacts_named,
     check_files_differ,
-    check_goes_with_rejudge,
     check_pictures_kept,
     writable_folder,
 )
-from toolkit.cli.options.pictures import ImagesOption, LabelsOption, NumWorkersOption, check_pictures, read_pictures
+from toolkit.cli.options.pictures import ImagesOption, LabelsOption, NumWorkersOption
 from toolkit.errors import UsageError
-
-if TYPE_CHECKING:
-    from toolkit.fashion.checkpoint import Checkpoint
-    from toolkit.formats.target import Target
-    from toolkit.parity.rules.quality import Gates
-    from toolkit.records import Report
 
 __all__ = ["parity"]
 
@@ -183,13 +177,16 @@ def parity(
 
         fmnist-tk parity --images photos --labels labels.csv
     """
-    check_pictures(images, labels, num_workers, data=data, full=full)
-    from toolkit.parity.rules.quality import Gates
-
-    gates = Gates(max_drop, min_agreement, significance)
     outputs = {"--output": output, "--junit": junit, "--markdown": markdown}
+    from toolkit.records import Precision
+
+    declared: Precision | None = None
+    if precision:
+        declared = parse_choice("--precision", precision, get_args(Precision), "precision")
+    from toolkit.verbs.parity import check_parity, rejudge_parity
+
     if rejudge:
-        check_goes_with_rejudge(
+        _check_goes_with_rejudge(
             checkpoint=checkpoint,
             against=against,
             device=device != "cpu",
@@ -202,69 +199,48 @@ def parity(
             repro=repro,
         )
         check_files_differ(outputs, {"--rejudge": [rejudge]})
-        report = _rejudged(rejudge, targets, gates)
+        if targets:
+            raise UsageError("--rejudge takes its targets from the report", "pass no others")
+        report = rejudge_parity(rejudge, max_drop=max_drop, min_agreement=min_agreement, significance=significance)
     else:
-        from toolkit.fashion.data import load_test_set
-        from toolkit.formats.target import Target, resolve_targets
-        from toolkit.parity import check_parity
-        from toolkit.system.devices import resolve_device
-
-        device = resolve_device(device)
-        declared = parse_precision(precision) if precision else None
-        with stdout_to_stderr(), showing_progress(quiet=quiet) as progress:
-            found, skips = resolve_targets(targets or [], folder, device, declared)
-            reference = _reference(checkpoint, against)
-            other = reference.path if isinstance(reference, Target) else None
-            inputs = {"--checkpoint": checkpoint, "--against": other, "--labels": labels}
-            check_files_differ(
-                outputs, {name: [path] for name, path in inputs.items()} | {"target": [each.path for each in found]}
-            )
-            check_pictures_kept(outputs, [images])
-            own = read_pictures(images, labels, num_workers, progress)
-            if images and own:  # a line of --labels may name a file whose name is not that of a picture
-                check_files_differ(outputs, {"--images": [images / name for name in own.names]})
+        other = artifacts_named([str(against)], DEFAULT_FOLDER) if against else []
+        named = {"target": artifacts_named(targets or (), folder), "--against": other}
+        check_files_differ(outputs, {**named, "--checkpoint": [checkpoint], "--labels": [labels]})
+        check_pictures_kept(outputs, [images], labels)
+        with stdout_to_stderr(), showing_progress(quiet=quiet) as progress:  # an artifact may print
             report = check_parity(
-                found,
-                reference,
+                targets or None,
+                checkpoint,
+                against=against,
+                folder=folder,
                 device=device,
                 threads=threads,
-                gates=gates,
-                full=load_test_set(data) if (full or data) and not own else None,
-                own=own,
+                precision=declared,
+                max_drop=max_drop,
+                min_agreement=min_agreement,
+                significance=significance,
+                full=full,
+                data=data,
+                images=images,
+                labels=labels,
+                num_workers=num_workers,
                 seed=seed,
                 reproduce=repro,
-                skips=skips,
                 progress=progress,
             )
     finish(report, as_json=as_json, output=output, quiet=quiet, junit=junit, markdown=markdown)
 
 
-def _reference(checkpoint: Path | None, against: Path | None) -> "Checkpoint | Target":
-    """Return what the targets must compute.
+def _check_goes_with_rejudge(**given: object) -> None:
+    """Refuse options that ``--rejudge`` would ignore.
+
+    Args:
+        given: By the names of options, a true value for each that was given.
 
     Raises:
-        ToolkitError: If it cannot be read, or both are given.
+        UsageError: Naming them.
     """
-    from toolkit.fashion.checkpoint import load_checkpoint
-    from toolkit.formats.target import resolve_targets
-
-    if against is None:
-        return load_checkpoint(checkpoint)
-    if checkpoint:
-        raise UsageError("--checkpoint and --against are two references; pass one of them")
-    (target,), _ = resolve_targets([str(against)], DEFAULT_FOLDER, "cpu")
-    return target
-
-
-def _rejudged(path: Path, targets: list[str] | None, gates: "Gates") -> "Report":
-    from toolkit.parity.rules.rejudge import rejudge
-    from toolkit.records import Report, read_record
-
-    if targets:
-        raise UsageError("--rejudge takes its targets from the report; pass no others")
-    report = read_record(path, Report)
-    if not report.parity:
-        raise UsageError(
-            f"--rejudge {path}: the report of fmnist-tk {report.command} has no parity in it; pass another"
-        )
-    return rejudge(report, gates)
+    named = [f"--{name}" for name, value in given.items() if value]
+    if named:
+        them = "it" if len(named) == 1 else "them"
+        raise UsageError(f"--rejudge runs nothing, so {', '.join(named)} would have no effect", f"leave {them} out")

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
@@ -16,14 +16,14 @@ from toolkit.cli.options import (
     JsonOption,
     QuietOption,
     ThreadsOption,
+    parse_choice,
 )
-from toolkit.cli.options.parity import check_files_differ, check_pictures_kept
-from toolkit.cli.options.pictures import ImagesOption, LabelsOption, check_pictures
+from toolkit.cli.options.files import check_files_differ, check_pictures_kept
+from toolkit.cli.options.pictures import ImagesOption, LabelsOption
 from toolkit.errors import UsageError
 from toolkit.system.files import check_writable
 
 if TYPE_CHECKING:
-    from toolkit.pictures.picture import Invert
     from toolkit.pictures.sources import Found, Source
     from toolkit.verbs.predictor import Predictor
 
@@ -158,13 +158,17 @@ def predict(
         fmnist-tk predict --images photos --labels labels.csv
     """
     if as_json and as_csv:
-        raise UsageError("--json and --csv are two formats of stdout: leave one out, or write it with -o FILE")
-    check_pictures(images, labels, None)
-    places, notes = _places(pictures or [], test, data, images, labels)
+        raise UsageError("--json and --csv are two formats of stdout:", "leave one out, or write it with -o FILE")
+    numbers = [] if test is None else _numbers(test)
+    from toolkit.verbs.predict import find_places
+
+    places, notes = find_places(_words(pictures or []), test=numbers, data=data, images=images, labels=labels)
     if output:
         check_writable(output)
         _check_inputs_kept(output, places, {"--labels": labels, "--checkpoint": checkpoint}, images)
-    how = _how(invert)
+    from toolkit.pictures.picture import Invert
+
+    how: Invert = parse_choice("--invert", invert, get_args(Invert), "way")
     total = _count(places)
     model = _open(artifact, folder, checkpoint, device, threads, quiet=quiet)
     if model.record.sha256:  # it has a file, maybe one that was not named
@@ -197,38 +201,20 @@ def _check_inputs_kept(
     check_pictures_kept({"--output": output}, [*words, images])
 
 
-def _places(
-    words: list[str], test: str | None, data: Path | None, images: Path | None, labels: Path | None
-) -> "tuple[list[Path | Found], tuple[str, ...]]":
-    """Return what the command line names, in its order, own labelled pictures and test images last; and notes on it.
+def _words(words: list[str]) -> "list[str | Source]":
+    """Return the words of the command line, with the picture on stdin in place of ``-``."""
+    from toolkit.pictures.sources import STDIN
 
-    Raises:
-        UsageError: If it names nothing, or what is named makes no sense.
-        OwnDataError: If labels and pictures do not go together.
-        DataError: If test images are needed and not here.
-    """
-    from toolkit.fashion.data import sources_of_test_set
-    from toolkit.fashion.labels import read_label
-    from toolkit.pictures.sources import STDIN, expand_words, sources_of_own_pictures
-
-    if data and test is None:
-        raise UsageError("--data is for --test: pictures need no data set; leave it out")
-    if not words and test is None and images is None:
-        raise UsageError("predict needs an IMAGE: pass files, folders, patterns, - for stdin, or --test 0")
     if words.count(STDIN) > 1:
-        raise UsageError("- stands for the one picture on stdin: pass it once")
-    places: list[Path | Found] = []
-    for word in words:
-        places += [_stdin()] if word == STDIN else expand_words([word])
-    own, notes = sources_of_own_pictures(images, labels, read_label) if images else ([], ())
-    return [*places, *own, *(sources_of_test_set(_numbers(test), data) if test is not None else [])], notes
+        raise UsageError("- stands for the one picture on stdin:", "pass it once")
+    return [_stdin() if word == STDIN else word for word in words]
 
 
 def _numbers(text: str) -> list[int]:
     words = [part.strip() for part in text.split(",")]
     wrong = next((word for word in words if not word.isdecimal() or len(word) > _MOST_DIGITS), None)
     if wrong is not None:
-        raise UsageError(f"--test {text}: {wrong!r} is not a whole number from 0; write for example --test 0,25")
+        raise UsageError(f"--test {text}: {wrong!r} is not a whole number from 0", "write for example --test 0,25")
     return list(map(int, words))
 
 
@@ -237,24 +223,12 @@ def _stdin() -> "Source":
 
     if sys.stdin is None or sys.stdin.isatty():
         raise UsageError(
-            "- reads a picture from stdin, and none is piped in: pipe one in, as in fmnist-tk predict - < shoe.png"
+            "- reads a picture from stdin, and none is piped in:", "pipe one in, as in fmnist-tk predict - < shoe.png"
         )
     content = sys.stdin.buffer.read(_MOST_STDIN_BYTES + 1)
     if len(content) > _MOST_STDIN_BYTES:
-        raise UsageError(f"- has more than {_MOST_STDIN_BYTES:,} bytes on stdin; pipe in one picture")
+        raise UsageError(f"- has more than {_MOST_STDIN_BYTES:,} bytes on stdin", "pipe in one picture")
     return Source(STDIN, content)
-
-
-def _how(invert: str) -> "Invert":
-    from typing import get_args
-
-    from toolkit.pictures.picture import Invert
-
-    for known in get_args(Invert):
-        if invert == known:
-            how: Invert = known
-            return how
-    raise UsageError(f"--invert {invert}: no such way; choose one of {', '.join(get_args(Invert))}")
 
 
 def _count(places: "list[Path | Found]") -> int:
@@ -273,7 +247,7 @@ def _count(places: "list[Path | Found]") -> int:
         else:
             total += 1
     if not total and problem:
-        raise UsageError(f"Nothing to predict: {problem.source}: {problem.reason}; {problem.remedy}")
+        raise UsageError(f"Nothing to predict: {problem.source}: {problem.reason}", problem.remedy)
     return total
 
 

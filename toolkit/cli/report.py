@@ -9,7 +9,7 @@ import typer
 
 from toolkit.cli.console import finish, progress_line, say, show
 from toolkit.cli.options import DebugOption, JsonOption, QuietOption
-from toolkit.cli.options.parity import check_files_differ
+from toolkit.cli.options.files import check_files_differ
 from toolkit.errors import OutputError, UsageError
 from toolkit.system.files import check_writable, write_bytes
 
@@ -35,7 +35,7 @@ def _known(paths: list[Path] | None) -> list[Path]:
     """Refuse a file whose name does not say what it is to be, or that cannot be written, before the work."""
     for path in paths or ():
         if path.suffix.lower() not in _SUFFIXES:
-            raise UsageError(f"--output {path}: its name must end in one of {', '.join(_SUFFIXES)}; rename it")
+            raise UsageError(f"--output {path}: its name must end in one of {', '.join(_SUFFIXES)}", "rename it")
         check_writable(path)
     return paths or []
 
@@ -101,7 +101,7 @@ def report(
         _tell_schema(files, outputs, form)
         return
     if not files:
-        raise UsageError("report needs a FILE: pass the JSON that a command wrote, such as exported/report.json")
+        raise UsageError("report needs a FILE:", "pass the JSON that a command wrote, such as exported/report.json")
     for path in outputs:
         check_files_differ({"--output": path}, {"FILE": files})
     from toolkit.bench.engine.journal import read_saved
@@ -128,9 +128,9 @@ def report(
 
 def _chosen(form: str | None, *, as_json: bool) -> str | None:
     if as_json and form not in {None, "json"}:
-        raise UsageError(f"--json and --format {form} are two results for one stdout; leave one of them out")
+        raise UsageError(f"--json and --format {form} are two results for one stdout", "leave one of them out")
     if form is not None and form not in _KINDS:
-        raise UsageError(f"--format {form}: no such format of reports; choose one of {', '.join(_KINDS)}")
+        raise UsageError(f"--format {form}: no such format of reports", f"choose one of {', '.join(_KINDS)}")
     return "json" if as_json else form
 
 
@@ -139,10 +139,12 @@ def _tell_schema(files: Sequence[Path], outputs: Sequence[Path], form: str | Non
     from toolkit.records import Report
 
     if files:
-        raise UsageError(f"--schema is of every report, not of {files[0]}; leave FILE out")
+        raise UsageError(f"--schema is of every report, not of {files[0]}", "leave FILE out")
     other = [path for path in outputs if _SUFFIXES[path.suffix.lower()] != "json"]
     if other or form not in {None, "json"}:
-        raise UsageError(f"--schema is JSON, not {other[0] if other else form}; write it to a file that ends in .json")
+        raise UsageError(
+            f"--schema is JSON, not {other[0] if other else form}", "write it to a file that ends in .json"
+        )
     text = json.dumps(Report.model_json_schema(mode="serialization"), indent=1)
     say(text)
     for path in outputs:
@@ -174,7 +176,8 @@ def _csv(saved: "Sequence[SavedReport]") -> str:
             return _csv_of_pictures(saved)
         names = ", ".join(each.file for each in saved)
         raise UsageError(
-            f"CSV holds what was timed or predicted, and nothing was in {names}; pass a report of bench, run or predict"
+            f"CSV holds what was timed or predicted, and nothing was in {names}",
+            "pass a report of bench, run or predict",
         )
     return latency_csv(saved)
 
@@ -183,7 +186,7 @@ def _csv_of_pictures(saved: "Sequence[SavedReport]") -> str:
     from toolkit.render.files.prediction_files import predictions_csv
 
     if len(saved) > 1:
-        raise UsageError(f"CSV of pictures is of one report, not of {len(saved)}; pass one FILE")
+        raise UsageError(f"CSV of pictures is of one report, not of {len(saved)}", "pass one FILE")
     return predictions_csv(saved[0].report)
 
 
@@ -191,7 +194,7 @@ def _json(saved: "Sequence[SavedReport]") -> str:
     from toolkit.records import to_json
 
     if len(saved) > 1:
-        raise UsageError(f"JSON is of one report, not of {len(saved)}; pass one FILE")
+        raise UsageError(f"JSON is of one report, not of {len(saved)}", "pass one FILE")
     return to_json(saved[0].report)
 
 

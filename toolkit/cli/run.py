@@ -25,7 +25,6 @@ from toolkit.cli.options import (
     ThreadsOption,
     parse_batch_sizes,
 )
-from toolkit.errors import UsageError
 
 __all__ = ["run"]
 
@@ -68,39 +67,21 @@ def run(
         fmnist-tk run onnx torchscript --train --folder strong
     """
     sizes = parse_batch_sizes(batch)
-    if train and checkpoint:
-        raise UsageError("--train and --checkpoint exclude each other: leave one of them out")
-    if data and not train:
-        raise UsageError("--data is for --train: without it no training data is needed; leave it out")
-    from toolkit.bench import Settings
-    from toolkit.fashion.checkpoint import load_checkpoint
     from toolkit.formats.manifest import REPORT
-    from toolkit.system.devices import resolve_device
-    from toolkit.verbs.run import BUDGET_S, run_pipeline
+    from toolkit.verbs.run import TRAINED, run_pipeline
 
-    device = resolve_device(device)
-    training = None
     with showing_progress(quiet=quiet) as progress, showing_rounds(quiet=quiet) as watch:
-        if train:
-            from toolkit.fashion.training import make_course
-            from toolkit.fashion.training import train as run_training
-
-            checkpoint = folder / "model.safetensors"
-            course = make_course("strong", {}, device=device, threads=threads)
-            training = run_training(course, checkpoint, data=data, progress=progress)
         report = run_pipeline(
-            load_checkpoint(checkpoint),
+            checkpoint,
             folder,
-            formats=formats or [],
+            formats or (),
+            train=train,
+            data=data,
             device=device,
-            settings=Settings(
-                batch_sizes=sizes,
-                threads=(threads,) if threads else (),
-                budget_s=budget or BUDGET_S,
-                seed=seed,
-                restarts=0,
-            ),
-            training=training,
+            batch_sizes=sizes,
+            threads=threads,
+            budget_s=budget,
+            seed=seed,
             arguments=typed(),
             progress=progress,
             watch=watch,
@@ -109,7 +90,7 @@ def run(
         finish(report, as_json=as_json, output=output, quiet=quiet)
     finally:
         if not (as_json or quiet):
-            say(*_next_steps(folder, checkpoint, folder / REPORT))
+            say(*_next_steps(folder, folder / TRAINED if train else checkpoint, folder / REPORT))
 
 
 def _next_steps(folder: Path, checkpoint: Path | None, report: Path) -> list[str]:

@@ -20,7 +20,7 @@ from toolkit.cli.options import (
     OutputOption,
     QuietOption,
 )
-from toolkit.cli.options.parity import artifacts_named, check_files_differ
+from toolkit.cli.options.files import artifacts_named, check_files_differ
 from toolkit.errors import UsageError
 from toolkit.system.files import check_writable, write_bytes
 
@@ -142,13 +142,13 @@ def show(
     number = None if label is None else _class_number(label)
     path = _png_path(out, wrong=wrong is not None) if png else None
     if not png and out:
-        raise UsageError("--out and --no-png exclude each other; leave one of them out")
+        raise UsageError("--out and --no-png exclude each other", "leave one of them out")
     if wrong is not None and seed is not None:
-        raise UsageError("--seed is of a choice by chance, and --wrong makes none; leave one of them out")
+        raise UsageError("--seed is of a choice by chance, and --wrong makes none", "leave one of them out")
     if wrong is None and device != "cpu":
-        raise UsageError("--device is for the model of --wrong; pass --wrong ARTIFACT too, or leave it out")
+        raise UsageError("--device is for the model of --wrong", "pass --wrong ARTIFACT too, or leave it out")
     if wrong is None and folder != DEFAULT_FOLDER:
-        raise UsageError("--folder is of the artifact of --wrong; pass --wrong ARTIFACT too, or leave it out")
+        raise UsageError("--folder is of the artifact of --wrong", "pass --wrong ARTIFACT too, or leave it out")
     check_files_differ(
         {"--output": output, "--out": path}, {"--wrong": artifacts_named([wrong], folder) if wrong else []}
     )
@@ -175,14 +175,14 @@ def _class_number(text: str) -> int:
         near = near_label(text)
         hint = f" (did you mean {near!r}?)" if near else ""
         classes = ", ".join(f"{number} {name}" for number, name in enumerate(LABELS))
-        raise UsageError(f"--class {text}: no such class{hint}; pass one of {classes}")
+        raise UsageError(f"--class {text}: no such class{hint}", f"pass one of {classes}")
     return number
 
 
 def _png_path(out: Path | None, *, wrong: bool) -> Path:
     path = out or (_DEFAULT_WRONG_PNG if wrong else _DEFAULT_PNG)
     if path.suffix.lower() != ".png":
-        raise UsageError(f"--out {path}: only PNG is written; end the name in .png")
+        raise UsageError(f"--out {path}: only PNG is written", "end the name in .png")
     check_writable(path)
     return path
 

@@ -16,7 +16,7 @@ from toolkit.cli.options import (
     checked_seed,
     parse_percent,
 )
-from toolkit.cli.options.pictures import ImagesOption, LabelsOption, NumWorkersOption, check_pictures, read_pictures
+from toolkit.cli.options.pictures import ImagesOption, LabelsOption, NumWorkersOption
 from toolkit.errors import UsageError
 
 __all__ = ["train"]
@@ -85,7 +85,7 @@ def train(
     ] = "auto",
     threads: ThreadsOption = None,
     workers: Annotated[
-        int,
+        int | None,
         typer.Option(
             "--workers",
             min=1,
@@ -93,7 +93,7 @@ def train(
             help="Data files unpacked at the same time. Default: 2.",
             show_default=False,
         ),
-    ] = 2,
+    ] = None,
     epochs: Annotated[
         int | None,
         _option("--epochs", min=1, metavar="N", help="Passes over the training images. Default: the recipe's."),
@@ -149,37 +149,37 @@ def train(
     """
     if resume:
         _refuse_changes(context)
-    check_pictures(images, labels, num_workers, data=data, workers=_is_given(context, "workers"))
-    if test_share is not None and images is None:
-        raise UsageError("--test-share is for own pictures, Fashion-MNIST has a test set; pass --images DIR with it")
-    changes = {
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "lr": lr,
-        "optimizer": optimizer,
-        "momentum": momentum,
-        "weight_decay": weight_decay,
-        "schedule": schedule,
-        "label_smoothing": label_smoothing,
-    }
     widths = _widths(hidden)
-    from toolkit.fashion.training import make_course
-    from toolkit.fashion.training import train as run_training
+    share = None if test_share is None else parse_percent("--test-share", test_share)
+    from toolkit.verbs.train import train as run_training
 
-    course = make_course(
-        recipe,
-        changes,
-        hidden=widths,
-        final_relu=final_relu,
-        seed=seed,
-        device=device,
-        threads=threads,
-        holdout=holdout,
-        test_share=None if test_share is None else parse_percent("--test-share", test_share),
-    )
     with showing_progress(quiet=quiet) as progress:
-        own = read_pictures(images, labels, num_workers, progress)
-        report = run_training(course, output, data=data, workers=workers, own=own, resume=resume, progress=progress)
+        report = run_training(
+            output,
+            recipe=recipe,
+            epochs=epochs,
+            batch_size=batch_size,
+            lr=lr,
+            optimizer=optimizer,
+            momentum=momentum,
+            weight_decay=weight_decay,
+            schedule=schedule,
+            label_smoothing=label_smoothing,
+            hidden=widths,
+            final_relu=final_relu,
+            holdout=holdout,
+            seed=seed,
+            device=device,
+            threads=threads,
+            data=data,
+            images=images,
+            labels=labels,
+            num_workers=num_workers,
+            test_share=share,
+            workers=workers,
+            resume=resume,
+            progress=progress,
+        )
     if not (quiet or as_json):
         say(f"Next: fmnist-tk run --checkpoint {output}")
     finish(report, as_json=as_json, output=None, quiet=quiet)
@@ -196,7 +196,7 @@ def _refuse_changes(context: typer.Context) -> None:
     given = [name for name in context.params if name not in free and _is_given(context, name)]
     if given:
         options = ", ".join("--" + name.replace("_", "-") for name in given)
-        raise UsageError(f"--resume goes on as the training was begun: leave out {options}")
+        raise UsageError("--resume goes on as the training was begun:", f"leave out {options}")
 
 
 def _is_given(context: typer.Context, name: str) -> bool:
@@ -213,5 +213,5 @@ def _widths(text: str) -> list[int]:
     """
     widths = [part.strip() for part in text.split(",") if part.strip()]
     if not all(width.isdecimal() and len(width) <= _MOST_DIGITS and int(width) for width in widths):
-        raise UsageError(f"--hidden {text}: write widths from 1 to 99999, such as --hidden 512,512")
+        raise UsageError(f"--hidden {text}:", "write widths from 1 to 99999, such as --hidden 512,512")
     return [int(width) for width in widths]

@@ -26,6 +26,7 @@ from toolkit.records import (
     parse_record,
     read_record,
 )
+from toolkit.system.arguments import checked
 from toolkit.system.files import write_bytes
 
 #: How the bundled checkpoint is called in reports and on the command line.
@@ -70,6 +71,7 @@ class Checkpoint:
         return build_model(self.record.config, {name: tensor.clone() for name, tensor in self.state.items()})
 
 
+@checked
 def load_checkpoint(path: str | Path | None = None) -> Checkpoint:
     """Read the weights at ``path``, in whichever form they are.
 

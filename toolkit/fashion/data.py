@@ -131,10 +131,10 @@ def find_files(folder: Path | None) -> dict[str, Path] | None:
         UsageError: If ``folder``, or the one that the environment names, is no folder.
     """
     if folder is not None and not folder.is_dir():
-        raise UsageError(f"--data {folder}: no such folder; pass the folder that holds the four IDX files")
+        raise UsageError(f"--data {folder}: no such folder", "pass the folder that holds the four IDX files")
     given = os.environ.get(ENVIRONMENT_VARIABLE)
     if folder is None and given and not Path(given).is_dir():
-        raise UsageError(f"${ENVIRONMENT_VARIABLE} {given}: no such folder; correct the variable or unset it")
+        raise UsageError(f"${ENVIRONMENT_VARIABLE} {given}: no such folder", "correct the variable or unset it")
     for place in [folder] if folder else places():
         paths = files_in(place)
         if len(paths) == len(SHA256):
@@ -274,10 +274,9 @@ def _full_set(data: Path | None, missing: Sequence[int], bundled: Sequence[int])
         images = load_test_set(data)
     except DataNotFoundError as error:
         some = ", ".join(map(str, bundled[:5]))
-        raise UsageError(
-            f"--test {missing[0]}: not among the {len(bundled):,} bundled test images ({some}, …), and {error}"
-        ) from error
+        reason = f"--test {missing[0]}: not among the {len(bundled):,} bundled test images ({some}, …)"
+        raise UsageError(f"{reason}, and {error.statement}", error.remedy) from error
     beyond = [number for number in missing if number >= len(images)]
     if beyond:
-        raise UsageError(f"--test {beyond[0]}: the test set has {len(images):,} images; pass 0 to {len(images) - 1}")
+        raise UsageError(f"--test {beyond[0]}: the test set has {len(images):,} images", f"pass 0 to {len(images) - 1}")
     return images

@@ -80,7 +80,7 @@ def fetch_data(target: Path | None = None, *, progress: Progress = silent, bars:
     """
     target = target or cache_folder()
     if target.exists() and not target.is_dir():
-        raise UsageError(f"--out {target}: it is a file, not a folder; pass the folder for the four files")
+        raise UsageError(f"--out {target}: it is a file, not a folder", "pass the folder for the four files")
     progress("fetch", 0, 1, f"Looking in {target}")
     fetched = _settled(target)
     if fetched is None:

@@ -224,10 +224,8 @@ def _check_complete(folder: Path) -> None:
     manifest = read_manifest(folder)
     for each in manifest.artifacts if manifest else ():
         if not (folder / each.file).is_file():
-            raise ArtifactNotFoundError(
-                folder / each.file,
-                f"manifest.json lists it; write it with: fmnist-tk export {each.format} --folder {folder}",
-            )
+            remedy = f"write it with: fmnist-tk export {each.format} --folder {folder}"
+            raise ArtifactNotFoundError(folder / each.file, remedy, "manifest.json lists it")
 
 
 def check_runs(target: Target, device: str) -> None:
@@ -245,9 +243,8 @@ def check_runs(target: Target, device: str) -> None:
 
 
 def skip_of(what: str, error: FormatError) -> SkipRecord:
-    """Return the record of something left out because of ``error``, whose last clause is the remedy."""
-    reason, _, remedy = str(error).rpartition("; ")
-    return SkipRecord(what=what, reason=reason, remedy=remedy)
+    """Return the record of something left out because of ``error``."""
+    return SkipRecord(what=what, reason=error.statement, remedy=error.remedy)
 
 
 def _named(name: str, folder: Path, declared: Precision | None) -> Target:
@@ -259,15 +256,14 @@ def _named(name: str, folder: Path, declared: Precision | None) -> Target:
         return Target(info, path, declared)
     path = Path(name)
     if path.is_dir():
-        raise ArtifactNotFoundError(path, f"it is a folder; pass a file, or check all of it with --folder {path}")
+        raise ArtifactNotFoundError(path, f"pass a file, or check all of it with --folder {path}", "it is a folder")
     found = format_of(path)
     if path.is_file() and found:
         return Target(found, path, declared)
     if path.is_file():
         suffixes = ", ".join(suffix for info in FORMATS.values() for suffix in info.suffixes)
-        raise ArtifactNotFoundError(
-            path, f"its content is of no format, and its name does not end in one of {suffixes}; pass an artifact"
-        )
+        reason = f"its content is of no format, and its name does not end in one of {suffixes}"
+        raise ArtifactNotFoundError(path, "pass an artifact", reason)
     if found or len(path.parts) > 1:
         raise ArtifactNotFoundError(path, "check the path")
     raise UnknownFormatError(name, FORMATS)

@@ -149,8 +149,8 @@ def check_reference(reference: ReferenceModel, name: str) -> None:
         reason = first_line(error)
     if reason:
         raise UsageError(
-            f"{name} cannot be the reference: {reason}; pass a model that maps images, in the dtype of its weights, "
-            "to ten logits each, always the same"
+            f"{name} cannot be the reference: {reason}",
+            "pass a model that maps images, in the dtype of its weights, to ten logits each, always the same",
         )
 
 

@@ -107,7 +107,7 @@ def check_invert(invert: object) -> None:
         UsageError: If it is not ``auto``, ``yes`` or ``no``.
     """
     if invert not in get_args(Invert):
-        raise UsageError(f"invert={invert!r}: no such way; pass one of {', '.join(map(repr, get_args(Invert)))}")
+        raise UsageError(f"invert={invert!r}: no such way", f"pass one of {', '.join(map(repr, get_args(Invert)))}")
 
 
 def check_regular(path: Path, name: str) -> None:

@@ -71,7 +71,7 @@ def check_count(name: str, value: int) -> None:
         UsageError: Naming it.
     """
     if value < 1:
-        raise UsageError(f"{name}={value}: pass 1 or more")
+        raise UsageError(f"{name}={value}:", "pass 1 or more")
 
 
 def _predict_each(

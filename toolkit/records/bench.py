@@ -235,6 +235,7 @@ class FastestRecord(Record):
     device: Device
     batch_size: PositiveInt
     exact: bool = Field(description="Whether it computes in float32, as the checkpoint does.")
+    baseline: bool = Field(default=False, description="Whether it is eager itself.")
     format: str
     target: str
     threads: PositiveInt

@@ -13,7 +13,9 @@ class PredictorRecord(Record):
     device: Device
     precision: Precision
     sha256: Sha256 | None = Field(description="Of the artifact; null for the bundled checkpoint.")
-    verified: bool = Field(description="Whether parity has passed these bytes; a checkpoint needs none.")
+    verified: bool | None = Field(
+        description="Whether parity has passed these bytes; null for a checkpoint, which needs none."
+    )
 
 
 class ScoreRecord(Record):

@@ -1,7 +1,8 @@
 """The report: what every command writes with ``--json`` and ``-o``."""
 
+from collections.abc import Callable
 from datetime import datetime
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt, computed_field, model_validator
 
@@ -80,6 +81,9 @@ class DoctorRecord(Record):
     data: tuple[DataRecord, ...]
 
 
+Show = Callable[["Report"], str]
+
+
 class Report(Record):
     """One command's result; the parts that the command does not have are empty.
 
@@ -131,6 +135,22 @@ class Report(Record):
     interrupted: bool = Field(default=False, description="Ended by the user; what is here was finished before.")
     notes: tuple[str, ...] = Field(default=(), description="What a person must know to read the numbers.")
 
+    #: How Python shows a report, as text and as HTML: a room above this one knows, and sets it with `show_reports`.
+    _text: ClassVar[Show | None] = None
+    _html: ClassVar[Show | None] = None
+
+    def __repr__(self) -> str:
+        """Return one screen of text, or the fields where nobody has said how."""
+        show = type(self)._text
+        return show(self) if show else super().__repr__()
+
+    __str__ = __repr__
+
+    def _repr_html_(self) -> str | None:
+        """Return what a notebook shows, or None where nobody has said how."""
+        show = type(self)._html
+        return show(self) if show else None
+
     @computed_field
     @property
     def passed(self) -> bool:
@@ -160,12 +180,18 @@ class Report(Record):
         return tuple(_fastest(group, eager.get((key[0], key[1]))) for key, group in rows.items())
 
 
+def show_reports(text: Show, html: Show) -> None:
+    """Set how Python shows reports: at a prompt, and in a notebook."""
+    Report._text, Report._html = text, html
+
+
 def _fastest(rows: list[LatencyRecord], eager_s: float | None) -> FastestRecord:
     best = min(rows, key=lambda row: row.median_s)
     return FastestRecord(
         device=best.device,
         batch_size=best.batch_size,
         exact=best.precision == "float32",
+        baseline=best.baseline,
         format=best.format,
         target=best.target,
         threads=best.threads,

@@ -55,7 +55,8 @@ def parse_record(text: str, kind: type[R], path: Path) -> R:
 def _of_this_version(value: Any, kind: type[Record]) -> Any:
     """Return a report of the version before as one of this version; anything else as it is.
 
-    Version 5 stores which row is the baseline; before, it was the one called eager.
+    Version 5 stores which row is the baseline, and of a checkpoint that predicts that it needs no parity; before, both
+    were told by the name eager.
     """
     if not isinstance(value, dict) or (value.get("schema_name"), value.get("schema_version")) != (
         "fmnist-tk/report",
@@ -65,7 +66,10 @@ def _of_this_version(value: Any, kind: type[Record]) -> Any:
     rows = value.get("latency", ())
     if "latency" in kind.model_fields and isinstance(rows, list) and all(isinstance(row, dict) for row in rows):
         marked = [{**row, "baseline": row.get("format") == "eager"} for row in rows]
-        return {**value, "latency": marked, "schema_version": 5}
+        predictor = value.get("predictor")
+        if isinstance(predictor, dict) and predictor.get("format") == "eager":
+            predictor = {**predictor, "verified": None}
+        return {**value, "latency": marked, "predictor": predictor, "schema_version": 5}
     return value
 
 

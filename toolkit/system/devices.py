@@ -28,7 +28,7 @@ def resolve_device(name: str, torch: "ModuleType | None" = None) -> str:
         DeviceUnavailableError: If the device is not here; nothing falls back to the CPU by itself.
     """
     if not _NAME.match(name):
-        raise UsageError(f"Unknown device {name!r}: use auto, cpu, cuda, cuda:N or mps")
+        raise UsageError(f"Unknown device {name!r}:", "use auto, cpu, cuda, cuda:N or mps")
     if name == "cpu":
         return name
     torch = torch or _torch()

@@ -1,8 +1,9 @@
 """How a verb says where it is. It knows nothing of terminals; the command line does."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
+@runtime_checkable
 class Progress(Protocol):
     """Told after each finished step of a task."""
 

@@ -71,9 +71,9 @@ def assert_parity(
         suffixes = ", ".join(each.suffixes[0] for each in FORMATS.values())
         raise ArtifactNotFoundError(path, f"pass a file whose name ends in one of {suffixes}")
     if precision is not None and precision not in get_args(Precision):
-        raise UsageError(f"precision={precision!r}: choose one of {', '.join(get_args(Precision))}")
+        raise UsageError(f"precision={precision!r}:", f"choose one of {', '.join(get_args(Precision))}")
     if threads is not None and threads < 1:
-        raise UsageError(f"threads={threads}: pass a number from 1, or None")
+        raise UsageError(f"threads={threads}:", "pass a number from 1, or None")
     with leaving_torch_as_it_is():
         check_reference(reference, "model_or_checkpoint")
         plan = replace(make_plan(reference, seed=SEED if seed is None else seed), gates=gates or Gates())
@@ -117,4 +117,4 @@ def _reference(given: "nn.Module | Checkpoint | Path | str | None") -> "Referenc
         return Reference(given)
     if given is None or isinstance(given, str | Path):
         return Reference(load_checkpoint(None if given is None else Path(given)))
-    raise UsageError(f"model_or_checkpoint is a {type(given).__name__}; pass a torch.nn.Module, a file, or None")
+    raise UsageError(f"model_or_checkpoint is a {type(given).__name__}", "pass a torch.nn.Module, a file, or None")

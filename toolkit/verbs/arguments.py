@@ -1,25 +1,48 @@
-"""What the plain arguments of the Python API mean: paths, names, None."""
+"""What the plain arguments of the verbs mean: paths, names, numbers, None.
+
+The process that measures imports this, so no runtime is imported before it is needed.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, get_args
+from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
 from toolkit.errors import UsageError
-from toolkit.fashion.checkpoint import BUNDLED, Checkpoint, load_checkpoint
-from toolkit.fashion.labels import read_label
 from toolkit.formats import FORMATS, format_of
 from toolkit.formats.target import Target, resolve_targets
-from toolkit.pictures.own_data import OwnPictures, own_pictures
-from toolkit.records import Precision
 from toolkit.system.progress import Progress
+
+if TYPE_CHECKING:
+    from toolkit.fashion.checkpoint import Checkpoint
+    from toolkit.fashion.checkpoint import Checkpoint as Loaded
+    from toolkit.pictures.own_data import OwnPictures
+else:
+
+    @runtime_checkable
+    class Loaded(Protocol):
+        """A `Checkpoint`, known by what it has: to name its class would import torch."""
+
+        record: Any
+        state: Any
+
 
 #: A file or the name of a format; several of these; a folder of artifacts; or None for the default folder.
 Artifacts = str | Path | Sequence[str | Path] | None
 #: Weights that were loaded; a file of weights; or None for the bundled ones.
-Weights = Checkpoint | str | Path | None
-#: Where artifacts lie unless something else is said, as on the command line.
+Weights = Loaded | str | Path | None
+#: Where artifacts lie unless something else is said.
 FOLDER: Final = "exported"
 MOST_THREADS: Final = 1024
+#: Of one call: more fit into no memory.
+MOST_IMAGES: Final = 10**9 - 1
+#: Of the order of rounds, and of resampling.
+LARGEST_SEED: Final = 2**32 - 1
+#: Ten times as slow.
+LARGEST_SHARE: Final = 10
+# A day; what is longer is a slip of the keyboard.
+_LEAST_SECONDS: Final = 0.001
+_MOST_SECONDS: Final = 86_400
+_MOST_WORKERS: Final = 256
 
 
 def names_of(artifacts: Artifacts, folder: str | Path) -> tuple[list[str], Path]:
@@ -30,28 +53,38 @@ def names_of(artifacts: Artifacts, folder: str | Path) -> tuple[list[str], Path]
         is_folder = artifacts not in FORMATS and Path(artifacts).is_dir()
         return ([], Path(artifacts)) if is_folder else ([str(artifacts)], Path(folder))
     if not artifacts:
-        raise UsageError("No artifacts are named; pass some, or None for all of the folder")
+        raise UsageError("No artifacts are named", "pass some, or None for all of the folder")
     return [str(each) for each in artifacts], Path(folder)
 
 
-def loaded(weights: Weights) -> Checkpoint:
+def loaded(weights: Weights) -> "Checkpoint":
     """Return the checkpoint that is meant, read from its file if need be."""
-    return weights if isinstance(weights, Checkpoint) else load_checkpoint(weights)
+    from toolkit.fashion.checkpoint import load_checkpoint
+
+    return load_checkpoint(weights) if weights is None or isinstance(weights, str | Path) else weights
 
 
-def reference_of(weights: Weights) -> Checkpoint | Target:
-    """Return what artifacts must compute: a file with the suffix of a format is an artifact."""
-    if isinstance(weights, str | Path) and format_of(Path(weights)):
-        (target,), _ = resolve_targets([str(weights)], Path(FOLDER), "cpu")
-        return target
-    return loaded(weights)
+def reference_of(weights: Weights, against: str | Path | None) -> "Checkpoint | Target":
+    """Return what artifacts must compute: a file with the suffix of a format is an artifact.
+
+    Raises:
+        UsageError: If both are given.
+        FormatError, CheckpointError: If it cannot be used.
+    """
+    if against is not None and weights is not None:
+        raise UsageError("--checkpoint and --against are two references", "pass one of them")
+    artifact = against or (weights if isinstance(weights, str | Path) and format_of(Path(weights)) else None)
+    if artifact is None:
+        return loaded(weights)
+    (target,), _ = resolve_targets([str(artifact)], Path(FOLDER), "cpu")
+    return target
 
 
 def file_of(weights: Weights) -> str | None:
     """Return the file of weights; None for the bundled ones."""
-    if isinstance(weights, Checkpoint):
-        return None if weights.record.form == BUNDLED else weights.record.path
-    return None if weights is None else str(weights)
+    if weights is None or isinstance(weights, str | Path):
+        return None if weights is None else str(weights)
+    return None if weights.record.form == "bundled" else weights.record.path
 
 
 def path_of(given: str | Path | None) -> Path | None:
@@ -59,49 +92,92 @@ def path_of(given: str | Path | None) -> Path | None:
     return None if given is None else Path(given)
 
 
-def check_session(threads: int | None, precision: str | None) -> None:
-    """Refuse what no session can have: nobody checks types at run time.
+def whole(name: str, given: int | Sequence[int] | None, most: int, *, least: int = 1) -> tuple[int, ...]:
+    """Return whole numbers, one, several or none, each once.
 
     Raises:
-        UsageError: Naming what can be had.
+        UsageError: Naming the argument and the number that is not from ``least`` to ``most``.
     """
-    if precision is not None and precision not in get_args(Precision):
-        raise UsageError(f"precision={precision!r}: choose one of {', '.join(get_args(Precision))}")
-    if threads is not None:
-        check_whole("threads", [threads], MOST_THREADS)
-
-
-def check_whole(name: str, numbers: Sequence[int], most: int) -> None:
-    """Refuse what is not a whole number from 1 to ``most``.
-
-    Raises:
-        UsageError: Naming the argument and the number.
-    """
+    numbers = () if given is None else (given,) if isinstance(given, int) else tuple(dict.fromkeys(given))
     for number in numbers:
-        if not isinstance(number, int) or not 1 <= number <= most:
-            raise UsageError(f"{name}: {number!r} is not a whole number from 1 to {most:,}; pass such a one")
+        if not least <= number <= most:
+            raise UsageError(f"{name}: {number!r} is not a whole number from {least} to {most:,}", "pass such a one")
+    return numbers
+
+
+def check_range(least: float, most: float, **numbers: float | None) -> None:
+    """Refuse numbers that are outside a range, NaN too; None is no number.
+
+    Raises:
+        UsageError: Naming the argument.
+    """
+    for name, value in numbers.items():
+        if value is not None and not least <= value <= most:
+            raise UsageError(f"{name}={value}:", f"pass a number from {least:g} to {most:,g}")
+
+
+def check_budget(seconds: float | None) -> None:
+    """Refuse what no one can wait for, and what is no time.
+
+    Raises:
+        UsageError: Naming the range.
+    """
+    if seconds is not None and not _LEAST_SECONDS <= seconds <= _MOST_SECONDS:
+        raise UsageError(
+            f"--budget {seconds:g}: not a number of seconds from {_LEAST_SECONDS} to {_MOST_SECONDS}",
+            "pass for example --budget 30",
+        )
 
 
 def pictures_of(
-    images: str | Path | None, labels: str | Path | None, progress: Progress, **excluded: object
-) -> OwnPictures | None:
+    images: str | Path | None,
+    labels: str | Path | None,
+    num_workers: int | None,
+    progress: Progress,
+    **excluded: object,
+) -> "OwnPictures | None":
     """Return the own pictures that are meant; None without any.
 
     Args:
         images: Their folder.
         labels: Their CSV, or None for one folder per class.
+        num_workers: Processes that read them.
         progress: Told how many have been read.
-        excluded: What does not go with them, by its name, true where it was given.
+        excluded: By the names of options, a true value for each that was given and does not go with ``--images``.
 
     Raises:
         UsageError: If something does not go together.
         OwnDataError: If they cannot be used.
     """
+    whole("num_workers", num_workers, _MOST_WORKERS, least=0)
+    check_pictures(images, labels, num_workers, **excluded)
     if images is None:
-        if labels is not None:
-            raise UsageError("labels belong to images; pass images as well")
         return None
-    for name, value in excluded.items():
-        if value:
-            raise UsageError(f"images are in place of Fashion-MNIST, so {name} would have no effect; leave one out")
-    return own_pictures(Path(images), path_of(labels), read_label=read_label, progress=progress)
+    from toolkit.fashion.labels import read_label
+    from toolkit.pictures.own_data import own_pictures
+
+    return own_pictures(
+        Path(images), path_of(labels), read_label=read_label, num_workers=num_workers or 0, progress=progress
+    )
+
+
+def check_pictures(
+    images: str | Path | None, labels: str | Path | None, num_workers: int | None, **excluded: object
+) -> None:
+    """Refuse what would have no effect.
+
+    Raises:
+        UsageError: Naming it.
+    """
+    if images is None:
+        given = {"--labels": labels, "--num-workers": num_workers}
+        lonely = [name for name, value in given.items() if value is not None]
+        if lonely:
+            belong = "belongs" if len(lonely) == 1 else "belong"
+            raise UsageError(f"{' and '.join(lonely)} {belong} to --images", "pass --images DIR")
+        return
+    others = [f"--{name.replace('_', '-')}" for name, value in excluded.items() if value]
+    if others:
+        raise UsageError(
+            f"--images is in place of Fashion-MNIST, so {', '.join(others)} would have no effect", "leave one out"
+        )

@@ -5,8 +5,11 @@ head in the same rounds, and tells smaller differences; this is for reports that
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Final
 
+from toolkit.bench import DEFAULT_THRESHOLD
+from toolkit.bench.engine.journal import read_saved
 from toolkit.bench.statistics import Rounds, independent_ratio
 from toolkit.bench.statistics.summary import comparison_record, noise_of
 from toolkit.errors import ComparisonError
@@ -18,7 +21,9 @@ from toolkit.records import (
     Scenario,
     SkipRecord,
 )
+from toolkit.system.arguments import checked
 from toolkit.system.environment import new_report
+from toolkit.verbs.arguments import LARGEST_SEED, LARGEST_SHARE, check_range, whole
 
 Key = tuple[str, str, int, int, Scenario]
 Pair = tuple[LatencyRecord, LatencyRecord]
@@ -29,24 +34,24 @@ _SHORTEST_S: Final = 1e-9
 _MOST_REASONS: Final = 2
 
 
+@checked
 def compare_reports(
-    base: Report,
-    head: Report,
+    base: Report | str | Path,
+    head: Report | str | Path,
     *,
-    names: tuple[str, str] = ("base", "head"),
-    threshold: float = 0.02,
-    allowed: float | None = None,
+    threshold: float = DEFAULT_THRESHOLD,
+    max_slowdown: float | None = None,
     force: bool = False,
     seed: int = 0,
 ) -> Report:
     """Compare the rows that two reports have in common.
 
     Args:
-        base: The earlier run.
+        base: The earlier run: a report of bench or run, or its file.
         head: The later one, whose speed over base is told.
-        names: What the two are called in messages.
         threshold: Differences up to this do not matter: 0.02 is 2 %.
-        allowed: The slowdown that is allowed, 0.05 for 5 %; None if nothing was asked.
+        max_slowdown: Largest loss of a row against its base before the report fails, 0.05 for 5 %; None if nothing was
+            asked.
         force: Whether to compare runs of different machines all the same.
         seed: Of the resampling.
 
@@ -55,8 +60,14 @@ def compare_reports(
         numbers doubtful are notes. A row that is too slow is a result, not an exception.
 
     Raises:
+        ReportError: If a file cannot be read.
         ComparisonError: If one has no latencies, both are the same, no row is common, or the machines differ.
+        UsageError: If a value makes no sense.
     """
+    check_range(0, LARGEST_SHARE, threshold=threshold, max_slowdown=max_slowdown)
+    whole("seed", seed, LARGEST_SEED, least=0)
+    names = _name(base, "base"), _name(head, "head")
+    base, head = (each if isinstance(each, Report) else read_saved(Path(each)) for each in (base, head))
     _check_latencies(base, names[0])
     _check_latencies(head, names[1])
     if base == head:
@@ -73,7 +84,7 @@ def compare_reports(
             f"{names[0]} and {names[1]} have no row in common: {_what(base)} and {_what(head)}",
             "bench both with the same formats, --device, --threads and --batch",
         )
-    compared = tuple(_compared(pair, _noise(pair, base, head), threshold, allowed, seed) for pair in pairs)
+    compared = tuple(_compared(pair, _noise(pair, base, head), threshold, max_slowdown, seed) for pair in pairs)
     notes = [f"Different machines, compared with --force: {'; '.join(differences)}"] if differences else []
     devices = [row.device for row, _ in pairs]
     for report, name in zip((base, head), names, strict=True):
@@ -81,6 +92,10 @@ def compare_reports(
     notes += [*_notes(base, head, names), *_doubtful_rows(pairs), *_unchanged_rows(base, head, compared)]
     update = {"machine": head.machine, "accelerators": head.accelerators, "comparisons": compared}
     return new_report("compare").changed(**update, skips=tuple(skips), notes=tuple(notes))
+
+
+def _name(report: Report | str | Path, role: str) -> str:
+    return role if isinstance(report, Report) else str(report)
 
 
 def _check_latencies(report: Report, name: str) -> None:

@@ -25,49 +25,66 @@ from toolkit.records import (
     Report,
     SkipRecord,
 )
+from toolkit.system.arguments import checked
+from toolkit.system.devices import leaving_torch_as_it_is
 from toolkit.system.environment import new_report, versions
 from toolkit.system.files import check_writable, folder_lock, make_folder, sha256_of, write_record
 from toolkit.system.progress import Progress, silent
+from toolkit.verbs.arguments import FOLDER, MOST_THREADS, Weights, loaded, whole
 
 _STAGING = ".staging"
 
 
+@checked
 def export_formats(
-    formats: Sequence[str],
-    checkpoint: Checkpoint,
-    folder: Path,
+    checkpoint: Weights = None,
+    folder: str | Path = FOLDER,
+    formats: str | Sequence[str] = (),
     *,
     verify: bool = True,
     threads: int | None = None,
     progress: Progress = silent,
 ) -> Report:
-    """Write ``checkpoint`` in each format, check what was written, and put it into ``folder``.
+    """Write a checkpoint in each format, check parity of what was written, and put what matches into a folder.
 
-    An artifact that cannot be made or does not match is a failure in the report and is not put in
-    place; what stood there before stays as it was.
+    An artifact that cannot be made, or does not match, is a failure in the report and is not put in place; what stood
+    there before stays as it was.
 
     Args:
-        formats: Names; empty for every format whose packages are installed.
-        checkpoint: The weights.
-        folder: Where the artifacts, ``manifest.json`` and ``golden.npz`` go.
+        checkpoint: The weights, or their file; None for the bundled ones.
+        folder: Where the artifacts, ``manifest.json`` and ``golden.npz`` go; it is made if need be.
+        formats: ``torchscript``, ``onnx``, ``torch-export``, one or several; empty for all that can be written here.
         verify: Whether to check parity before an artifact is put in place.
-        threads: Of the sessions that check it; None leaves it to each runtime.
-        progress: Told after each format.
+        threads: Of the sessions that check it, on the CPU; None leaves it to each runtime.
+        progress: Called as ``progress(task, done, total, detail)`` after each format.
+
+    Returns:
+        A report: ``artifacts`` that were put in place, ``parity`` of all, ``failures``, ``skips``; ``passed`` says
+        whether nothing failed.
 
     Raises:
+        CheckpointError: If the weights cannot be read.
         UnknownFormatError, MissingPackageError: If a named format cannot be had.
-        FolderBusyError: If another process is exporting to the folder.
-        OutputError: If something cannot be written.
+        OutputError: If something cannot be written, or another process is exporting to the folder.
+        UsageError: If a value makes no sense.
+
+    Example:
+        >>> import toolkit
+        >>> report = toolkit.export_formats("model.pth", "out", ["torchscript"])
+        >>> report.passed, [artifact.file for artifact in report.artifacts]
+        (True, ['model.ts.pt'])
     """
-    infos, skips = _choose(formats)
+    whole("threads", threads, MOST_THREADS)
+    weights, folder = loaded(checkpoint), Path(folder)
+    infos, skips = _choose([formats] if isinstance(formats, str) else formats)
     for name in (*(info.file_name for info in infos), GOLDEN, MANIFEST, LEDGER):
         check_writable(folder / name)
-    with folder_lock(folder):
+    with folder_lock(folder), leaving_torch_as_it_is():
         before = read_manifest(folder)
         staging = _empty_staging(folder)
         try:
-            made = _make(infos, checkpoint, staging, verify=verify, threads=threads, progress=progress)
-            artifacts, notes = _put_in_place(made, folder, checkpoint, before)
+            made = _make(infos, weights, staging, verify=verify, threads=threads, progress=progress)
+            artifacts, notes = _put_in_place(made, folder, weights, before)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
     if not verify:
@@ -75,7 +92,7 @@ def export_formats(
             SkipRecord(what="parity", reason="--no-verify: nothing was compared", remedy="run: fmnist-tk parity")
         )
     return new_report("export").changed(
-        checkpoint=checkpoint.record,
+        checkpoint=weights.record,
         artifacts=tuple(artifacts),
         parity=tuple(made.checked),
         evaluation=made.evaluation,

@@ -18,6 +18,7 @@ from toolkit.errors import (
     FormatError,
     PrecisionError,
     ReportError,
+    UnverifiedArtifactError,
     UsageError,
     first_line,
 )
@@ -114,7 +115,7 @@ def open_predictor(
         FormatError, CheckpointError: If what is named cannot be used.
     """
     if threads is not None and threads < 1:
-        raise UsageError(f"threads={threads}: pass 1 or more, or leave it out")
+        raise UsageError(f"threads={threads}:", "pass 1 or more, or leave it out")
     device = resolve_device(device)
     if artifact in {BASELINE.name, BUNDLED} or (artifact is None and checkpoint):
         if artifact == BUNDLED:
@@ -135,7 +136,7 @@ def open_predictor(
 
 def _refuse_second(artifact: str, checkpoint: Path | None) -> None:
     if checkpoint:
-        raise UsageError(f"{artifact} and --checkpoint {checkpoint} are two checkpoints; leave one of them out")
+        raise UsageError(f"{artifact} and --checkpoint {checkpoint} are two checkpoints", "leave one of them out")
 
 
 def _doubt(target: Target, checkpoint: Path | None, device: str) -> str | None:
@@ -149,8 +150,10 @@ def _doubt(target: Target, checkpoint: Path | None, device: str) -> str | None:
     remedy += f" --checkpoint {checkpoint}"
     try:
         check_verified(target, load_checkpoint(checkpoint).record.weights_sha256, device, remedy)
+    except UnverifiedArtifactError as error:
+        return f"{error.statement}; {error.check}"
     except FormatError as error:
-        return str(error).partition(", or time it")[0]
+        return str(error)
     return None
 
 
@@ -250,7 +253,7 @@ def _open_checkpoint(path: Path | None, device: str, threads: int | None, reason
         device=device,
         precision=session.precision,
         sha256=sha256_of(path) if path else None,
-        verified=True,
+        verified=None,
     )
     return Predictor(record, session, f"{path}: {reason}" if path else reason)
 

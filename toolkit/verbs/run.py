@@ -1,34 +1,54 @@
-"""The whole path: checkpoint, artifacts, parity, latency, one report."""
+"""Run, the whole path: checkpoint, artifacts, parity, latency, one report."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from toolkit.bench import Settings, run_benchmark
+from toolkit.bench import DEFAULT_BATCH_SIZES, Settings, run_benchmark
 from toolkit.bench.engine.rounds import Watch
-from toolkit.errors import FormatError
-from toolkit.fashion.checkpoint import Checkpoint
+from toolkit.errors import FormatError, UsageError
+from toolkit.fashion import training
 from toolkit.formats import FORMATS
 from toolkit.formats.manifest import REPORT
 from toolkit.formats.target import Target, check_runs, skip_of
 from toolkit.parity import check_parity
 from toolkit.records import Report, SkipRecord
+from toolkit.system.arguments import checked
+from toolkit.system.devices import resolve_device
 from toolkit.system.files import write_record
 from toolkit.system.progress import Progress, silent
+from toolkit.verbs.arguments import (
+    FOLDER,
+    LARGEST_SEED,
+    MOST_IMAGES,
+    MOST_THREADS,
+    Weights,
+    check_budget,
+    loaded,
+    path_of,
+    whole,
+)
 from toolkit.verbs.export import export_formats
 
 #: Seconds for all rounds of bench: a first look; ``fmnist-tk bench`` takes longer and is surer.
 BUDGET_S: Final = 10.0
+#: Of the checkpoint that is trained first, in the folder of the artifacts.
+TRAINED: Final = "model.safetensors"
 
 
+@checked
 def run_pipeline(
-    checkpoint: Checkpoint,
-    folder: Path,
+    checkpoint: Weights = None,
+    folder: str | Path = FOLDER,
+    formats: str | Sequence[str] = (),
     *,
-    formats: Sequence[str] = (),
+    train: bool = False,
+    data: str | Path | None = None,
     device: str = "cpu",
-    settings: Settings | None = None,
-    training: Report | None = None,
+    batch_sizes: int | Sequence[int] = DEFAULT_BATCH_SIZES,
+    threads: int | None = None,
+    budget_s: float | None = None,
+    seed: int | None = None,
     arguments: Sequence[str] = (),
     progress: Progress = silent,
     watch: Watch = lambda *_: None,
@@ -39,31 +59,54 @@ def run_pipeline(
     once more there. Only what passed is timed.
 
     Args:
-        checkpoint: The weights.
+        checkpoint: The weights, or their file; None for the bundled ones.
         folder: Where everything goes.
         formats: Names; empty for all that can be written here.
-        device: Where parity and bench run.
-        settings: How to time; its first number of threads is also that of parity's sessions. None for the defaults.
-        training: The report of the training that made the checkpoint; it becomes part of this one.
+        train: Whether to train the checkpoint first, with the strong recipe, into ``folder``.
+        data: Folder of Fashion-MNIST for ``train``; None to look for it, and to download it at last.
+        device: Where training, parity and bench run.
+        batch_sizes: Images per call, one number or several.
+        threads: On the CPU; None for the physical cores.
+        budget_s: Seconds for all rounds; None for 10.
+        seed: Of the order in each round; None for a new one.
         arguments: The words of the command line, for the report; empty for a call from Python.
-        progress: Told after each step.
-        watch: Told after each round of bench.
+        progress: Called as ``progress(task, done, total, detail)`` after each step.
+        watch: Called as ``watch(rows, done, planned)`` before the first round of bench and after each.
 
     Raises:
+        UsageError: If a value makes no sense.
         ToolkitError: If a part cannot run at all.
     """
-    settings = settings or Settings(budget_s=BUDGET_S, restarts=0)
-    threads = next(iter(settings.threads), None)
-    exported = export_formats(formats, checkpoint, folder, threads=threads, progress=progress)
+    if train and checkpoint is not None:
+        raise UsageError("--train and --checkpoint exclude each other:", "leave one of them out")
+    if data is not None and not train:
+        raise UsageError("--data is for --train: without it no training data is needed", "leave it out")
+    check_budget(budget_s)
+    whole("seed", seed, LARGEST_SEED, least=0)
+    settings = Settings(
+        batch_sizes=whole("batch_sizes", batch_sizes, MOST_IMAGES) or DEFAULT_BATCH_SIZES,
+        threads=whole("threads", threads, MOST_THREADS),
+        budget_s=BUDGET_S if budget_s is None else budget_s,
+        seed=seed,
+        restarts=0,
+    )
+    device, folder = resolve_device(device), Path(folder)
+    trained = None
+    if train:
+        checkpoint = folder / TRAINED
+        course = training.make_course("strong", {}, device=device, threads=threads)
+        trained = training.train(course, checkpoint, data=path_of(data), progress=progress)
+    weights = loaded(checkpoint)
+    exported = export_formats(weights, folder, formats, threads=threads, progress=progress)
     targets, skips = _runnable(exported, folder, device)
     parity = exported.parity
     if device != "cpu":
-        parity += check_parity(targets, checkpoint, device=device, threads=threads, progress=progress).parity
+        parity += check_parity(targets, weights, device=device, threads=threads, progress=progress).parity
         passed = {record.target for record in parity if record.passed and record.device == device}
         targets = [target for target in targets if str(target.path) in passed]
     timed = run_benchmark(
         targets,
-        checkpoint,
+        weights,
         settings,
         device=device,
         skips=skips,
@@ -73,7 +116,7 @@ def run_pipeline(
     report = timed.changed(
         command="run",
         arguments=tuple(arguments),
-        training=training.training if training else None,
+        training=trained.training if trained else None,
         artifacts=exported.artifacts,
         parity=parity,
         evaluation=exported.evaluation,

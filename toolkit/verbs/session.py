@@ -1,22 +1,24 @@
-"""``toolkit.open_session`` and ``toolkit.compute_logits``."""
+"""Sessions: ``toolkit.open_session`` and ``toolkit.compute_logits``."""
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from toolkit.errors import UsageError
+from toolkit.errors import UsageError, first_line
 from toolkit.fashion.checkpoint import Checkpoint
 from toolkit.formats import Session, open_model
 from toolkit.formats.target import resolve_targets
 from toolkit.records import LABELS, Precision
+from toolkit.system.arguments import checked
 from toolkit.system.devices import resolve_device
-from toolkit.verbs.arguments import FOLDER, check_session
+from toolkit.verbs.arguments import FOLDER, MOST_THREADS, whole
 
 _IMAGE: Final = (1, 28, 28)
 
 
+@checked
 def open_session(
     artifact: str | Path | Checkpoint,
     *,
@@ -50,7 +52,7 @@ def open_session(
         >>> session.precision, session.signature.outputs[0].shape
         ('float32', ('batch', 10))
     """
-    check_session(threads, precision)
+    whole("threads", threads, MOST_THREADS)
     device = resolve_device(device)
     if isinstance(artifact, Checkpoint):
         return open_model(artifact.model(), device, threads)
@@ -58,13 +60,13 @@ def open_session(
     return target.open(device, threads)
 
 
-def compute_logits(session: Session, images: NDArray[Any]) -> NDArray[np.float32]:
+def compute_logits(session: Session, images: ArrayLike) -> NDArray[np.float32]:
     """Return what a session says of images.
 
     Args:
         session: From `open_session`.
-        images: ``(N, 28, 28)``, ``(N, 1, 28, 28)`` or one of ``(28, 28)``, the garment bright on a black background:
-            uint8 of 0 to 255, or floats of 0 to 1.
+        images: An array, a tensor on the CPU, or what NumPy makes an array of: ``(N, 28, 28)``, ``(N, 1, 28, 28)`` or
+            one of ``(28, 28)``, the garment bright on a black background: uint8 of 0 to 255, or floats of 0 to 1.
 
     Returns:
         Logits ``(N, 10)`` float32, the raw scores in the order of `toolkit.records.LABELS`; ``(1, 10)`` for one image.
@@ -79,19 +81,24 @@ def compute_logits(session: Session, images: NDArray[Any]) -> NDArray[np.float32
         >>> toolkit.compute_logits(session, black).shape
         (3, 10)
     """
-    images = np.asarray(images)
-    if images.shape[1:] not in {_IMAGE, _IMAGE[1:]} and images.shape != _IMAGE[1:]:
-        raise UsageError(f"images have the shape {images.shape}; pass (N, 28, 28) or (N, 1, 28, 28)")
-    pixels = images.reshape(-1, *_IMAGE)
+    if not callable(getattr(session, "to_host", None)):
+        raise UsageError(f"session is of type {type(session).__name__}", "pass what toolkit.open_session returns")
+    try:
+        array = np.asarray(images)
+    except Exception as error:  # a list of different lengths, a tensor on a GPU or one that wants a gradient
+        raise UsageError(f"images are no array: {first_line(error)}", "pass (N, 28, 28) or (N, 1, 28, 28)") from error
+    if array.shape[1:] not in {_IMAGE, _IMAGE[1:]} and array.shape != _IMAGE[1:]:
+        raise UsageError(f"images have the shape {array.shape}", "pass (N, 28, 28) or (N, 1, 28, 28)")
+    pixels = array.reshape(-1, *_IMAGE)
     if not len(pixels):
         return np.empty((0, len(LABELS)), np.float32)
     if pixels.dtype == np.uint8:
         pixels = pixels / np.float32(255)
     elif not np.issubdtype(pixels.dtype, np.floating):
-        raise UsageError(f"images are of {pixels.dtype}; pass uint8 from 0 to 255, or floats from 0 to 1")
+        raise UsageError(f"images are of {pixels.dtype}", "pass uint8 from 0 to 255, or floats from 0 to 1")
     elif not (pixels.min() >= 0 and pixels.max() <= 1):  # NaN is outside, too
         raise UsageError(
-            f"images go from {pixels.min():g} to {pixels.max():g}; pass floats from 0 to 1, or uint8 from 0 to 255"
+            f"images go from {pixels.min():g} to {pixels.max():g}", "pass floats from 0 to 1, or uint8 from 0 to 255"
         )
     logits = session.run(session.to_device(np.ascontiguousarray(pixels, np.float32)))
     session.synchronize()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toolkit.bench.engine.job import Entry
-from toolkit.errors import ToolkitError, UnverifiedArtifactError, UsageError
+from toolkit.errors import ToolkitError, UnverifiedArtifactError, UsageError, to_fields
 from toolkit.formats import BASELINE, VARIANTS, FormatInfo, check_device, runtime_version
 from toolkit.formats.golden import write_golden
 from toolkit.formats.manifest import GOLDEN, read_manifest
@@ -48,10 +48,10 @@ class Prepared(Record):
 
 
 class Outcome(Record):
-    """What the process that prepares has to say: exactly one of these."""
+    """What the process that prepares has to say: exactly one of these, an error as `to_fields` gives it."""
 
     prepared: Prepared | None = None
-    error: str | None = None
+    error: dict[str, str] | None = None
 
 
 def prepare_request(request: Request) -> Prepared:
@@ -84,7 +84,7 @@ def prepare_request(request: Request) -> Prepared:
                 Path(request.against), targets, device, scratch, unverified=request.unverified, pictures=pictures
             )
             if missing and request.names:  # or a gate would be open for what was named
-                raise UsageError(f"--against {request.against}: {missing[0].reason}; {missing[0].remedy}")
+                raise UsageError(f"--against {request.against}: {missing[0].reason}", missing[0].remedy)
             entries += bases
             skips += missing
     return Prepared(checkpoint=checkpoint.record, entries=tuple(entries), skips=tuple(dict.fromkeys(skips)))
@@ -216,12 +216,12 @@ def _bases(
         update = [{"target": f"{each.target} of {against}", "role": "base"} for each in entries]
         return [each.changed(**new) for each, new in zip(entries, update, strict=True)], []
     if not against.is_dir():
-        raise UsageError(f"--against {against}: nothing is there; pass a folder of artifacts, or a checkpoint")
+        raise UsageError(f"--against {against}: nothing is there", "pass a folder of artifacts, or a checkpoint")
     manifest, golden = read_manifest(against), against / GOLDEN
     if manifest is None or manifest.golden_weights_sha256 is None or not golden.is_file():
         raise UsageError(
-            f"--against {against}: it has no manifest.json with golden.npz; "
-            f"write them with: fmnist-tk export --folder {against}"
+            f"--against {against}: it has no manifest.json with golden.npz",
+            f"write them with: fmnist-tk export --folder {against}",
         )
     entries, missing = [], []
     for head in targets:
@@ -237,7 +237,7 @@ def _bases(
         entries.append(_artifact(target, str(place), device, golden, verified).changed(role="base"))
     if not entries:
         formats = ", ".join(dict.fromkeys(each.format.name for each in targets))
-        raise UsageError(f"--against {against}: it has none of {formats}; export them there first")
+        raise UsageError(f"--against {against}: it has none of {formats}", "export them there first")
     return entries, missing
 
 
@@ -246,4 +246,4 @@ def prepare_or_say_why(request: Request) -> Outcome:
     try:
         return Outcome(prepared=prepare_request(request))
     except ToolkitError as error:
-        return Outcome(error=str(error))
+        return Outcome(error=to_fields(error))

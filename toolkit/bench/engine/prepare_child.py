@@ -6,11 +6,12 @@ from typing import Final
 
 from toolkit.bench.engine.launch import die_with_parent, run_child
 from toolkit.bench.engine.prepare import Outcome, Prepared, Request, prepare_or_say_why
-from toolkit.errors import ToolkitError
+from toolkit.errors import ToolkitError, from_fields
 from toolkit.records import read_record
 from toolkit.system.files import write_record
 
 _TIMEOUT_S: Final = 300.0
+_REMEDY: Final = "run fmnist-tk doctor, which says what works here"
 
 
 def prepare_apart(request: Request) -> Prepared:
@@ -32,12 +33,10 @@ def prepare_apart(request: Request) -> Prepared:
         timeout_s=_TIMEOUT_S,
     )
     if trouble:
-        raise ToolkitError(f"The bench cannot be prepared: {trouble}; run fmnist-tk doctor, which says what works here")
+        raise ToolkitError(f"The bench cannot be prepared: {trouble}", _REMEDY)
     outcome = read_record(told, Outcome)
     if outcome.prepared is None:
-        raise ToolkitError(
-            outcome.error or "The bench cannot be prepared; run fmnist-tk doctor, which says what works here"
-        )
+        raise from_fields(outcome.error) if outcome.error else ToolkitError("The bench cannot be prepared", _REMEDY)
     return outcome.prepared
 
 

@@ -25,9 +25,9 @@ def parse_scenario(text: str) -> Scenario:
         return Scenario.model_validate({"kind": kind})
     interval_s = _duration_s(value) if kind == "paced" else _mean_gap_s(value) if kind == "poisson" else None
     if interval_s is None:
-        raise UsageError(f"--scenario {text}: no such scenario; {_HELP}")
+        raise UsageError(f"--scenario {text}: no such scenario", _HELP)
     if not _SHORTEST_S <= interval_s <= _LONGEST_S:
-        raise UsageError(f"--scenario {text}: calls must arrive 10 µs to 60 s apart; choose another rate")
+        raise UsageError(f"--scenario {text}: calls must arrive 10 µs to 60 s apart", "choose another rate")
     return Scenario.model_validate({"kind": kind, "interval_s": interval_s})
 
 

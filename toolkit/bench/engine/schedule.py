@@ -55,8 +55,8 @@ def plan(calls_s: Sequence[float], budget_s: float) -> Schedule:
     rounds = math.floor(budget_s / round_s + 1e-9)
     if rounds < 1:
         raise UsageError(
-            f"--budget {budget_s:g}: one round of all {len(slices)} rows takes about {_upwards(round_s)} s; "
-            f"pass at least --budget {_upwards(round_s)}, better --budget {_upwards(ENOUGH_ROUNDS * round_s)}"
+            f"--budget {budget_s:g}: one round of all {len(slices)} rows takes about {_upwards(round_s)} s",
+            f"pass at least --budget {_upwards(round_s)}, better --budget {_upwards(ENOUGH_ROUNDS * round_s)}",
         )
     return Schedule(rounds, tuple(slices), round_s)
 

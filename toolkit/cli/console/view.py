@@ -74,12 +74,12 @@ def choose_view(
 
 def _given(wanted: str, *, is_terminal: bool, shades: bool) -> View:
     if wanted not in get_args(View):
-        raise UsageError(f"--view {wanted}: no such view; choose one of auto, {', '.join(get_args(View))}")
+        raise UsageError(f"--view {wanted}: no such view", f"choose one of auto, {', '.join(get_args(View))}")
     view = cast("View", wanted)
     if view in GRAPHICS and not is_terminal:
-        raise UsageError(f"--view {view}: stdout is no terminal; choose --view ascii, or open the file of --out")
+        raise UsageError(f"--view {view}: stdout is no terminal", "choose --view ascii, or open the file of --out")
     if view == "blocks" and not shades:
-        raise UsageError("--view blocks: stdout has no shades of grey, or no letters for them; choose --view ascii")
+        raise UsageError("--view blocks: stdout has no shades of grey, or no letters for them", "choose --view ascii")
     return view
 
 

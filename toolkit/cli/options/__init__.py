@@ -2,21 +2,18 @@
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 
 from toolkit.errors import UsageError
 from toolkit.system.files import check_writable
 
-if TYPE_CHECKING:
-    from toolkit.records import Precision
-
 _RESULT = "Result"
 #: Panel of the help for the options that say how to measure.
 MEASURING = "Measuring"
-# A day; what is longer is a slip of the keyboard.
-_FEWEST_SECONDS, _MOST_SECONDS = 0.001, 86_400
+#: Panel for those that say how two runs are compared.
+COMPARING = "Comparing"
 _LARGEST_SEED = 2**32 - 1
 
 
@@ -34,16 +31,6 @@ def _writable(path: Path | None) -> Path | None:
     return path
 
 
-def _budget(seconds: float | None) -> float | None:
-    """Refuse what no one can wait for; ranges of many digits would fill a column of the help."""
-    if seconds is not None and not _FEWEST_SECONDS <= seconds <= _MOST_SECONDS:  # nan is not, either
-        raise UsageError(
-            f"--budget {seconds:g}: not a number of seconds from {_FEWEST_SECONDS} to {_MOST_SECONDS}; "
-            "pass for example --budget 30"
-        )
-    return seconds
-
-
 def checked_seed(number: int, largest: int) -> int:
     """Return a seed that is from 0 to ``largest``.
 
@@ -51,7 +38,7 @@ def checked_seed(number: int, largest: int) -> int:
         UsageError: If it is not.
     """
     if not 0 <= number <= largest:
-        raise UsageError(f"--seed {number}: not a whole number from 0 to {largest}; pass for example --seed 1")
+        raise UsageError(f"--seed {number}: not a whole number from 0 to {largest}", "pass for example --seed 1")
     return number
 
 
@@ -121,7 +108,6 @@ BudgetOption = Annotated[
     float | None,
     typer.Option(
         "--budget",
-        callback=_budget,
         metavar="SECONDS",
         help="For measuring all rows, opening and limits apart. Default: 30 for bench, 10 for run.",
         show_default=False,
@@ -137,6 +123,26 @@ SeedOption = Annotated[
         help="Of the order in which rows take turns; the report names it. Default: a new one.",
         show_default=False,
         rich_help_panel=MEASURING,
+    ),
+]
+MaxSlowdownOption = Annotated[
+    str | None,
+    typer.Option(
+        "--max-slowdown",
+        metavar="PERCENT",
+        help="Exit 1 when a row is surely slower than its base by more than this, such as 5% or 0.05.",
+        show_default=False,
+        rich_help_panel=COMPARING,
+    ),
+]
+ThresholdOption = Annotated[
+    str,
+    typer.Option(
+        "--threshold",
+        metavar="PERCENT",
+        help="Differences up to this do not matter: a row that surely differs by less is SAME. Default: 2%.",
+        show_default=False,
+        rich_help_panel=COMPARING,
     ),
 ]
 DataOption = Annotated[
@@ -221,21 +227,15 @@ def debugging() -> bool:
     return _state["debug"]
 
 
-def parse_precision(text: str) -> "Precision":
-    """Return the precision called ``text``.
+def parse_choice(option: str, text: str, choices: tuple[str, ...], what: str) -> Any:
+    """Return the one of the choices that a text is.
 
     Raises:
-        UsageError: If there is none of that name.
+        UsageError: If it is none of them.
     """
-    from typing import get_args
-
-    from toolkit.records import Precision
-
-    for known in get_args(Precision):
-        if text == known:
-            precision: Precision = known
-            return precision
-    raise UsageError(f"--precision {text}: no such precision; choose one of {', '.join(get_args(Precision))}")
+    if text not in choices:
+        raise UsageError(f"{option} {text}: no such {what}", f"choose one of {', '.join(choices)}")
+    return text
 
 
 def parse_batch_sizes(text: str) -> tuple[int, ...]:
@@ -265,9 +265,9 @@ def parse_percent(option: str, text: str) -> float:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(%?)", text.strip(), re.ASCII)
     value = float(found[1]) / (100 if found[2] else 1) if found else None
     if found and not found[2] and float(found[1]) >= 1:
-        raise UsageError(f"{option} {text}: per cent, or times? Write {option} {found[1]}% if per cent are meant")
+        raise UsageError(f"{option} {text}: per cent, or times?", f"Write {option} {found[1]}% if per cent are meant")
     if value is None or value > _LARGEST_SHARE:
-        raise UsageError(f"{option} {text}: not a percentage from 0% to 1000%; write for example {option} 5%")
+        raise UsageError(f"{option} {text}: not a percentage from 0% to 1000%", f"write for example {option} 5%")
     return value
 
 
@@ -278,7 +278,8 @@ def _whole_numbers(option: str, text: str, example: str, most: int) -> tuple[int
         if not word.isdecimal() or len(word) > _MOST_DIGITS or not 1 <= int(word) <= most:
             upper = "" if len(str(most)) >= _MOST_DIGITS else f" to {most:,}"
             raise UsageError(
-                f"{option} {text}: {word!r} is not a whole number from 1{upper}; write for example {option} {example}"
+                f"{option} {text}: {word!r} is not a whole number from 1{upper}",
+                f"write for example {option} {example}",
             )
         numbers.append(int(word))
     return tuple(dict.fromkeys(numbers))

@@ -58,7 +58,7 @@ def train(
         UsageError: If own pictures are too few, or not those with which the training that goes on was begun.
     """
     if output.suffix != ".safetensors":
-        raise UsageError(f"--output {output}: checkpoints are written as safetensors; end the name in .safetensors")
+        raise UsageError(f"--output {output}: checkpoints are written as safetensors", "end the name in .safetensors")
     check_writable(output)
     snapshot = load_snapshot(resume) if resume else None
     course = snapshot.course if snapshot else course
@@ -99,11 +99,13 @@ def _with_pictures(course: Course, own: OwnPictures | None, *, begun: bool) -> C
     if course.dataset_sha256 == given:
         return course
     if own is None:
-        raise UsageError("--resume: it was begun with own pictures; pass the same --images, and --labels if there were")
+        raise UsageError(
+            "--resume: it was begun with own pictures", "pass the same --images, and --labels if there were"
+        )
     if course.dataset_sha256 is None:
-        raise UsageError(f"--images {own.record.name}: the training was begun with Fashion-MNIST; leave --images out")
+        raise UsageError(f"--images {own.record.name}: the training was begun with Fashion-MNIST", "leave --images out")
     raise UsageError(
-        f"--images {own.record.name}: not the pictures and labels with which the training was begun; pass those"
+        f"--images {own.record.name}: not the pictures and labels with which the training was begun", "pass those"
     )
 
 
@@ -119,7 +121,7 @@ def _interrupted(
     """Save the last finished epoch, if any, and return the error that says so."""
     if snapshot is None:
         return TrainingInterruptedError(
-            "Interrupted before the first epoch was finished; nothing was saved; start it again"
+            "Interrupted before the first epoch was finished; nothing was saved", "start it again"
         )
     path = partial_path(output)
     save_snapshot(snapshot, path)
@@ -135,8 +137,8 @@ def _interrupted(
     ]
     course = snapshot.course
     return TrainingInterruptedError(
-        f"Interrupted; saved epoch {len(course.epochs)} of {course.recipe.epochs} to {path}; "
-        f"go on with: {shlex.join(words)}"
+        f"Interrupted; saved epoch {len(course.epochs)} of {course.recipe.epochs} to {path}",
+        f"go on with: {shlex.join(words)}",
     )
 
 
@@ -155,7 +157,7 @@ def _finish(
     result = evaluate(build_model(course.config, weights), test)
     if not math.isfinite(result.loss):
         raise TrainingError(
-            f"The test loss is not finite; nothing was written: try a smaller --lr than {course.recipe.lr:g}"
+            "The test loss is not finite; nothing was written:", f"try a smaller --lr than {course.recipe.lr:g}"
         )
     reduced = course.recipe.bfloat16 and fast_bfloat16(device)
     summary = TrainingSummary(

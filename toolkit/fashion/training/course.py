@@ -60,4 +60,4 @@ def make_course(
         first = error.errors()[0]
         name = "hidden" if "layer_sizes" in first["loc"] else str(first["loc"][-1])
         option = "--" + name.replace("_", "-")
-        raise UsageError(f"{option} {first['input']}: {first['msg']}; see fmnist-tk train --help") from error
+        raise UsageError(f"{option} {first['input']}: {first['msg']}", "see fmnist-tk train --help") from error

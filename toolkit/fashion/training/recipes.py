@@ -58,7 +58,7 @@ def find_recipe(name: str) -> Recipe:
         UsageError: If there is none.
     """
     if name not in RECIPES:
-        raise UsageError(f"Unknown recipe {name!r}: use one of {', '.join(RECIPES)}")
+        raise UsageError(f"Unknown recipe {name!r}:", f"use one of {', '.join(RECIPES)}")
     return RECIPES[name]
 
 

@@ -37,7 +37,7 @@ def hold_back(data: ImageSet, share: float, seed: int) -> tuple[ImageSet, ImageS
     test = np.sort(np.concatenate(held))
     if not len(test):
         raise UsageError(
-            "--images: no class has two pictures, so none can be held back for the test; put more pictures there"
+            "--images: no class has two pictures, so none can be held back for the test", "put more pictures there"
         )
     return _part(data, random.permutation(np.concatenate(kept))), _part(data, test)
 
@@ -50,7 +50,7 @@ def hold_out(training: ImageSet, count: int, seed: int) -> tuple[ImageSet, Image
     """
     if count >= len(training):
         raise UsageError(
-            f"--holdout {count}: leaves nothing of {len(training)} images to train on; pass a smaller number"
+            f"--holdout {count}: leaves nothing of {len(training)} images to train on", "pass a smaller number"
         )
     if not count:
         return training, None

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from toolkit.records import LatencyRecord, Report
 from toolkit.render.page.svg import Style
 from toolkit.render.words.sheet import threads_in_words
-from toolkit.render.words.speeds import EAGER, ordered, row_name
+from toolkit.render.words.speeds import ordered, row_name
 
 
 def series_names(*reports: Report) -> dict[int, str]:
@@ -43,7 +43,7 @@ def grouped(report: Report) -> dict[str, list[LatencyRecord]]:
     """Return the rows of each series by batch size; the baseline's series comes first."""
     names = series_names(report)
     groups: dict[str, list[LatencyRecord]] = {}
-    for row in sorted(ordered(report), key=lambda each: (each.format != EAGER, names[id(each)], each.batch_size)):
+    for row in sorted(ordered(report), key=lambda each: (not each.baseline, names[id(each)], each.batch_size)):
         groups.setdefault(names[id(row)], []).append(row)
     return groups
 
@@ -56,9 +56,11 @@ class Styles:
 
     @classmethod
     def of(cls, reports: Iterable[Report]) -> "Styles":
-        """Return styles for the series of some reports; the baseline's is number 0."""
-        names = sorted({name for report in reports for name in grouped(report)}, key=lambda name: (name != EAGER, name))
-        first = 0 if names[:1] == [EAGER] else 1
+        """Return styles for the series of some reports; that of the baseline, if there is one, is number 0."""
+        series = [group for report in reports for group in grouped(report).items()]
+        baselines = {name for name, rows in series if rows[0].baseline}
+        names = sorted({name for name, _ in series}, key=lambda name: (name not in baselines, name))
+        first = 0 if len(baselines) == 1 else 1
         return cls({name: Style(number) for number, name in enumerate(names, first)})
 
     def __getitem__(self, name: str) -> Style:

@@ -8,7 +8,7 @@ from toolkit.records import FastestRecord, Report
 from toolkit.records.units import fraction, seconds
 from toolkit.render.words.parity import explain, target_names
 from toolkit.render.words.sheet import NONE, listed, shared
-from toolkit.render.words.speeds import EAGER, equals_of, is_noisy, ordered, ratio_of
+from toolkit.render.words.speeds import equals_of, is_noisy, ordered, ratio_of
 from toolkit.render.words.two_files import files_verdict
 
 _OWN: Final = ("the ", "at ", "all ", "it ")
@@ -50,7 +50,7 @@ def _fastest(report: Report) -> Iterator[str]:
 def _gain(each: FastestRecord, report: Report) -> str:
     """Return ``18.7 µs a call at batch 1 (2.87 × eager's speed, torchscript is as fast)``."""
     ratio, equals = ratio_of(each, report), equals_of(each)
-    gain = "" if each.format == EAGER or ratio == NONE else f"{ratio} × eager's speed"
+    gain = "" if each.baseline or ratio == NONE else f"{ratio} × eager's speed"
     more = ", ".join(filter(None, (gain, equals)))
     return f"{seconds(each.median_s)} a call at batch {each.batch_size:,}{f' ({more})' if more else ''}"
 

@@ -99,7 +99,7 @@ def _right(record: PredictionRecord) -> str:
 
 def predictor_line(record: PredictorRecord) -> Remark:
     """Say what predicted."""
-    verified = "" if record.format == "eager" else ", verified" if record.verified else ", not verified"
+    verified = "" if record.verified is None else ", verified" if record.verified else ", not verified"
     return Remark(f"Predicted by {record.target} ({record.format}, {record.precision}, {record.device}{verified})")
 
 

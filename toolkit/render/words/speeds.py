@@ -20,8 +20,6 @@ from toolkit.records import (
 from toolkit.records.units import joules, percent, rate, seconds, size
 from toolkit.render.words.sheet import CROSS, NONE, Column, Sheet, breaks_between, column, filled, listed, placed
 
-#: Format of the baseline: the checkpoint in eager PyTorch, float32.
-EAGER: Final = "eager"
 #: As long as ``±0.4 %``, so that the medians before it stand below one another.
 _HALF_WIDTH: Final = 6
 _OF_ROUNDS: Final[tuple[tuple[str, Callable[[RoundRecord], float | None], int], ...]] = (
@@ -113,7 +111,7 @@ def verdict_of(row: LatencyRecord) -> str:
 
 def is_baseline(row: LatencyRecord) -> bool:
     """Say whether others are compared with this row."""
-    return row.format == EAGER and row.role == "row"
+    return row.baseline and row.role == "row"
 
 
 def _times_eager(row: LatencyRecord) -> str:
@@ -276,7 +274,7 @@ def evaluation_of(row: LatencyRecord, report: Report) -> EvaluationRecord | None
     """
     if row.role != "row":
         return None
-    if row.format.startswith(EAGER):
+    if row.file_bytes is None:  # the checkpoint itself
         return report.evaluation
     found = [each for each in report.parity if _is_of(each, row) and each.evaluation]
     best = next((each for each in found if each.device == row.device), next(iter(found), None))

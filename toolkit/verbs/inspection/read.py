@@ -27,7 +27,7 @@ def read_file(path: Path) -> Inspected:
         FormatError, CheckpointError: If it cannot be read.
     """
     if path.is_dir():
-        raise ArtifactNotFoundError(path, "it is a folder; pass a file that is in it")
+        raise ArtifactNotFoundError(path, "pass a file that is in it", "it is a folder")
     if not path.is_file():
         raise ArtifactNotFoundError(path, "check the path, a format is inspected as exported/model.SUFFIX")
     info = format_of(path)

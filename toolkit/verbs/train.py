@@ -1,16 +1,25 @@
-"""``toolkit.train``."""
+"""Train: ``toolkit.train``."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from toolkit.errors import UsageError
 from toolkit.fashion import training
 from toolkit.records import Report
+from toolkit.system.arguments import checked
 from toolkit.system.devices import leaving_torch_as_it_is
 from toolkit.system.progress import Progress, silent
-from toolkit.verbs.arguments import MOST_THREADS, check_whole, path_of, pictures_of
+from toolkit.verbs.arguments import MOST_THREADS, check_pictures, path_of, pictures_of, whole
+
+#: torch's generator takes no more.
+LARGEST_SEED: Final = 2**63 - 1
+#: A layer of more features would need tens of gigabytes.
+MOST_FEATURES: Final = 99_999
+_WORKERS: Final = 2
 
 
+@checked
 def train(
     output: str | Path,
     *,
@@ -23,7 +32,7 @@ def train(
     weight_decay: float | None = None,
     schedule: str | None = None,
     label_smoothing: float | None = None,
-    hidden: Sequence[int] = training.HIDDEN,
+    hidden: int | Sequence[int] = training.HIDDEN,
     final_relu: bool = False,
     holdout: int = 0,
     seed: int = 0,
@@ -32,8 +41,10 @@ def train(
     data: str | Path | None = None,
     images: str | Path | None = None,
     labels: str | Path | None = None,
+    num_workers: int | None = None,
     test_share: float | None = None,
-    workers: int = 2,
+    workers: int | None = None,
+    resume: str | Path | None = None,
     progress: Progress = silent,
 ) -> Report:
     """Train a model on Fashion-MNIST, or on own pictures, and write its checkpoint.
@@ -49,7 +60,7 @@ def train(
         weight_decay: Of the weights, not of biases.
         schedule: ``constant`` or ``one-cycle``.
         label_smoothing: 0 to below 1.
-        hidden: Widths of the hidden layers.
+        hidden: Widths of the hidden layers, one number or several.
         final_relu: Whether the model ends in one more ReLU.
         holdout: Training images kept back to judge each epoch.
         seed: Of weights, order and augmentation.
@@ -58,8 +69,11 @@ def train(
         data: Folder of the four IDX files; None to look in the usual places and to download them at last.
         images: Folder of own pictures, which take the place of Fashion-MNIST: with ``labels``, or a folder per class.
         labels: CSV of ``file,label`` for ``images``.
+        num_workers: Processes that read ``images``; None for this one alone.
         test_share: Of own pictures, what part of each class is held back as the test set; None for a fifth.
-        workers: Data files unpacked at the same time.
+        workers: Data files unpacked at the same time; None for 2.
+        resume: What an interrupted training saved, to go on with: its recipe, seed, device and threads count, and those
+            given here do not.
         progress: Called as ``progress(task, done, total, detail)`` after each epoch.
 
     Returns:
@@ -80,7 +94,11 @@ def train(
         >>> toolkit.load_checkpoint("trained.safetensors").record.training.recipe
         'quickstart'
     """
-    check_whole("workers", [workers], MOST_THREADS)
+    whole("workers", workers, MOST_THREADS)
+    whole("threads", threads, MOST_THREADS)
+    check_pictures(images, labels, num_workers, data=data, workers=workers)
+    if test_share is not None and images is None:
+        raise UsageError("--test-share is for own pictures, Fashion-MNIST has a test set", "pass --images DIR with it")
     changes = {
         "epochs": epochs,
         "batch_size": batch_size,
@@ -94,7 +112,7 @@ def train(
     course = training.make_course(
         recipe,
         changes,
-        hidden=hidden,
+        hidden=[hidden] if isinstance(hidden, int) else hidden,
         final_relu=final_relu,
         seed=seed,
         device=device,
@@ -102,8 +120,14 @@ def train(
         holdout=holdout,
         test_share=test_share,
     )
-    if test_share is not None and images is None:
-        raise UsageError("test_share is for own pictures, Fashion-MNIST has a test set; pass images as well")
-    own = pictures_of(images, labels, progress, data=data)
+    own = pictures_of(images, labels, num_workers, progress)
     with leaving_torch_as_it_is():
-        return training.train(course, Path(output), data=path_of(data), workers=workers, own=own, progress=progress)
+        return training.train(
+            course,
+            Path(output),
+            data=path_of(data),
+            workers=workers or _WORKERS,
+            own=own,
+            resume=path_of(resume),
+            progress=progress,
+        )

@@ -1,55 +1,69 @@
-"""``toolkit.run_benchmark``."""
+"""Bench: ``toolkit.run_benchmark``, and whether the clock can be believed."""
 
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
-from toolkit.bench import DEFAULT_BATCH_SIZES, DEFAULT_BUDGET_S, DEFAULT_THRESHOLD, Settings, run_bench
+from toolkit import bench
 from toolkit.bench.engine.inputs import keep_pictures, with_pictures
 from toolkit.bench.engine.journal import keep_result
-from toolkit.bench.engine.prepare import Request, prepare_request
+from toolkit.bench.engine.prepare import Request
+from toolkit.bench.engine.prepare_child import prepare_apart
+from toolkit.bench.engine.rounds import Watch
 from toolkit.bench.engine.scenario import parse_scenario
 from toolkit.errors import UsageError
 from toolkit.records import Report
-from toolkit.system.devices import leaving_torch_as_it_is
+from toolkit.system.arguments import checked
+from toolkit.system.devices import resolve_device
 from toolkit.system.progress import Progress, silent
 from toolkit.verbs.arguments import (
     FOLDER,
+    LARGEST_SEED,
+    LARGEST_SHARE,
+    MOST_IMAGES,
     MOST_THREADS,
     Artifacts,
     Weights,
-    check_whole,
+    check_budget,
+    check_pictures,
+    check_range,
     file_of,
     names_of,
     path_of,
     pictures_of,
+    whole,
 )
 
-# More images than that fit into no memory.
-_MOST_BATCH: Final = 10**9 - 1
+_T = TypeVar("_T")
+
+_MOST_RESTARTS: Final = 100
 
 
+@checked
 def run_benchmark(
     artifacts: Artifacts = None,
     checkpoint: Weights = None,
     *,
     folder: str | Path = FOLDER,
     device: str | Sequence[str] = "cpu",
-    batch_sizes: Sequence[int] = DEFAULT_BATCH_SIZES,
+    batch_sizes: int | Sequence[int] = bench.DEFAULT_BATCH_SIZES,
     threads: int | Sequence[int] | None = None,
     scenario: str = "latency",
-    budget_s: float = DEFAULT_BUDGET_S,
+    budget_s: float | None = None,
     restarts: int = 1,
     seed: int | None = None,
     against: str | Path | None = None,
     max_slowdown: float | None = None,
-    threshold: float = DEFAULT_THRESHOLD,
+    threshold: float = bench.DEFAULT_THRESHOLD,
     unverified: bool = False,
     limits: bool = True,
     images: str | Path | None = None,
     labels: str | Path | None = None,
+    num_workers: int | None = None,
+    journal: str | Path | None = None,
     progress: Progress = silent,
+    watch: Watch = lambda *_: None,
 ) -> Report:
     """Time verified artifacts beside eager PyTorch, each row in a process of its own, in rounds of random order.
 
@@ -61,10 +75,10 @@ def run_benchmark(
         checkpoint: What they compute, or its file, which each process reads anew; None for the bundled one.
         folder: Where the artifacts lie that are named by their format.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``, or several of these.
-        batch_sizes: Images per call.
+        batch_sizes: Images per call, one number or several.
         threads: On the CPU; several make rows of their own. None for the physical cores.
         scenario: ``latency``, ``throughput``, ``paced:10ms``, ``poisson:100`` (arrivals per second) or ``cold``.
-        budget_s: Seconds for all rounds; opening, self check and limits come on top.
+        budget_s: Seconds for all rounds; opening, self check and limits come on top. None for 30.
         restarts: How often, in even parts of the budget, every process is replaced by a new one.
         seed: Of the order in each round; None for a new one, which the report names.
         against: Another folder of artifacts, or another checkpoint, to be measured in the same rounds and compared.
@@ -74,7 +88,11 @@ def run_benchmark(
         limits: Whether to measure what the machine can do at most, ten seconds on a CPU.
         images: Folder of own pictures that the timed calls get: with ``labels``, or one folder per class.
         labels: CSV of ``file,label`` for ``images``.
+        num_workers: Processes that read ``images``; None for this one alone.
+        journal: A file that is written after each round, so that whatever ends the process costs no finished round:
+            ``fmnist-tk report FILE.partial`` shows them. It stays; None for none.
         progress: Called as ``progress(task, done, total, detail)`` before and after the rounds.
+        watch: Called as ``watch(rows, done, planned)`` before the first round and after each.
 
     Returns:
         A report with a `LatencyRecord` for each row in ``latency``, in seconds; a row that crashed is in ``failures``.
@@ -97,44 +115,67 @@ def run_benchmark(
         >>> all(row.median_s > 0 for row in report.latency)
         True
     """
-    counts = [threads] if isinstance(threads, int) else list(threads or ())
-    check_whole("batch_sizes", batch_sizes, _MOST_BATCH)
-    check_whole("threads", counts, MOST_THREADS)
-    if not batch_sizes:
-        raise UsageError("batch_sizes is empty; pass numbers of images per call, such as (1, 64)")
-    for name, value in (("budget_s", budget_s), ("restarts", restarts), ("threshold", threshold)):
-        if not value >= 0:
-            raise UsageError(f"{name}={value}: pass a number from 0")
-    if max_slowdown is not None and against is None:
-        raise UsageError("max_slowdown needs something to be slower than; pass against, a folder or a checkpoint")
-    settings = Settings(
-        batch_sizes=tuple(batch_sizes),
-        threads=tuple(counts),
+    check_budget(budget_s)
+    check_range(0, LARGEST_SHARE, threshold=threshold, max_slowdown=max_slowdown)
+    whole("restarts", restarts, _MOST_RESTARTS, least=0)
+    whole("seed", seed, LARGEST_SEED, least=0)
+    settings = bench.Settings(
+        batch_sizes=_given("batch_sizes", whole("batch_sizes", batch_sizes, MOST_IMAGES), "such as 1 or (1, 64)"),
+        threads=whole("threads", threads, MOST_THREADS),
         scenario=parse_scenario(scenario),
-        budget_s=budget_s,
+        budget_s=bench.DEFAULT_BUDGET_S if budget_s is None else budget_s,
         seed=seed,
         threshold=threshold,
         max_slowdown=max_slowdown,
         against_limits=limits,
         restarts=restarts,
     )
+    if max_slowdown is not None and against is None:
+        raise UsageError("--max-slowdown needs something to be slower than:", "pass --against DIR or a checkpoint")
+    devices = _given("device", (device,) if isinstance(device, str) else tuple(device), "such as 'cpu'")
+    check_pictures(images, labels, num_workers)
     names, place = names_of(artifacts, folder)
-    own = pictures_of(images, labels, progress)
     with tempfile.TemporaryDirectory(prefix="fmnist-tk-bench-") as scratch:
+        own = pictures_of(images, labels, num_workers, progress)
         request = Request(
             names=tuple(names),
             folder=str(place),
             checkpoint=file_of(checkpoint),
-            devices=(device,) if isinstance(device, str) else tuple(device),
+            devices=devices,
             unverified=unverified,
             against=None if against is None else str(against),
             scratch=scratch,
             pictures=str(keep_pictures(own, Path(scratch))) if own else None,
         )
-        with leaving_torch_as_it_is():
-            prepared = prepare_request(request)
+        prepared = prepare_apart(request)
         if own:
             prepared = with_pictures(prepared, own, path_of(against))
-        report = run_bench(prepared, settings, Path(scratch), progress=progress)
+        report = bench.run_bench(
+            prepared, settings, Path(scratch), journal=path_of(journal), progress=progress, watch=watch
+        )
     keep_result(report, place)
     return report
+
+
+@checked
+def check_clock(device: str | Sequence[str] = "cpu") -> Report:
+    """Prove that the clock is honest, and find out what it adds; no model is run.
+
+    Args:
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``, or several of these.
+
+    Returns:
+        A report with a `SelfCheckRecord` for each device in ``self_checks``.
+
+    Raises:
+        DeviceUnavailableError: If a device is not here.
+        ToolkitError: If the clock cannot be checked.
+    """
+    names = _given("device", (device,) if isinstance(device, str) else tuple(device), "such as 'cpu'")
+    return bench.self_check(tuple(dict.fromkeys(map(resolve_device, names))))
+
+
+def _given(name: str, several: tuple[_T, ...], example: str) -> tuple[_T, ...]:
+    if not several:
+        raise UsageError(f"{name} is empty", f"pass at least one, {example}")
+    return several

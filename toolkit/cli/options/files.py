@@ -1,4 +1,4 @@
-"""Options of ``fmnist-tk parity`` that do not go together, refused before the work."""
+"""Files that a command writes: it must be able to, and they may be none of those that it reads; before the work."""
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -23,22 +23,6 @@ def writable_folder(path: Path | None) -> Path | None:
     return path
 
 
-def check_goes_with_rejudge(**given: object) -> None:
-    """Refuse options that ``--rejudge`` would ignore.
-
-    Args:
-        given: By the names of options, a true value for each that was given.
-
-    Raises:
-        UsageError: Naming them.
-    """
-    named = [f"--{name}" for name, value in given.items() if value]
-    if named:
-        raise UsageError(
-            f"--rejudge runs nothing, so {', '.join(named)} would have no effect; leave {_them(named)} out"
-        )
-
-
 def check_files_differ(outputs: Mapping[str, Path | None], inputs: Mapping[str, Iterable[Path | None]]) -> None:
     """Refuse to write one file twice, or over what is read.
 
@@ -55,15 +39,18 @@ def check_files_differ(outputs: Mapping[str, Path | None], inputs: Mapping[str, 
             continue
         other = taken.setdefault(path.resolve(), f"{name} {path}")
         if other != f"{name} {path}":
-            raise UsageError(f"{name} {path} and {other} are the same file; choose another for {name}")
+            raise UsageError(f"{name} {path} and {other} are the same file", f"choose another for {name}")
 
 
-def check_pictures_kept(outputs: Mapping[str, Path | None], folders: Iterable[Path | None]) -> None:
+def check_pictures_kept(
+    outputs: Mapping[str, Path | None], folders: Iterable[Path | None], labels: Path | None = None
+) -> None:
     """Refuse to write over a picture in a folder of pictures that are read.
 
     Args:
         outputs: Files to write, by their options; None for one that was not given.
         folders: Of the pictures; None for one that was not given.
+        labels: CSV that names pictures below the folders: their names need not be those of pictures.
 
     Raises:
         UsageError: Naming the file and the folder.
@@ -71,8 +58,8 @@ def check_pictures_kept(outputs: Mapping[str, Path | None], folders: Iterable[Pa
     wanted = {name: path for name, path in outputs.items() if path and path.exists()}
     for folder in folders:
         for name, path in wanted.items() if folder else ():
-            if folder and _is_inside(path, folder) and _is_picture(path):
-                raise UsageError(f"{name} {path} is a picture in {folder}, which is read; choose another for {name}")
+            if folder and _is_inside(path, folder) and (_is_picture(path) or _is_named(path, folder, labels)):
+                raise UsageError(f"{name} {path} is a picture in {folder}, which is read", f"choose another for {name}")
 
 
 def _is_inside(path: Path, folder: Path) -> bool:
@@ -87,12 +74,18 @@ def _is_picture(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES
 
 
+def _is_named(path: Path, folder: Path, labels: Path | None) -> bool:
+    if labels is None:
+        return False
+    from toolkit.fashion.labels import read_label
+    from toolkit.pictures.own_data.listing import list_pictures
+
+    listed = list_pictures(folder, labels, read_label).pictures
+    return path.resolve() in {(folder / each.name).resolve() for each in listed}
+
+
 def artifacts_named(names: Iterable[str], folder: Path) -> list[Path]:
     """Return the files that targets of a command line mean; without any, all that the folder may hold."""
     from toolkit.formats import FORMATS
 
     return [folder / FORMATS[name].file_name if name in FORMATS else Path(name) for name in names or FORMATS]
-
-
-def _them(named: list[str]) -> str:
-    return "it" if len(named) == 1 else "them"

@@ -1,80 +1,41 @@
-"""``toolkit.export_formats`` and ``toolkit.check_parity``."""
+"""Parity: ``toolkit.check_parity``, and judging again what was measured before."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from toolkit import parity
+from toolkit.errors import UsageError
 from toolkit.fashion.data import load_test_set
-from toolkit.formats import target as sessions
+from toolkit.formats.target import resolve_targets
 from toolkit.parity.probes import SEED
-from toolkit.records import Precision, Report
+from toolkit.records import Precision, Report, read_record
+from toolkit.system.arguments import checked
 from toolkit.system.devices import leaving_torch_as_it_is, resolve_device
 from toolkit.system.progress import Progress, silent
-from toolkit.verbs import export
 from toolkit.verbs.arguments import (
     FOLDER,
+    MOST_THREADS,
     Artifacts,
     Weights,
-    check_session,
-    loaded,
+    check_pictures,
+    check_range,
     names_of,
     path_of,
     pictures_of,
     reference_of,
+    whole,
 )
 
 _GATES: Final = parity.Gates()
+_LARGEST_SEED: Final = 2**31
 
 
-def export_formats(
-    checkpoint: Weights = None,
-    folder: str | Path = FOLDER,
-    formats: Sequence[str] = (),
-    *,
-    verify: bool = True,
-    threads: int | None = None,
-    progress: Progress = silent,
-) -> Report:
-    """Write a checkpoint in each format, check parity of what was written, and put what matches into a folder.
-
-    An artifact that cannot be made, or does not match, is a failure in the report and is not put in place.
-
-    Args:
-        checkpoint: The weights, or their file; None for the bundled ones.
-        folder: Where the artifacts, ``manifest.json`` and ``golden.npz`` go; it is made if need be.
-        formats: ``torchscript``, ``onnx``, ``torch-export``; empty for all that can be written here.
-        verify: Whether to check parity before an artifact is put in place.
-        threads: Of the sessions that check it, on the CPU; None leaves it to each runtime.
-        progress: Called as ``progress(task, done, total, detail)`` after each format.
-
-    Returns:
-        A report: ``artifacts`` that were put in place, ``parity`` of all, ``failures``, ``skips``; ``passed`` says
-        whether nothing failed.
-
-    Raises:
-        CheckpointError: If the weights cannot be read.
-        UnknownFormatError, MissingPackageError: If a named format cannot be had.
-        OutputError: If something cannot be written, or another process is exporting to the folder.
-
-    Example:
-        >>> import toolkit
-        >>> report = toolkit.export_formats("model.pth", "out", ["torchscript"])
-        >>> report.passed, [artifact.file for artifact in report.artifacts]
-        (True, ['model.ts.pt'])
-    """
-    check_session(threads, None)
-    names = [formats] if isinstance(formats, str) else formats
-    with leaving_torch_as_it_is():
-        return export.export_formats(
-            names, loaded(checkpoint), Path(folder), verify=verify, threads=threads, progress=progress
-        )
-
-
+@checked
 def check_parity(
     artifacts: Artifacts = None,
     reference: Weights = None,
     *,
+    against: str | Path | None = None,
     folder: str | Path = FOLDER,
     device: str = "cpu",
     threads: int | None = None,
@@ -86,6 +47,7 @@ def check_parity(
     data: str | Path | None = None,
     images: str | Path | None = None,
     labels: str | Path | None = None,
+    num_workers: int | None = None,
     seed: int = SEED,
     reproduce: str | Path | None = None,
     progress: Progress = silent,
@@ -98,6 +60,7 @@ def check_parity(
         artifacts: A file, the name of a format, several of these, or a folder; None for all of ``folder``.
         reference: What they must compute: a checkpoint or its file, None for the bundled one; or the file of an
             artifact, which is opened on the CPU in float32.
+        against: An artifact in place of a reference: its file, or the name of a format in ``exported``.
         folder: Where the artifacts lie that are named by their format.
         device: Where they run: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         threads: Of each session on the CPU; None for the physical cores.
@@ -113,6 +76,7 @@ def check_parity(
         images: Folder of own pictures to compare on, and to judge lower precision by: with ``labels``, or one folder
             per class.
         labels: CSV of ``file,label`` for ``images``.
+        num_workers: Processes that read ``images``; None for this one alone.
         seed: Of the random inputs and of the search.
         reproduce: Folder for a small input and a script that show what fails; None for none.
         progress: Called as ``progress(task, done, total, detail)`` after each artifact.
@@ -134,18 +98,22 @@ def check_parity(
         >>> report.passed
         True
     """
-    check_session(threads, precision)
+    whole("threads", threads, MOST_THREADS)
+    whole("seed", seed, _LARGEST_SEED, least=0)
+    gates = _gates(max_drop, min_agreement, significance)
+    check_pictures(images, labels, num_workers, data=data, full=full)
     device = resolve_device(device)
     names, place = names_of(artifacts, folder)
-    own = pictures_of(images, labels, progress, full=full, data=data)
     with leaving_torch_as_it_is():
-        targets, skips = sessions.resolve_targets(names, place, device, precision)
+        targets, skips = resolve_targets(names, place, device, precision)
+        model = reference_of(reference, against)
+        own = pictures_of(images, labels, num_workers, progress)
         return parity.check_parity(
             targets,
-            reference_of(reference),
+            model,
             device=device,
             threads=threads,
-            gates=parity.Gates(max_drop, min_agreement, significance),
+            gates=gates,
             full=load_test_set(path_of(data)) if (full or data) and not own else None,
             own=own,
             seed=seed,
@@ -153,3 +121,39 @@ def check_parity(
             skips=skips,
             progress=progress,
         )
+
+
+@checked
+def rejudge_parity(
+    report: Report | str | Path,
+    *,
+    max_drop: float = _GATES.max_drop_points,
+    min_agreement: float = _GATES.min_agreement,
+    significance: float = _GATES.significance,
+) -> Report:
+    """Judge what parity measured before anew, by this version's rule and other gates; nothing is run.
+
+    Args:
+        report: Of `check_parity`, or the file of one.
+        max_drop: As in `check_parity`.
+        min_agreement: As there.
+        significance: As there.
+
+    Raises:
+        ReportError: If the file cannot be read.
+        UsageError: If there is no parity in it, or a value makes no sense.
+    """
+    gates = _gates(max_drop, min_agreement, significance)
+    saved = report if isinstance(report, Report) else read_record(Path(report), Report)
+    if not saved.parity:
+        place = "" if isinstance(report, Report) else f" {report}"
+        raise UsageError(
+            f"--rejudge{place}: the report of fmnist-tk {saved.command} has no parity in it", "pass another"
+        )
+    return parity.rejudge(saved, gates)
+
+
+def _gates(max_drop: float, min_agreement: float, significance: float) -> parity.Gates:
+    check_range(0, 100, max_drop=max_drop)
+    check_range(0, 1, min_agreement=min_agreement, significance=significance)
+    return parity.Gates(max_drop, min_agreement, significance)
