@@ -13,7 +13,7 @@ from torchvision.transforms import ToTensor
 
 from toolkit.fashion.data import SHA256, find_files, load_data, load_sample, read_verified
 from toolkit.fashion.model import Mlp
-from toolkit.fashion.training import Course, find_recipe
+from toolkit.fashion.training import TrainingRun, find_recipe
 from toolkit.fashion.training.batches import Batches
 from toolkit.fashion.training.loop import _one_epoch, _start, training_epochs
 from toolkit.records import ModelConfig
@@ -59,9 +59,9 @@ def test_recipe_step(benchmark) -> None:
     torch.set_num_threads(default_threads())
     sample = load_sample()
     recipe = find_recipe("quickstart")
-    course = Course(recipe=recipe, config=ModelConfig(), seed=0, holdout=0, device="cpu", threads=default_threads())
+    run = TrainingRun(recipe=recipe, config=ModelConfig(), seed=0, holdout=0, device="cpu", threads=default_threads())
     batches = Batches(ImageSet(sample.images[:64], sample.labels[:64]), recipe, "cpu", torch.float32)
-    model, optimizer, generator = _start(course, None)
+    model, optimizer, generator = _start(run, None)
     loss, _ = benchmark(_one_epoch, model, optimizer, batches, generator, recipe, epoch=1, reduced=False)
     assert loss < 2.5
 
@@ -103,7 +103,7 @@ def test_whole(program: str, benchmark, torchvision_root: Path, tmp_path: Path) 
 def test_recipe(benchmark) -> None:
     training, _ = load_data(download=False)
     recipe = find_recipe("quickstart").changed(epochs=5)
-    course = Course(recipe=recipe, config=ModelConfig(), seed=0, holdout=0, device="cpu", threads=default_threads())
-    epochs = training_epochs(course, training, None, None)
+    run = TrainingRun(recipe=recipe, config=ModelConfig(), seed=0, holdout=0, device="cpu", threads=default_threads())
+    epochs = training_epochs(run, training, None, None)
     snapshot = benchmark.pedantic(lambda: next(epochs), rounds=3, warmup_rounds=1)
-    assert snapshot.course.epochs[-1].loss < 2.31
+    assert snapshot.run.epochs[-1].loss < 2.31

@@ -18,7 +18,7 @@ from toolkit import bench as bench_module
 from toolkit.bench import Settings, run_benchmark
 from toolkit.bench.engine import launch
 from toolkit.bench.engine.job import Entry, Job
-from toolkit.bench.engine.outputs import batch_of, compare
+from toolkit.bench.engine.outputs import batch_of, wrong_outputs
 from toolkit.bench.engine.prepare import Request, prepare_request
 from toolkit.bench.engine.scenario import parse_scenario
 from toolkit.errors import UnverifiedArtifactError
@@ -94,7 +94,7 @@ def test_fast_because_wrong_is_a_failed_row_at_the_very_batch_size(
     assert check_artifact(Target(FORMATS["onnx"], tmp_path / "model.onnx"), make_plan(Reference(bundled))).passed
     golden = read_golden(exported / "golden.npz")
     session = Target(FORMATS["onnx"], tmp_path / "model.onnx").open("cpu", 1)
-    wrong = {size: compare(session, golden, batch_of(golden, size)) for size in (8, 77, 32)}
+    wrong = {size: wrong_outputs(session, golden, batch_of(golden, size)) for size in (8, 77, 32)}
     assert [size for size, what in wrong.items() if what] == [77]
     assert "its outputs are off by" in str(wrong[77])
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from toolkit.bench import selfcheck
-from toolkit.bench.engine.measure import Calls, closed_loop
+from toolkit.bench.engine.measure import CallTimes, closed_loop
 from toolkit.bench.selfcheck import cuda_checks, host_checks, mps_checks, self_check
 from toolkit.errors import DeviceUnavailableError
 from toolkit.records import ClockCheck, SelfCheckRecord, read_record
@@ -34,7 +34,7 @@ def broken_loop(
     scale: float = 1.0,
     idle_s: float = 0.0,
     clock_ns: Clock = time.perf_counter_ns,
-) -> Calls:
+) -> CallTimes:
     """A timer that takes the time of ``compute`` between two moments of a call, and may have other faults."""
     copies_in, times, copies_out = [], [], []
     for _ in range(min_calls):
@@ -54,11 +54,11 @@ def broken_loop(
         copies_in.append(round((at["copied in"] - at["begun"]) * scale))
         times.append(round((at[compute[1]] - at[compute[0]]) * scale))
         copies_out.append(round((at["copied out"] - at["done"]) * scale))
-    return Calls(tuple(copies_in), tuple(times), tuple(copies_out))
+    return CallTimes(tuple(copies_in), tuple(times), tuple(copies_out))
 
 
-def nothing(*_: object, **__: object) -> Calls:
-    return Calls((), (), ())
+def nothing(*_: object, **__: object) -> CallTimes:
+    return CallTimes((), (), ())
 
 
 def failed(checks: tuple[ClockCheck, ...] | list[ClockCheck]) -> set[str]:

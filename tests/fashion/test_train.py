@@ -19,7 +19,7 @@ from toolkit.errors import CheckpointError, OutputError, TrainingError, Training
 from toolkit.fashion.checkpoint import load_checkpoint
 from toolkit.fashion.data import load_sample
 from toolkit.fashion.model import Mlp
-from toolkit.fashion.training import Course, find_recipe, train
+from toolkit.fashion.training import TrainingRun, find_recipe, train
 from toolkit.fashion.training.batches import Batches
 from toolkit.fashion.training.loop import training_epochs
 from toolkit.fashion.training.products import forward
@@ -46,15 +46,15 @@ def same_threads() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-def course(name: str = "strong", *, epochs: int = 4, seed: int = 0, holdout: int = 0, **changes: object) -> Course:
+def run(name: str = "strong", *, epochs: int = 4, seed: int = 0, holdout: int = 0, **changes: object) -> TrainingRun:
     recipe = Recipe.model_validate({**find_recipe(name).model_dump(), "batch_size": 64, "epochs": epochs, **changes})
-    return Course(recipe=recipe, config=SMALL, seed=seed, holdout=holdout, device="cpu", threads=1)
+    return TrainingRun(recipe=recipe, config=SMALL, seed=seed, holdout=holdout, device="cpu", threads=1)
 
 
 def test_quickstart_is_the_tutorials_own_mathematics() -> None:
     sample = load_sample()
     recipe = find_recipe("quickstart").model_copy(update={"epochs": 19})  # 19 epochs of 16 steps
-    ours = Course(recipe=recipe, config=ModelConfig(), seed=7, holdout=0, device="cpu", threads=1)
+    ours = TrainingRun(recipe=recipe, config=ModelConfig(), seed=7, holdout=0, device="cpu", threads=1)
     *_, last = training_epochs(ours, sample, None, None)
 
     torch.manual_seed(7)
@@ -81,7 +81,7 @@ def test_quickstart_is_the_tutorials_own_mathematics() -> None:
 
 def test_training_writes_a_checkpoint_that_says_how_it_came_to_be(tmp_path: Path) -> None:
     output = tmp_path / "model.safetensors"
-    report = train(course(epochs=12, lr=0.01), output)
+    report = train(run(epochs=12, lr=0.01), output)
     record = report.training
     assert record is not None
     assert len(record.epochs) == 12
@@ -99,7 +99,7 @@ def test_training_writes_a_checkpoint_that_says_how_it_came_to_be(tmp_path: Path
 def test_same_seed_same_bytes(name: str, tmp_path: Path) -> None:
     outputs = [tmp_path / f"{i}.safetensors" for i in range(3)]
     for output, seed in zip(outputs, (5, 5, 6), strict=True):
-        train(course(name, seed=seed, epochs=2), output)
+        train(run(name, seed=seed, epochs=2), output)
     assert outputs[0].read_bytes() == outputs[1].read_bytes()
     assert outputs[0].read_bytes() != outputs[2].read_bytes()
 
@@ -108,7 +108,7 @@ def test_training_leaves_the_callers_random_numbers_alone(tmp_path: Path) -> Non
     torch.manual_seed(11)
     expected = torch.rand(3)
     torch.manual_seed(11)
-    train(course(epochs=1), tmp_path / "m.safetensors")
+    train(run(epochs=1), tmp_path / "m.safetensors")
     assert torch.equal(torch.rand(3), expected)
 
 
@@ -122,14 +122,14 @@ def interrupt_after(epoch: int) -> object:
 
 def test_an_interrupted_training_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
     whole, resumed = tmp_path / "whole.safetensors", tmp_path / "resumed.safetensors"
-    train(course(holdout=50), whole)
+    train(run(holdout=50), whole)
     with pytest.raises(TrainingInterruptedError, match="saved epoch 2 of 4") as caught:
-        train(course(holdout=50), resumed, progress=interrupt_after(2))  # type: ignore[arg-type]
+        train(run(holdout=50), resumed, progress=interrupt_after(2))  # type: ignore[arg-type]
     assert caught.value.exit_code == 130
     assert not resumed.exists()
     partial = tmp_path / "resumed.partial.pt"
     assert load_checkpoint(partial).record.config == SMALL
-    report = train(course(seed=99), resumed, resume=partial)
+    report = train(run(seed=99), resumed, resume=partial)
     assert resumed.read_bytes() == whole.read_bytes()
     assert report.training is not None
     assert report.training.resumed_from_epoch == 2
@@ -138,7 +138,7 @@ def test_an_interrupted_training_goes_on_to_the_same_bytes(tmp_path: Path) -> No
 
 def test_an_interrupt_before_the_first_epoch_saves_nothing(tmp_path: Path) -> None:
     with pytest.raises(TrainingInterruptedError, match="nothing was saved"):
-        train(course(), tmp_path / "m.safetensors", progress=interrupt_after(0))  # type: ignore[arg-type]
+        train(run(), tmp_path / "m.safetensors", progress=interrupt_after(0))  # type: ignore[arg-type]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -147,28 +147,28 @@ def test_only_a_partial_training_can_be_resumed(tmp_path: Path) -> None:
     torch.save(NeuralNetwork().state_dict(), path)
     for wrong, reason in ((path, "is no interrupted training"), (tmp_path / "none.pt", "no such file")):
         with pytest.raises(CheckpointError, match=reason):
-            train(course(), tmp_path / "m.safetensors", resume=wrong)
+            train(run(), tmp_path / "m.safetensors", resume=wrong)
 
 
 def test_a_loss_that_is_not_finite_stops_and_writes_nothing(tmp_path: Path) -> None:
     output = tmp_path / "m.safetensors"
     output.write_bytes(b"a good model")
     with pytest.raises(TrainingError, match=r"not finite in epoch 1.*smaller --lr"):
-        train(course("quickstart", lr=1e20), output)
+        train(run("quickstart", lr=1e20), output)
     assert output.read_bytes() == b"a good model"
 
 
 def test_an_output_that_cannot_be_written_is_found_before_training(tmp_path: Path) -> None:
     (tmp_path / "x.safetensors").mkdir()
     with pytest.raises(OutputError, match="it is a folder"):
-        train(course(), tmp_path / "x.safetensors", progress=interrupt_after(0))  # type: ignore[arg-type]
+        train(run(), tmp_path / "x.safetensors", progress=interrupt_after(0))  # type: ignore[arg-type]
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="not a folder"):
-        train(course(), tmp_path / "file" / "m.safetensors", progress=interrupt_after(0))  # type: ignore[arg-type]
+        train(run(), tmp_path / "file" / "m.safetensors", progress=interrupt_after(0))  # type: ignore[arg-type]
 
 
 def test_held_out_images_judge_and_do_not_train(tmp_path: Path) -> None:
-    report = train(course(holdout=100, epochs=2), tmp_path / "m.safetensors")
+    report = train(run(holdout=100, epochs=2), tmp_path / "m.safetensors")
     assert report.training is not None
     assert report.training.train_images == 700
     assert all(epoch.holdout_accuracy is not None for epoch in report.training.epochs)
@@ -286,21 +286,21 @@ def test_an_interrupt_in_the_very_end_loses_nothing(tmp_path: Path, monkeypatch:
     with monkeypatch.context() as patch:
         patch.setattr(train_module, "evaluate", interrupted)
         with pytest.raises(TrainingInterruptedError, match="saved epoch 4 of 4"):
-            train(course(), tmp_path / "m.safetensors", data=tmp_path)
-    train(course(), tmp_path / "m.safetensors", resume=tmp_path / "m.partial.pt")
-    train(course(), tmp_path / "whole.safetensors")
+            train(run(), tmp_path / "m.safetensors", data=tmp_path)
+    train(run(), tmp_path / "m.safetensors", resume=tmp_path / "m.partial.pt")
+    train(run(), tmp_path / "whole.safetensors")
     assert (tmp_path / "m.safetensors").read_bytes() == (tmp_path / "whole.safetensors").read_bytes()
 
 
 def test_weights_that_overflow_in_the_last_step_stop_training(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"not finite.*nothing was written"):
-        train(course("quickstart", lr=1e38, epochs=1, batch_size=800), tmp_path / "m.safetensors")
+        train(run("quickstart", lr=1e38, epochs=1, batch_size=800), tmp_path / "m.safetensors")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_checkpoint_is_not_written_under_a_name_that_promises_another_form(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"end the name in \.safetensors"):
-        train(course(), tmp_path / "model.pth")
+        train(run(), tmp_path / "model.pth")
 
 
 def test_a_kill_during_training_leaves_no_file(tmp_path: Path) -> None:

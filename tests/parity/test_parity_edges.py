@@ -20,7 +20,7 @@ from toolkit.cli.console.streams import stdout_to_stderr
 from toolkit.errors import CorruptArtifactError, OutputError, PrecisionError
 from toolkit.fashion.checkpoint import Checkpoint
 from toolkit.formats import FORMATS, format_of
-from toolkit.formats.libtorch import LibtorchSession, effective_precision
+from toolkit.formats.libtorch import LibtorchSession, pin_precision
 from toolkit.formats.manifest import LEDGER
 from toolkit.formats.target import Target
 from toolkit.formats.verified import check_verified, note_verified
@@ -336,7 +336,7 @@ F16, B16, F32, F64 = torch.float16, torch.bfloat16, torch.float32, torch.float64
     ],
 )
 def test_the_lowest_dtype_is_the_precision(dtypes: set[torch.dtype], precision: str, images: torch.dtype) -> None:
-    assert effective_precision(dtypes, "cpu") == precision
+    assert pin_precision(dtypes, "cpu") == precision
     session = LibtorchSession(lambda x: x, dtypes, "cpu", Signature(inputs=(), outputs=()))
     assert session.precision == precision
     assert session.to_device(np.zeros((1, 1, 28, 28), np.float32)).dtype == images
@@ -345,7 +345,7 @@ def test_the_lowest_dtype_is_the_precision(dtypes: set[torch.dtype], precision: 
 @pytest.mark.parametrize(("dtypes", "named"), [({F64}, "float64"), ({F32, torch.float8_e5m2}, "float32 and float8")])
 def test_a_dtype_that_is_not_judged_is_named(dtypes: set[torch.dtype], named: str) -> None:
     with pytest.raises(PrecisionError, match=f"compute in {named}"):
-        effective_precision(dtypes, "cpu")
+        pin_precision(dtypes, "cpu")
 
 
 class Normalising(Scaled):

@@ -22,7 +22,7 @@ from toolkit.errors import TrainingInterruptedError, UsageError
 from toolkit.fashion.checkpoint import Checkpoint, load_checkpoint
 from toolkit.fashion.data import load_sample
 from toolkit.fashion.labels import read_label
-from toolkit.fashion.training import Course, make_course, train
+from toolkit.fashion.training import TrainingRun, new_run, train
 from toolkit.fashion.training.split import hold_back, hold_out, split_notes
 from toolkit.formats.golden import read_golden
 from toolkit.parity import Reference, make_plan
@@ -111,12 +111,12 @@ def test_notes_name_classes_that_were_not_learned_or_not_tested() -> None:
         hold_back(numbered([1, 2, 3]), 0.2, 0)
 
 
-def course(**changes: object) -> Course:
-    return make_course("strong", {"epochs": 3, "batch_size": 16}, hidden="8", device="cpu", threads=1, **changes)  # type: ignore[arg-type]
+def run(**changes: object) -> TrainingRun:
+    return new_run("strong", {"epochs": 3, "batch_size": 16}, hidden="8", device="cpu", threads=1, **changes)  # type: ignore[arg-type]
 
 
 def test_training_on_own_pictures_claims_no_test_set(own: OwnPictures, tmp_path: Path) -> None:
-    report = train(course(), tmp_path / "m.safetensors", own=own)
+    report = train(run(), tmp_path / "m.safetensors", own=own)
     assert report.training is not None
     tested = sum(map(sum, report.training.confusion))
     assert report.training.train_images + tested == 60
@@ -137,7 +137,7 @@ def test_training_on_own_pictures_claims_no_test_set(own: OwnPictures, tmp_path:
 
 
 def test_the_share_is_of_each_class(own: OwnPictures, tmp_path: Path) -> None:
-    report = train(course(test_share=0.5), tmp_path / "m.safetensors", own=own)
+    report = train(run(test_share=0.5), tmp_path / "m.safetensors", own=own)
     assert report.training is not None
     held = [sum(row) for row in report.training.confusion]
     assert all(abs(count - 2 * kept) <= 1 for count, kept in zip(own.record.class_counts, held, strict=True))
@@ -153,16 +153,16 @@ def interrupt_after(epoch: int) -> object:
 
 def test_training_goes_on_with_the_same_pictures_only(own: OwnPictures, tmp_path: Path) -> None:
     whole, resumed, partial = (tmp_path / name for name in ("w.safetensors", "r.safetensors", "r.partial.pt"))
-    train(course(), whole, own=own)
+    train(run(), whole, own=own)
     with pytest.raises(TrainingInterruptedError) as caught:
-        train(course(), resumed, own=own, progress=interrupt_after(2))  # type: ignore[arg-type]
+        train(run(), resumed, own=own, progress=interrupt_after(2))  # type: ignore[arg-type]
     assert str(caught.value).endswith(" ".join(own.record.words()))
     others = DatasetRecord.model_validate({**own.record.model_dump(), "sha256": "0" * 64})
     with pytest.raises(UsageError, match="not the pictures and labels with which the training was begun; pass those"):
-        train(course(), resumed, resume=partial, own=OwnPictures(own.data, own.names, own.inverted, others, ()))
+        train(run(), resumed, resume=partial, own=OwnPictures(own.data, own.names, own.inverted, others, ()))
     with pytest.raises(UsageError, match="begun with own pictures; pass the same --images, and --labels if there were"):
-        train(course(), resumed, resume=partial)
-    train(course(), resumed, own=own, resume=partial)
+        train(run(), resumed, resume=partial)
+    train(run(), resumed, own=own, resume=partial)
     assert resumed.read_bytes() == whole.read_bytes()
 
 
@@ -171,9 +171,9 @@ def test_training_begun_with_fashion_mnist_takes_no_own_pictures(
 ) -> None:
     monkeypatch.setattr("toolkit.fashion.training.load_data", lambda folder, workers: (load_sample(), load_sample()))
     with pytest.raises(TrainingInterruptedError):
-        train(course(), tmp_path / "m.safetensors", progress=interrupt_after(1))  # type: ignore[arg-type]
+        train(run(), tmp_path / "m.safetensors", progress=interrupt_after(1))  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="the training was begun with Fashion-MNIST; leave --images out"):
-        train(course(), tmp_path / "m.safetensors", resume=tmp_path / "m.partial.pt", own=own)
+        train(run(), tmp_path / "m.safetensors", resume=tmp_path / "m.partial.pt", own=own)
 
 
 def test_train_from_the_command_line(cli: Cli, options: list[str], in_empty_folder: Path) -> None:

@@ -47,9 +47,9 @@ def info(
 
         fmnist-tk data info --data /usr/share/datasets/fashion-mnist --json
     """
-    from toolkit.fashion.stock import take_stock
+    from toolkit.fashion.places import describe_places
 
-    finish(take_stock(data), as_json=as_json, output=output, quiet=quiet)
+    finish(describe_places(data), as_json=as_json, output=output, quiet=quiet)
 
 
 @app.command(cls=PageCommand)
@@ -79,7 +79,7 @@ def fetch(
 
         fmnist-tk data fetch --out data/FashionMNIST/raw
     """
-    from toolkit.fashion.stock import fetch_data
+    from toolkit.fashion.places import fetch_data
     from toolkit.system.progress import silent
 
     bars = not quiet and sys.stderr.isatty()

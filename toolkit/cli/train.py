@@ -36,7 +36,7 @@ def _option(
     min: float | None = None,
     callback: Callable[[int], int] | None = None,
 ) -> Any:
-    """Return an option that belongs to the course of training."""
+    """Return an option that belongs to a training."""
     return typer.Option(
         name, help=help, metavar=metavar, min=min, callback=callback, rich_help_panel=_COURSE, show_default=False
     )
@@ -186,7 +186,7 @@ def train(
 
 
 def _refuse_changes(context: typer.Context) -> None:
-    """A training that goes on follows its own course, or its result would be nobody's.
+    """A training that goes on follows what it was begun with, or its result would be nobody's.
 
     Raises:
         UsageError: If an option asks for something else.

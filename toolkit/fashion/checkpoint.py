@@ -199,7 +199,7 @@ def _read_torch(path: Path) -> StoredWeights:
     form: Form = "state-dict"
     if final_relu is not None:
         form = "pickled-module"
-    elif isinstance(rest.get("course"), str) and isinstance(rest.get("fmnist_tk"), str):
+    elif isinstance(rest.get("run"), str) and isinstance(rest.get("fmnist_tk"), str):
         form, config = "training-state", parse_record(str(rest["fmnist_tk"]), ModelConfig, path)
     return StoredWeights(form, found, config, final_relu)
 

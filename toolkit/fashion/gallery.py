@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from toolkit.errors import DataNotFoundError
 from toolkit.fashion.data import UInt8Array, find_files, load_data, load_sample, load_test_set, sample_indices
-from toolkit.fashion.stock import BUNDLED_PLACE, SAMPLE, TEST_SET, TRAINING_SET, describe_set
+from toolkit.fashion.places import BUNDLED_PLACE, SAMPLE, TEST_SET, TRAINING_SET, describe_set
 from toolkit.records import (
     LABELS,
     GalleryRecord,

@@ -46,7 +46,7 @@ class LibtorchSession:
         self._function, self._device = function, device
         self.signature = signature
         self._dtype = torch.float32 if torch.float32 in dtypes else _lowest(dtypes)
-        self.precision = effective_precision(dtypes, device)
+        self.precision = pin_precision(dtypes, device)
 
     def to_device(self, images: NDArray[np.float32]) -> Tensor:
         """Copy ``(N, 1, 28, 28)`` float32 to the device: as float32 if any weight is float32, else in the weights' own.
@@ -77,7 +77,7 @@ class LibtorchSession:
         return array  # NumPy has no bfloat16
 
 
-def effective_precision(dtypes: set[torch.dtype], device: str) -> Precision:
+def pin_precision(dtypes: set[torch.dtype], device: str) -> Precision:
     """Pin float32 products to float32 and return the arithmetic that weights of ``dtypes`` get.
 
     Of several the lowest counts. Float64 beside others lowers nothing; alone it is no precision that is judged.

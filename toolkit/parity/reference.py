@@ -15,7 +15,7 @@ from toolkit.fashion.data import load_sample
 from toolkit.fashion.model import Mlp
 from toolkit.formats import Session
 from toolkit.formats.golden import Golden
-from toolkit.formats.libtorch import effective_precision
+from toolkit.formats.libtorch import pin_precision
 from toolkit.formats.session import call_session
 from toolkit.parity.probes import Probe, sample_probe
 from toolkit.parity.rules.checks import CLASSES
@@ -222,7 +222,7 @@ def make_golden(reference: Reference, pictures: NDArray[np.uint8] | None = None)
 
 
 def _eager_errors(model: nn.Module, images: Float32Array, expected: Float64Array) -> Float64Array:
-    effective_precision({torch.float32}, "cpu")  # the unit must be that of float32 itself
+    pin_precision({torch.float32}, "cpu")  # the unit must be that of float32 itself
     with np.errstate(invalid="ignore"):  # infinity less infinity, where both overflow
         errors: Float64Array = np.abs(_in_batches(model, images, torch.float32) - expected)
     return errors

@@ -45,8 +45,8 @@ def _main(report: Report) -> Iterator[RenderableType]:
 def _rest(report: Report) -> str:
     """Return how much is in a report that does not fit on a screen."""
     counts = {"failures": report.failures, "skips": report.skips, "notes": report.notes}
-    told = ", ".join(f"{len(each)} in .{name}" for name, each in counts.items() if each)
-    return f"<Report of {report.command}, passed={report.passed}{f', {told}' if told else ''}>"
+    counted = ", ".join(f"{len(each)} in .{name}" for name, each in counts.items() if each)
+    return f"<Report of {report.command}, passed={report.passed}{f', {counted}' if counted else ''}>"
 
 
 def _console(width: int) -> Console:

@@ -94,8 +94,8 @@ def run_pipeline(
     trained = None
     if train:
         checkpoint = folder / TRAINED
-        course = training.make_course("strong", {}, device=device, threads=threads)
-        trained = training.train(course, checkpoint, data=path_of(data), progress=progress)
+        run = training.new_run("strong", {}, device=device, threads=threads)
+        trained = training.train(run, checkpoint, data=path_of(data), progress=progress)
     weights = loaded(checkpoint)
     exported = export_formats(weights, folder, formats, threads=threads, progress=progress)
     targets, skips = _runnable(exported, folder, device)

@@ -109,7 +109,7 @@ def train(
         "schedule": schedule,
         "label_smoothing": label_smoothing,
     }
-    course = training.make_course(
+    run = training.new_run(
         recipe,
         changes,
         hidden=[hidden] if isinstance(hidden, int) else hidden,
@@ -123,7 +123,7 @@ def train(
     own = pictures_of(images, labels, num_workers, progress)
     with leaving_torch_as_it_is():
         return training.train(
-            course,
+            run,
             Path(output),
             data=path_of(data),
             workers=workers or _WORKERS,

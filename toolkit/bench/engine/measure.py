@@ -25,7 +25,7 @@ _LATEST = 2
 
 
 @dataclass(frozen=True)
-class Calls:
+class CallTimes:
     """Nanoseconds of consecutive calls, by part of the call."""
 
     copy_in_ns: tuple[int, ...]
@@ -56,7 +56,7 @@ def closed_loop(
     min_calls: int,
     max_calls: int,
     clock_ns: Clock = time.perf_counter_ns,
-) -> Calls:
+) -> CallTimes:
     """Call again and again: copy in, compute until the device is done, copy out; each part is timed by itself.
 
     Args:
@@ -87,7 +87,7 @@ def closed_loop(
             copy_out.append(copied - done)
             if len(compute) >= max_calls or (copied >= end and len(compute) >= min_calls):
                 break
-    return Calls(tuple(copy_in), tuple(compute), tuple(copy_out))
+    return CallTimes(tuple(copy_in), tuple(compute), tuple(copy_out))
 
 
 def pipeline(

@@ -13,7 +13,7 @@ from toolkit.workload.noise import MOST_NOISE, relative_noise
 _BYTES_PER_IMAGE: Final = 4 * 28 * 28
 
 
-def compare(session: Session, golden: Golden, images: NDArray[np.float32]) -> str | None:
+def wrong_outputs(session: Session, golden: Golden, images: NDArray[np.float32]) -> str | None:
     """Return what is wrong with a session's outputs for a batch, or None: fast because wrong is no result.
 
     Float32 is held to the golden limit, a lower precision to the noise that parity allows it.

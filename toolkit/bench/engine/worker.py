@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from toolkit.bench.engine.job import Answer, Finished, Job, Measured, Opened, Order, Warmed
 from toolkit.bench.engine.launch import die_with_parent
 from toolkit.bench.engine.measure import (
-    Calls,
+    CallTimes,
     closed_loop,
     even_gaps,
     open_loop,
@@ -31,7 +31,7 @@ from toolkit.bench.engine.measure import (
     settle,
 )
 from toolkit.bench.engine.memory import peak_growth_bytes, read_memory
-from toolkit.bench.engine.outputs import batch_of, compare
+from toolkit.bench.engine.outputs import batch_of, wrong_outputs
 from toolkit.errors import first_line
 from toolkit.formats import FORMATS, VARIANTS, Session, import_format
 from toolkit.formats.golden import Golden, read_golden
@@ -89,7 +89,7 @@ class Worker:
             min_calls=order.min_calls,
             max_calls=order.max_calls,
         )
-        wrong = self._compare()
+        wrong = self._wrong_outputs()
         gc.freeze()  # what is there now stays: no collection between slices has to look through it again
         settle()
         return Warmed(trace_ns=calls.compute_ns, wrong=wrong)
@@ -115,7 +115,7 @@ class Worker:
             settled=True,
         )
 
-    def _calls(self, order: Order) -> Calls:
+    def _calls(self, order: Order) -> CallTimes:
         """Call, first without counting: what slept since its last turn wakes up, in threads and in caches."""
         images, session = self._ready_images, self._session
         closed_loop(session, images, seconds=_WAKE_S, min_calls=1, max_calls=order.max_calls)
@@ -157,7 +157,7 @@ class Worker:
         assert self._empty is not None  # it was opened
         device_memory_bytes = getattr(self._runtime, "device_memory_bytes", None)
         return Finished(
-            wrong=self._compare(),
+            wrong=self._wrong_outputs(),
             peak_memory_bytes=peak_growth_bytes(self._empty, read_memory()),
             device_memory_bytes=device_memory_bytes(self._entry.device) if device_memory_bytes else None,
         )
@@ -171,9 +171,9 @@ class Worker:
         settle()
         return device_times(self._session, batch, self._entry.device, _DEVICE_CALLS) or ()
 
-    def _compare(self) -> str | None:
+    def _wrong_outputs(self) -> str | None:
         assert self._golden is not None  # it was warmed
-        return compare(self._session, self._golden, self._ready_images)
+        return wrong_outputs(self._session, self._golden, self._ready_images)
 
     def _load(self) -> Session:
         """Open what the job names; this alone is timed."""

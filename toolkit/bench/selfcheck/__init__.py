@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from toolkit.bench.engine.measure import Calls, closed_loop
+from toolkit.bench.engine.measure import CallTimes, closed_loop
 from toolkit.bench.selfcheck.clock_jobs import (
     COMPUTE_NS,
     COPY_IN_NS,
@@ -44,7 +44,7 @@ _LONGEST_CHAIN, _LINEAR = 64, (1.8, 2.2)
 class Measure(Protocol):
     """What times calls: `toolkit.bench.engine.measure.closed_loop`, or a broken one of the tests."""
 
-    def __call__(self, session: Session, images: Any, *, seconds: float, min_calls: int, max_calls: int) -> Calls:
+    def __call__(self, session: Session, images: Any, *, seconds: float, min_calls: int, max_calls: int) -> CallTimes:
         """Call again and again; nanoseconds by part of the call."""
 
 
@@ -174,7 +174,7 @@ def _enough_cycles(torch: "ModuleType", device: str) -> int:
     return cycles
 
 
-def _calls(measure: Measure, session: Session, *, seconds: float, least: int, most: int) -> Calls:
+def _calls(measure: Measure, session: Session, *, seconds: float, least: int, most: int) -> CallTimes:
     import numpy as np
 
     images = np.zeros((1, 1, 28, 28), np.float32)

@@ -1,4 +1,4 @@
-"""Sessions without a model, for checking the clock: each does a job whose length or course is known."""
+"""Sessions without a model, for checking the clock: each does a job whose length is known."""
 
 import time
 from collections.abc import Callable

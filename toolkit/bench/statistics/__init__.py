@@ -53,7 +53,7 @@ Rounds = Sequence[Sequence[float]]
 _BEYOND: Final = 10
 #: No resample leaves the range of the round medians, and the range of five covers 1 - 2 / 2**5 = 93.75 % at best.
 _MIN_BOOTSTRAP: Final = 6
-#: Calls per batch in MSER-5.
+#: CallTimes per batch in MSER-5.
 _BATCH: Final = 5
 #: Among fewer batches chance looks like a warm-up.
 _MIN_BATCHES: Final = 4

@@ -10,12 +10,12 @@ from toolkit.errors import TrainingError, TrainingInterruptedError, UsageError
 from toolkit.fashion.checkpoint import save_checkpoint
 from toolkit.fashion.data import load_data
 from toolkit.fashion.model import build_model
-from toolkit.fashion.training.course import HIDDEN, make_course
 from toolkit.fashion.training.evaluate import evaluate
 from toolkit.fashion.training.loop import fast_bfloat16, training_epochs
 from toolkit.fashion.training.recipes import RECIPES, Recipe, find_recipe
+from toolkit.fashion.training.request import HIDDEN, new_run
 from toolkit.fashion.training.split import hold_back, hold_out, split_notes
-from toolkit.fashion.training.state import Course, Snapshot, load_snapshot, save_snapshot
+from toolkit.fashion.training.state import Snapshot, TrainingRun, load_snapshot, save_snapshot
 from toolkit.pictures.own_data import OwnPictures
 from toolkit.records import Report, TrainingSummary, TrainRecord
 from toolkit.system.devices import resolve_device
@@ -24,11 +24,11 @@ from toolkit.system.files import check_writable
 from toolkit.system.progress import Progress, silent
 from toolkit.workload.images import ImageSet
 
-__all__ = ["HIDDEN", "RECIPES", "Course", "Recipe", "find_recipe", "make_course", "partial_path", "train"]
+__all__ = ["HIDDEN", "RECIPES", "Recipe", "TrainingRun", "find_recipe", "new_run", "partial_path", "train"]
 
 
 def train(
-    course: Course,
+    run: TrainingRun,
     output: Path,
     *,
     data: Path | None = None,
@@ -40,12 +40,12 @@ def train(
     """Train a model and write its checkpoint.
 
     Args:
-        course: Recipe, shape of the model, seed, device and threads; ignored when resuming.
+        run: Recipe, shape of the model, seed, device and threads; ignored when resuming.
         output: The checkpoint to write, safetensors; an existing file is replaced at the end.
         data: Folder of Fashion-MNIST, or None to look for it.
         workers: Data files read at the same time.
-        own: Pictures to train on in place of Fashion-MNIST; a part of them, `Course.test_share`, is the test set.
-        resume: What an interrupted training left; its own course is followed to the same result.
+        own: Pictures to train on in place of Fashion-MNIST; a part of them, `TrainingRun.test_share`, is the test set.
+        resume: What an interrupted training left; its own run is followed to the same result.
         progress: Told after each epoch.
 
     Returns:
@@ -61,21 +61,21 @@ def train(
         raise UsageError(f"--output {output}: checkpoints are written as safetensors", "end the name in .safetensors")
     check_writable(output)
     snapshot = load_snapshot(resume) if resume else None
-    course = snapshot.course if snapshot else course
-    resolve_device(course.device)  # an interrupted training may have come from another machine
-    course = _with_pictures(course, own, begun=snapshot is not None)
+    run = snapshot.run if snapshot else run
+    resolve_device(run.device)  # an interrupted training may have come from another machine
+    run = _with_pictures(run, own, begun=snapshot is not None)
     if own:
-        training, test = hold_back(own.data, course.test_share, course.seed)
+        training, test = hold_back(own.data, run.test_share, run.seed)
     else:
         training, test = load_data(data, workers=workers)
-    kept, held = hold_out(training, course.holdout, course.seed)
-    finished = len(course.epochs)
-    total = course.recipe.epochs
+    kept, held = hold_out(training, run.holdout, run.seed)
+    finished = len(run.epochs)
+    total = run.recipe.epochs
     try:
         progress("train", finished, total, f"{len(kept):,} images")
-        for each in training_epochs(course, kept, held, snapshot):
+        for each in training_epochs(run, kept, held, snapshot):
             snapshot = each
-            progress("train", len(each.course.epochs), total, _describe(each))
+            progress("train", len(each.run.epochs), total, _describe(each))
         assert snapshot is not None  # a recipe has at least one epoch
         return _finish(snapshot, test, own, output, train_images=len(kept), resumed_from=finished)
     except KeyboardInterrupt as error:
@@ -87,22 +87,22 @@ def partial_path(output: Path) -> Path:
     return output.with_suffix(".partial.pt")
 
 
-def _with_pictures(course: Course, own: OwnPictures | None, *, begun: bool) -> Course:
-    """Return the course with the digest of its pictures; one that was begun has it already.
+def _with_pictures(run: TrainingRun, own: OwnPictures | None, *, begun: bool) -> TrainingRun:
+    """Return the run with the digest of its pictures; one that was begun has it already.
 
     Raises:
         UsageError: If it was begun with others.
     """
     given = own.record.sha256 if own else None
     if not begun:
-        return course.changed(dataset_sha256=given)
-    if course.dataset_sha256 == given:
-        return course
+        return run.changed(dataset_sha256=given)
+    if run.dataset_sha256 == given:
+        return run
     if own is None:
         raise UsageError(
             "--resume: it was begun with own pictures", "pass the same --images, and --labels if there were"
         )
-    if course.dataset_sha256 is None:
+    if run.dataset_sha256 is None:
         raise UsageError(f"--images {own.record.name}: the training was begun with Fashion-MNIST", "leave --images out")
     raise UsageError(
         f"--images {own.record.name}: not the pictures and labels with which the training was begun", "pass those"
@@ -110,7 +110,7 @@ def _with_pictures(course: Course, own: OwnPictures | None, *, begun: bool) -> C
 
 
 def _describe(snapshot: Snapshot) -> str:
-    last = snapshot.course.epochs[-1]
+    last = snapshot.run.epochs[-1]
     held = "" if last.holdout_accuracy is None else f", held out {last.holdout_accuracy:.2%}"
     return f"loss {last.loss:.4f}, accuracy {last.accuracy:.2%}{held}"
 
@@ -135,9 +135,9 @@ def _interrupted(
         *(["--data", str(data)] if data else []),
         *(own.record.words() if own else []),
     ]
-    course = snapshot.course
+    run = snapshot.run
     return TrainingInterruptedError(
-        f"Interrupted; saved epoch {len(course.epochs)} of {course.recipe.epochs} to {path}",
+        f"Interrupted; saved epoch {len(run.epochs)} of {run.recipe.epochs} to {path}",
         f"go on with: {shlex.join(words)}",
     )
 
@@ -151,38 +151,38 @@ def _finish(
     train_images: int,
     resumed_from: int,
 ) -> Report:
-    course = snapshot.course
-    device = course.device
+    run = snapshot.run
+    device = run.device
     weights = {name: tensor.cpu() for name, tensor in snapshot.model.items()}
-    result = evaluate(build_model(course.config, weights), test)
+    result = evaluate(build_model(run.config, weights), test)
     if not math.isfinite(result.loss):
         raise TrainingError(
-            "The test loss is not finite; nothing was written:", f"try a smaller --lr than {course.recipe.lr:g}"
+            "The test loss is not finite; nothing was written:", f"try a smaller --lr than {run.recipe.lr:g}"
         )
-    reduced = course.recipe.bfloat16 and fast_bfloat16(device)
+    reduced = run.recipe.bfloat16 and fast_bfloat16(device)
     summary = TrainingSummary(
-        recipe=course.recipe.name,
-        seed=course.seed,
-        epochs=len(course.epochs),
+        recipe=run.recipe.name,
+        seed=run.seed,
+        epochs=len(run.epochs),
         train_images=train_images,
         test_accuracy=result.accuracy,
         test_loss=result.loss,
         precision="bfloat16 autocast" if reduced else "float32",
         torch_version=torch.__version__,
         dataset=own.record.name if own else None,
-        dataset_sha256=course.dataset_sha256,
+        dataset_sha256=run.dataset_sha256,
         test_images=len(test),
     )
-    save_checkpoint(output, course.config, weights, summary)
+    save_checkpoint(output, run.config, weights, summary)
     record = TrainRecord(
         output=str(output),
-        recipe=course.recipe.model_dump(),
-        seed=course.seed,
+        recipe=run.recipe.model_dump(),
+        seed=run.seed,
         device=device,
-        threads=course.threads,
+        threads=run.threads,
         train_images=train_images,
         resumed_from_epoch=resumed_from,
-        epochs=course.epochs,
+        epochs=run.epochs,
         test_loss=result.loss,
         confusion=result.confusion,
         dataset=own.record.name if own else None,
@@ -190,5 +190,5 @@ def _finish(
     report = new_report("train").changed(training=record)
     if own is None:
         return report
-    notes = (*own.notes, *split_notes(own.data, test, course.test_share, course.seed))
+    notes = (*own.notes, *split_notes(own.data, test, run.test_share, run.seed))
     return report.changed(datasets=(own.record,), notes=notes)

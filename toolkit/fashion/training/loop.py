@@ -14,7 +14,7 @@ from toolkit.fashion.training.batches import Batches
 from toolkit.fashion.training.evaluate import evaluate
 from toolkit.fashion.training.products import forward
 from toolkit.fashion.training.recipes import Recipe, learning_rate
-from toolkit.fashion.training.state import Course, Snapshot
+from toolkit.fashion.training.state import Snapshot, TrainingRun
 from toolkit.records import EpochRecord
 from toolkit.workload.images import ImageSet
 
@@ -29,12 +29,12 @@ def fast_bfloat16(device: str) -> bool:
 
 
 def training_epochs(
-    course: Course, data: ImageSet, holdout: ImageSet | None, resumed: Snapshot | None
+    run: TrainingRun, data: ImageSet, holdout: ImageSet | None, resumed: Snapshot | None
 ) -> Iterator[Snapshot]:
     """Train, and yield a snapshot after each epoch.
 
     Args:
-        course: What to do; its finished epochs are not done again.
+        run: What to do; its finished epochs are not done again.
         data: The images to train on.
         holdout: Images to judge each epoch by, or None.
         resumed: Where to go on, or None to begin.
@@ -42,12 +42,12 @@ def training_epochs(
     Raises:
         TrainingError: If the loss is not finite.
     """
-    recipe, device = course.recipe, course.device
-    torch.set_num_threads(course.threads)
+    recipe, device = run.recipe, run.device
+    torch.set_num_threads(run.threads)
     reduced = recipe.bfloat16 and fast_bfloat16(device)
     batches = Batches(data, recipe, device, torch.bfloat16 if reduced else torch.float32)
-    model, optimizer, generator = _start(course, resumed)
-    for epoch in range(len(course.epochs) + 1, recipe.epochs + 1):
+    model, optimizer, generator = _start(run, resumed)
+    for epoch in range(len(run.epochs) + 1, recipe.epochs + 1):
         started = time.perf_counter()
         loss, accuracy = _one_epoch(model, optimizer, batches, generator, recipe, epoch=epoch, reduced=reduced)
         # The loss is of before the last step, so the weights are looked at as well.
@@ -63,18 +63,18 @@ def training_epochs(
             holdout_accuracy=evaluate(model, holdout, device).accuracy if holdout else None,
             duration_s=time.perf_counter() - started,
         )
-        course = course.changed(epochs=(*course.epochs, record))
-        yield Snapshot.take(course, model, optimizer, generator)
+        run = run.changed(epochs=(*run.epochs, record))
+        yield Snapshot.take(run, model, optimizer, generator)
 
 
-def _start(course: Course, resumed: Snapshot | None) -> tuple[Mlp, torch.optim.Optimizer, torch.Generator]:
+def _start(run: TrainingRun, resumed: Snapshot | None) -> tuple[Mlp, torch.optim.Optimizer, torch.Generator]:
     """Return model, optimizer and generator as they are before the next epoch."""
-    generator = torch.Generator().manual_seed(course.seed)
+    generator = torch.Generator().manual_seed(run.seed)
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay as they are
-        torch.manual_seed(course.seed)
-        model = Mlp(course.config)  # on the CPU, so that every device begins with the same weights
-    model.to(course.device)
-    optimizer = _optimizer(model, course.recipe)
+        torch.manual_seed(run.seed)
+        model = Mlp(run.config)  # on the CPU, so that every device begins with the same weights
+    model.to(run.device)
+    optimizer = _optimizer(model, run.recipe)
     if resumed:
         model.load_state_dict(resumed.model)
         optimizer.load_state_dict(resumed.optimizer)

@@ -61,8 +61,8 @@ def hold_out(training: ImageSet, count: int, seed: int) -> tuple[ImageSet, Image
 def split_notes(data: ImageSet, test: ImageSet, share: float, seed: int) -> list[str]:
     """Return what a person must know of a test set of own pictures."""
     counts, tested = (np.bincount(each.labels, minlength=len(LABELS)) for each in (data, test))
-    told = f"{100 * share:g}% of each class, held back by seed {seed}"
-    notes = [f"tested on {len(test):,} of the own pictures ({told}), not on Fashion-MNIST's test set"]
+    how = f"{100 * share:g}% of each class, held back by seed {seed}"
+    notes = [f"tested on {len(test):,} of the own pictures ({how}), not on Fashion-MNIST's test set"]
     missing = [LABELS[i] for i in range(len(LABELS)) if not counts[i]]
     if missing:
         notes.append(f"there are no pictures of {', '.join(missing)}: the model cannot learn what they look like")

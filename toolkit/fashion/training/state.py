@@ -17,7 +17,7 @@ from toolkit.records import EpochRecord, ModelConfig, Record, Sha256
 from toolkit.system.files import write_bytes
 
 
-class Course(Record):
+class TrainingRun(Record):
     """What a training was asked to do and how far it has come; never changes but by an epoch."""
 
     recipe: Recipe
@@ -35,7 +35,7 @@ class Course(Record):
 class Snapshot:
     """A finished epoch: copies of the weights, the optimizer and the random numbers to come."""
 
-    course: Course
+    run: TrainingRun
     model: dict[str, Tensor]
     optimizer: dict[str, Any]
     generator: Tensor
@@ -43,14 +43,14 @@ class Snapshot:
     @classmethod
     def take(
         cls,
-        course: Course,
+        run: TrainingRun,
         model: torch.nn.Module,
         optimizer: torch.optim.Optimizer,
         generator: torch.Generator,
     ) -> "Snapshot":
         """Copy the state of this moment; training that goes on does not change it."""
         return cls(
-            course,
+            run,
             copy.deepcopy(model.state_dict()),
             copy.deepcopy(optimizer.state_dict()),
             generator.get_state(),
@@ -69,8 +69,8 @@ def save_snapshot(snapshot: Snapshot, path: Path) -> None:
             "model_state_dict": {name: tensor.cpu() for name, tensor in snapshot.model.items()},
             "optimizer_state_dict": snapshot.optimizer,
             "generator_state": snapshot.generator,
-            "fmnist_tk": snapshot.course.config.model_dump_json(),
-            "course": snapshot.course.model_dump_json(),
+            "fmnist_tk": snapshot.run.config.model_dump_json(),
+            "run": snapshot.run.model_dump_json(),
         },
         buffer,
     )
@@ -88,8 +88,8 @@ def load_snapshot(path: Path) -> Snapshot:
     stored = read_torch_file(path)
     try:
         assert isinstance(stored, dict)
-        course = Course.model_validate_json(stored["course"])
-        return Snapshot(course, stored["model_state_dict"], stored["optimizer_state_dict"], stored["generator_state"])
+        run = TrainingRun.model_validate_json(stored["run"])
+        return Snapshot(run, stored["model_state_dict"], stored["optimizer_state_dict"], stored["generator_state"])
     except (AssertionError, KeyError, ValidationError) as error:
         raise CheckpointError(
             path,

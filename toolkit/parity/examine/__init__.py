@@ -13,13 +13,13 @@ from toolkit.parity.examine.behaviour import (
     ANCHOR_IMAGES,
     BATCH_SIZES,
     LEAST_IMAGES,
-    Finding,
+    Evidence,
     determinism,
     independence,
     poison,
     run_alone,
 )
-from toolkit.parity.examine.calls import Calls, RuntimeFailedError, UnusableOutputError
+from toolkit.parity.examine.calls import RecordedCalls, RuntimeFailedError, UnusableOutputError
 from toolkit.parity.examine.search import search
 from toolkit.parity.probes import Probe
 from toolkit.parity.reference import Expectation, Expectations
@@ -57,7 +57,7 @@ class Examination:
             image comes first.
     """
 
-    calls: Calls
+    calls: RecordedCalls
     expectations: Expectations
     declared: Precision = "float32"
     checks: list[CheckRecord] = field(default_factory=list)
@@ -68,7 +68,7 @@ class Examination:
         """Whether every check so far passed."""
         return all(check.passed for check in self.checks)
 
-    def note(self, finding: Finding) -> None:
+    def note(self, finding: Evidence) -> None:
         """Take in an answer, and the batch that shows why it is bad."""
         self.checks.append(finding.check)
         if finding.case is not None:
@@ -77,7 +77,7 @@ class Examination:
     def replace(self, check: CheckRecord, case: Float32Array) -> None:
         """Take in a failure of a check that seemed to pass."""
         self.checks = [each for each in self.checks if each.name != check.name]
-        self.note(Finding(check, case))
+        self.note(Evidence(check, case))
 
 
 def examine(
@@ -99,14 +99,14 @@ def examine(
         seed: Of the search.
         declared: The precision by whose rule it is judged. Values and labels are compared for float32 only.
     """
-    examination = Examination(Calls(session, declared), expectations, declared)
+    examination = Examination(RecordedCalls(session, declared), expectations, declared)
     try:
         first = _answers(examination, sample)
         if first is not None:
             examination.calls.strict = True
             for probe in (sample, *probes):
                 if not _beyond(probe, declared):
-                    compare(examination, probe)
+                    compare_probe(examination, probe)
             _behave(examination, sample, first)
             if examination.passed and declared == "float32":
                 _search(examination, sample, seed)
@@ -116,7 +116,7 @@ def examine(
         examination.replace(error.check, error.images)
     changed = examination.calls.overwritten
     problems = [] if changed is None else [f"it overwrites the caller's batch of {len(changed)}"]
-    examination.note(Finding(verdict("input kept", problems, "the caller's images stay as they were"), changed))
+    examination.note(Evidence(verdict("input kept", problems, "the caller's images stay as they were"), changed))
     return examination
 
 
@@ -142,16 +142,16 @@ def _answers(examination: Examination, sample: Probe) -> NDArray[Any] | None:
             errors[size] = error.reason
     failing = next(iter(errors), None)
     sizes = check_batch_sizes(errors, BATCH_SIZES)
-    examination.note(Finding(sizes, None if failing is None else images[:failing]))
+    examination.note(Evidence(sizes, None if failing is None else images[:failing]))
     if calls.shapes:
         shape, dtype = check_shape(calls.shapes), check_dtype(list(calls.dtypes), examination.declared)
         odd = next((count for count, found in calls.shapes if found != (count, CLASSES)), 1)
-        examination.note(Finding(shape, None if shape.passed else images[:odd]))
-        examination.note(Finding(dtype, None if dtype.passed else images[:1]))
+        examination.note(Evidence(shape, None if shape.passed else images[:odd]))
+        examination.note(Evidence(dtype, None if dtype.passed else images[:1]))
     return first if examination.passed else None
 
 
-def compare(examination: Examination, probe: Probe) -> None:
+def compare_probe(examination: Examination, probe: Probe) -> None:
     """Compare an artifact with the reference on a probe, batch by batch."""
     expected = examination.expectations.of(probe)
     actual = np.concatenate([examination.calls(images) for images in probe.batches()])
@@ -170,14 +170,14 @@ def judge(examination: Examination, probe: Probe, actual: NDArray[Any], expected
     rows = np.flatnonzero(expected.judged)
     if not len(rows) and probe.labels is None:
         good = f"nothing to compare: eager float32 itself overflows on all {len(actual):,} images"
-        examination.note(Finding(verdict("finite", [], good, probe.name)))
+        examination.note(Evidence(verdict("finite", [], good, probe.name)))
         return
     finite = check_finite(probe.name, actual, expected.judged)
     if not finite.passed:
         bad = rows[~np.isfinite(actual[rows]).all(1)]
-        examination.note(Finding(finite, _with_first(probe, int(bad[0]))))
+        examination.note(Evidence(finite, _with_first(probe, int(bad[0]))))
         return
-    examination.note(Finding(finite))
+    examination.note(Evidence(finite))
     kept, want = actual[rows].astype(np.float64), expected.logits[rows]
     errors = np.abs(kept - want)
     worst = rows[int((errors / expected.units).max(1).argmax())] if errors.size else 0
@@ -191,7 +191,7 @@ def judge(examination: Examination, probe: Probe, actual: NDArray[Any], expected
     else:
         checks = [check_noise(probe.name, relative_noise((errors**2).sum(0), (want**2).sum(0)))]
     for check in checks:
-        examination.note(Finding(check, None if check.passed else _with_first(probe, int(worst))))
+        examination.note(Evidence(check, None if check.passed else _with_first(probe, int(worst))))
 
 
 def _behave(examination: Examination, sample: Probe, first: NDArray[Any]) -> None:

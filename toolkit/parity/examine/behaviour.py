@@ -31,7 +31,7 @@ _NEIGHBOURED_IMAGES = 32
 
 
 @dataclass(frozen=True)
-class Finding:
+class Evidence:
     """The answer to a check, and when it failed, the batch ``(N, 1, 28, 28)`` float32 that shows it."""
 
     check: CheckRecord
@@ -43,7 +43,7 @@ def run_alone(infer: Infer, images: Float32Array) -> NDArray[Any]:
     return np.concatenate([infer(images[i : i + 1]) for i in range(len(images))])
 
 
-def independence(infer: Infer, images: Float32Array, alone: NDArray[Any], by: Yardstick, *, hostile: bool) -> Finding:
+def independence(infer: Infer, images: Float32Array, alone: NDArray[Any], by: Yardstick, *, hostile: bool) -> Evidence:
     """Check that row i of a batch is what row i is alone, at every batch size and whatever its neighbours.
 
     Args:
@@ -64,10 +64,10 @@ def independence(infer: Infer, images: Float32Array, alone: NDArray[Any], by: Ya
                 case = batch
                 break
     question = f"an image in a batch against the same image alone{where}"
-    return Finding(check_same("row independence", "sample images", worst, by, question), case)
+    return Evidence(check_same("row independence", "sample images", worst, by, question), case)
 
 
-def determinism(infer: Infer, images: Float32Array, first: NDArray[Any], by: Yardstick) -> Finding:
+def determinism(infer: Infer, images: Float32Array, first: NDArray[Any], by: Yardstick) -> Evidence:
     """Check that the same batch gives the same logits again, after itself and after batches of other sizes.
 
     Args:
@@ -86,12 +86,12 @@ def determinism(infer: Infer, images: Float32Array, first: NDArray[Any], by: Yar
         worst = largest if not largest <= worst else worst
     check = check_same("determinism", "sample images", worst, by, "the same batch, called again after other batches,")
     if check.passed:
-        return Finding(check)
+        return Evidence(check)
     hint = f"{check.detail}: it keeps state, draws random numbers, or was saved in training mode (dropout)"
-    return Finding(check.changed(detail=hint), anchor)
+    return Evidence(check.changed(detail=hint), anchor)
 
 
-def poison(infer: Infer, images: Float32Array, alone: NDArray[Any], by: Yardstick) -> Finding:
+def poison(infer: Infer, images: Float32Array, alone: NDArray[Any], by: Yardstick) -> Evidence:
     """Check that NaN and infinity in one row of a batch leave the other rows as they are.
 
     What the poisoned row itself gives is the runtime's own affair: some ReLUs keep NaN, some make it zero.
@@ -104,7 +104,7 @@ def poison(infer: Infer, images: Float32Array, alone: NDArray[Any], by: Yardstic
         if not by.difference(infer(batch)[others], alone[:size][others]) <= by.limit:
             problems.append(f"{value:g} in row {row} of a batch of {size} changes other rows")
             case = batch if case is None else case
-    return Finding(verdict("finite", problems[:1], "they stay in their own row", POISON), case)
+    return Evidence(verdict("finite", problems[:1], "they stay in their own row", POISON), case)
 
 
 def _company(

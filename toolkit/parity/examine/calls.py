@@ -32,7 +32,7 @@ class UnusableOutputError(Exception):
 
 
 @dataclass
-class Calls:
+class RecordedCalls:
     """A session, and a record of its calls.
 
     Attributes:

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from toolkit.errors import first_line
 from toolkit.fashion.model import Mlp
-from toolkit.formats.libtorch import effective_precision
+from toolkit.formats.libtorch import pin_precision
 from toolkit.formats.prefix import Prefix, open_prefixes
 from toolkit.formats.session import call_session
 from toolkit.formats.target import Target
-from toolkit.parity.rules.tolerance import ROUNDING_UNIT, rounding_unit, told
+from toolkit.parity.rules.tolerance import ROUNDING_UNIT, in_units, rounding_unit
 from toolkit.records import DivergenceRecord
 
 Float32Array = NDArray[np.float32]
@@ -97,7 +97,7 @@ def reference_layers(model: Mlp, images: Float32Array) -> list[Layer]:
         A layer for each module of the stack, in order. Its unit is never less than the rounding of its largest
         output to float32, and never zero.
     """
-    effective_precision({torch.float32}, "cpu")  # the unit must be that of float32 itself
+    pin_precision({torch.float32}, "cpu")  # the unit must be that of float32 itself
     layers: list[Layer] = []
     exact = copy.deepcopy(model).double()
     with torch.inference_mode():
@@ -221,7 +221,7 @@ def _off(node: _Node, layer: Layer) -> str:
     ratio = _ratio(node, layer)
     if not np.isfinite(ratio):
         return "has NaN or infinite values"
-    return f"is off by {told(ratio)} {ROUNDING_UNIT}"
+    return f"is off by {in_units(ratio)} {ROUNDING_UNIT}"
 
 
 def _finite(ratio: float) -> float | None:

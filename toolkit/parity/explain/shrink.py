@@ -110,7 +110,7 @@ def _needed(items: Sequence[int], still: Callable[[list[int]], bool], trials: _T
         items: All of them; with all, it fails.
         still: Whether it fails with these alone, in their order.
         trials: Counts the calls.
-        least: Calls that must be left for others.
+        least: RecordedCalls that must be left for others.
     """
     kept = list(items)
     if not kept or (trials.left > least and still([])):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.parity.rules.tolerance import LIMIT_IN_UNITS, ROUNDING_UNIT, told
+from toolkit.parity.rules.tolerance import LIMIT_IN_UNITS, ROUNDING_UNIT, in_units
 from toolkit.records import (
     ArtifactMetadata,
     ArtifactRecord,
@@ -187,7 +187,7 @@ def check_values(probe: str, errors: Float64Array, units: Float64Array, overflow
         unit=ROUNDING_UNIT,
         facts={"eager_error": unit, "images": len(errors), "overflowing_images": overflowing},
         detail=(
-            f"off by {told(error / unit)} {ROUNDING_UNIT} ({error:.2g} against {unit:.2g}), "
+            f"off by {in_units(error / unit)} {ROUNDING_UNIT} ({error:.2g} against {unit:.2g}), "
             f"worst at image {image}, logit {label}{left_out}"
         ),
     )
@@ -216,7 +216,7 @@ def check_labels(probe: str, actual: Array, expected: Float64Array, units: Float
         worst = float((2 * margins / both)[unexplained].max())
         detail += (
             f"; rounding cannot explain {len(unexplained):,} flips, the first at image {unexplained[0]}; "
-            f"the largest float64 margin that flipped is {told(worst)} {ROUNDING_UNIT}"
+            f"the largest float64 margin that flipped is {in_units(worst)} {ROUNDING_UNIT}"
         )
     elif len(flipped):
         detail += f"; the {len(flipped)} others are ties within rounding, by their float64 margins"
@@ -272,7 +272,7 @@ def check_same(name: CheckName, probe: str, difference: float, by: Yardstick, co
     measured = difference if np.isfinite(difference) else None
     said = "is not finite" if measured is None else "is the same"
     if measured:
-        said = f"differs by {told(measured)} {by.name}"
+        said = f"differs by {in_units(measured)} {by.name}"
     return CheckRecord(
         name=name, probe=probe, measured=measured, limit=by.limit, unit=by.name, detail=f"{compared} {said}"
     )

@@ -33,7 +33,7 @@ _SPREAD: Final = 4.0
 _LUCK: Final = 4.0
 
 
-def told(ratio: float) -> str:
+def in_units(ratio: float) -> str:
     """Return an error in units for a sentence such as 39.2 or 1,107."""
     return f"{ratio:,.0f}" if 100 <= ratio < 1e9 else f"{ratio:.3g}"
 

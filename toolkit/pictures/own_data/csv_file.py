@@ -13,7 +13,7 @@ _UNCLOSED: Final = "a quotation mark is missing, and what follows is taken for o
 
 
 @dataclass(frozen=True)
-class Row:
+class CsvRow:
     """One line: what stands in its two columns, without the spaces around, and its number from 1."""
 
     line: int
@@ -21,7 +21,7 @@ class Row:
     label: str
 
 
-def read_rows(folder: Path, labels: Path) -> tuple[list[Row], list[tuple[int, str]]]:
+def read_rows(folder: Path, labels: Path) -> tuple[list[CsvRow], list[tuple[int, str]]]:
     """Read all rows; empty lines are none.
 
     Quotes, spaces after commas, a byte-order mark, and line ends of every system are understood.
@@ -38,7 +38,7 @@ def read_rows(folder: Path, labels: Path) -> tuple[list[Row], list[tuple[int, st
         OwnDataError: If the file cannot be read, is no text, or is empty.
     """
     text = _text(folder, labels) + "\n"  # so that a quote that nothing closes always takes a line end with it
-    rows: list[Row] = []
+    rows: list[CsvRow] = []
     bad: list[tuple[int, str]] = []
     reader = csv.reader(io.StringIO(text, newline=""), skipinitialspace=True)
     while True:
@@ -56,7 +56,7 @@ def read_rows(folder: Path, labels: Path) -> tuple[list[Row], list[tuple[int, st
         if any("\n" in field or "\r" in field for field in found):
             bad.append((line, f"{labels.name} line {line}: {_UNCLOSED}"))
         elif len(fields) == _COLUMNS:
-            rows.append(Row(line, *fields))
+            rows.append(CsvRow(line, *fields))
         else:
             bad.append((line, f"{labels.name} line {line}: {_wrong_width(fields)}"))
     if not rows and not bad:

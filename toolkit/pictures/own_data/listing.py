@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from toolkit.errors import OwnDataError
-from toolkit.pictures.own_data.csv_file import Row, read_rows
+from toolkit.pictures.own_data.csv_file import CsvRow, read_rows
 from toolkit.pictures.picture import SUFFIXES
 
 #: Returns the class that a text means, or the sentence on why it means none.
@@ -111,13 +111,13 @@ def readable(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-def _is_header(row: Row, folder: Path, read_label: ReadLabel) -> bool:
+def _is_header(row: CsvRow, folder: Path, read_label: ReadLabel) -> bool:
     """Say whether the first line names the columns: no picture stands in it, and no class."""
     named = _is_picture(row.file) or _is_file(folder / row.file)
     return not named and all(isinstance(read_label(text), str) for text in (row.label, row.file))
 
 
-def _file_of(row: Row, folder: Path, folded: dict[str, str], read_label: ReadLabel) -> tuple[str, str | None]:
+def _file_of(row: CsvRow, folder: Path, folded: dict[str, str], read_label: ReadLabel) -> tuple[str, str | None]:
     """Return the name of a row's file below the folder, and what is wrong with it or None.
 
     Args:
@@ -194,8 +194,8 @@ def _of_folder(sentence: str) -> str:
 
 def _label_remedy(folder: Path, inside: Sequence[Path]) -> str:
     tables = [path for path in inside if path.suffix.lower() in _CSV_SUFFIXES and path.is_file()]
-    told = f"pass --labels {tables[0]}" if tables else "pass --labels CSV"
-    return f"{told}, or make a folder in {folder.name or folder} for each class, such as 0 or ankle-boot"
+    hint = f"pass --labels {tables[0]}" if tables else "pass --labels CSV"
+    return f"{hint}, or make a folder in {folder.name or folder} for each class, such as 0 or ankle-boot"
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -1,4 +1,4 @@
-"""Take stock of Fashion-MNIST, and stock up: what `data info` and `data fetch` do."""
+"""Where Fashion-MNIST is, and how it comes there: what `data info` and `data fetch` do."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -30,7 +30,7 @@ BUNDLED_PLACE = "bundled with fmnist-tk"
 _REMEDY = "run fmnist-tk data fetch, install the Debian package dataset-fashion-mnist, or pass --data DIR"
 
 
-def take_stock(folder: Path | None = None) -> Report:
+def describe_places(folder: Path | None = None) -> Report:
     """Say where Fashion-MNIST is, how many pictures of each class it has, and that its bytes are the published ones.
 
     Args:

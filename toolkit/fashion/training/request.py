@@ -1,4 +1,4 @@
-"""From names and plain values to a course: what a training is asked to do."""
+"""From names and plain values to a run: what a training is asked to do."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from toolkit.errors import UsageError
 from toolkit.fashion.training.recipes import Recipe, find_recipe
-from toolkit.fashion.training.state import Course
+from toolkit.fashion.training.state import TrainingRun
 from toolkit.records import LABELS, PIXELS, ModelConfig
 from toolkit.system.devices import resolve_device
 from toolkit.system.environment import default_threads
@@ -15,7 +15,7 @@ from toolkit.system.environment import default_threads
 HIDDEN = (512, 512)
 
 
-def make_course(
+def new_run(
     recipe: str,
     changes: Mapping[str, str | float | None],
     *,
@@ -26,7 +26,7 @@ def make_course(
     threads: int | None = None,
     holdout: int = 0,
     test_share: float | None = None,
-) -> Course:
+) -> TrainingRun:
     """Return what to train, from a recipe's name and what is changed of it.
 
     Args:
@@ -47,7 +47,7 @@ def make_course(
     share = {} if test_share is None else {"test_share": test_share}
     given = {name: value for name, value in changes.items() if value is not None}
     try:
-        return Course(
+        return TrainingRun(
             recipe=Recipe.model_validate({**find_recipe(recipe).model_dump(), **given}),
             config=ModelConfig(layer_sizes=(PIXELS, *hidden, len(LABELS)), final_relu=final_relu),
             seed=seed,
