@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 import toolkit
+from made_up import everything
 from toolkit.formats import FORMATS, VARIANTS
+from toolkit.system.files import write_record
 
 ROOT = Path(toolkit.__file__).parent
 RUNTIMES = (
@@ -40,6 +42,11 @@ DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     ],
 )
 def test_the_command_line_starts_without_a_runtime(arguments: list[str]) -> None:
+    assert loaded_by(arguments) == set()
+
+
+def loaded_by(arguments: list[str]) -> set[str]:
+    """Return the runtimes that a command loads, whatever its exit code."""
     code = f"""
 import sys
 from toolkit.cli import main
@@ -47,10 +54,26 @@ try:
     main({arguments!r})
 except SystemExit:
     pass
+print()
 print("LOADED", *[name for name in {RUNTIMES!r} if name in sys.modules])
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert result.stdout.splitlines()[-1] == "LOADED"
+    head, *loaded = result.stdout.splitlines()[-1].split()
+    assert head == "LOADED"
+    return set(loaded)
+
+
+def test_doctor_and_inspecting_a_graph_load_no_torch(exported: Path) -> None:
+    assert loaded_by(["inspect", str(exported / "model.onnx")]) == {"numpy", "onnx", "onnxruntime"}
+    assert loaded_by(["doctor"]) == {"numpy", "onnx", "onnxruntime"}
+
+
+def test_a_report_loads_no_torch_on_any_of_its_ways(tmp_path: Path) -> None:
+    write_record(everything(), tmp_path / "report.json")
+    outputs = [each for name in ("r.html", "r.md", "r.csv") for each in ("-o", str(tmp_path / name))]
+    assert "torch" not in loaded_by(["report", str(tmp_path / "report.json")])
+    assert "torch" not in loaded_by(["report", str(tmp_path / "report.json"), *outputs])
+    assert all((tmp_path / name).stat().st_size for name in outputs[1::2])
 
 
 def test_records_errors_and_rendering_import_no_runtime() -> None:

@@ -188,7 +188,8 @@ def test_half_models_are_judged_by_their_accuracy(
     result = cli("parity", tmp_path / "half.ts.pt", "--precision", name, "--json")
     assert result.code == 0, result.report.parity[0].failure
     assert result.report.parity[0].precision == name
-    assert cli("parity", tmp_path / "half.ts.pt").code == 1
+    assert cli("parity", tmp_path / "half.ts.pt", "--json").report.parity[0].declared == name  # the file says it
+    assert cli("parity", tmp_path / "half.ts.pt", "--precision", "float32").code == 1
     assert cli("parity", tmp_path / "half.ts.pt", "--precision", "int8").code == 1
 
 

@@ -15,8 +15,9 @@ def doctor(
     """Say what works on this machine, and for what does not, what to do.
 
     Lists devices, formats with the versions of their runtimes, and where
-    Fashion-MNIST was looked for. Each runtime is imported, because one that is
-    installed may still not start; nothing is downloaded, changed or measured.
+    Fashion-MNIST was looked for. A runtime is imported, because one that is
+    installed may still not start; of torch the files are looked at, and it is
+    asked where a GPU may be. Nothing is downloaded, changed or measured.
 
     Exit code: 0, whatever was found.
 

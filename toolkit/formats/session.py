@@ -39,8 +39,8 @@ class Format(Protocol):
     """What the module ``runtime`` of a format's folder provides.
 
     A format without a file has ``open_model(model, device, threads)`` in place of these three. A runtime with a clock
-    of its device may have ``device_times(session, batch, device, calls)``, and one that tells what it holds there
-    ``device_memory_bytes(device)``.
+    of its device may have ``device_times(session, batch, device, calls)``, one that tells what it holds there
+    ``device_memory_bytes(device)``, and one that comes in several builds ``remedy_for(kind)``.
     """
 
     def export(self, model: "Mlp", path: Path, metadata: "ArtifactMetadata") -> None:

@@ -81,11 +81,8 @@ def device_index(device: str) -> int:
 
 def describe_devices(torch: "ModuleType | None" = None) -> tuple[DeviceRecord, ...]:
     """Return every kind of device, with its name or the reason why it is not available."""
-    from toolkit.system.environment import machine
-
     torch = torch or _torch()
-    here = machine()
-    records = [DeviceRecord(device="cpu", available=True, description=f"{here.cpu}, {here.usable_cpus} usable CPUs")]
+    records = [describe_cpu()]
     for name in ("cuda", "mps"):
         missing = _missing(name, torch)
         if missing:
@@ -98,6 +95,14 @@ def describe_devices(torch: "ModuleType | None" = None) -> tuple[DeviceRecord, .
                 for i in range(torch.cuda.device_count())
             ]
     return tuple(records)
+
+
+def describe_cpu() -> DeviceRecord:
+    """Return the CPU, which is always there."""
+    from toolkit.system.environment import machine
+
+    here = machine()
+    return DeviceRecord(device="cpu", available=True, description=f"{here.cpu}, {here.usable_cpus} usable CPUs")
 
 
 def synchronize(device: str, torch: "ModuleType | None" = None) -> None:

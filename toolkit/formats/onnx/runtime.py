@@ -104,6 +104,13 @@ def read_metadata(path: Path) -> str | None:
     return next((entry.value for entry in proto.metadata_props if entry.key == METADATA_KEY), None)
 
 
+def remedy_for(kind: str) -> str | None:
+    """Return what to run so that ONNX Runtime has a kind of device, or None where it has."""
+    if kind != "cuda" or _CUDA in onnxruntime.get_available_providers():
+        return None
+    return "pip uninstall -y onnxruntime && pip install onnxruntime-gpu"
+
+
 def device_memory_bytes(device: str) -> int | None:
     """Return what NVML says that this process holds on CUDA at the end, in bytes: its arena gives nothing back.
 
@@ -187,13 +194,10 @@ def read_proto(path: Path) -> onnx.ModelProto:
 def _provider(device: str) -> tuple[str, dict[str, str]]:
     if device_type(device) == "cpu":
         return _CPU, {}
-    if _CUDA not in onnxruntime.get_available_providers():
-        raise UnsupportedDeviceError(
-            _NAME,
-            device,
-            f"this build of ONNX Runtime {onnxruntime.__version__} has no CUDA provider",
-            "install it with: pip uninstall -y onnxruntime && pip install onnxruntime-gpu",
-        )
+    remedy = remedy_for(device_type(device))
+    if remedy:
+        reason = f"this build of ONNX Runtime {onnxruntime.__version__} has no CUDA provider"
+        raise UnsupportedDeviceError(_NAME, device, reason, f"install it with: {remedy}")
     return _CUDA, {"device_id": str(device_index(device)), "use_tf32": "0"}
 
 
