@@ -30,7 +30,8 @@ QUICK = Settings(batch_sizes=(1,), threads=(1,), budget_s=0.5, seed=0, against_l
 @pytest.fixture(autouse=True)
 def fake_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launch, "WORKER", "fake_worker")
-    monkeypatch.setenv("PYTHONPATH", f"{TESTS}{os.pathsep}{TESTS.parent}")  # workers of this very checkout
+    # Workers of this very checkout; one test's process imports this module.
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, (TESTS / "bench", TESTS, TESTS.parent))))
 
 
 @pytest.fixture(autouse=True)
@@ -368,7 +369,7 @@ def test_no_worker_survives_a_parent_that_is_killed_and_the_journal_does(
     script.write_text(textwrap.dedent(SCRIPT))
     process = subprocess.Popen([sys.executable, str(script), str(tmp_path), str(report)])
     deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
+    while time.monotonic() < deadline and process.poll() is None:
         journals = list(tmp_path.glob(f"r.json{SUFFIX}"))
         if journals and journals[0].read_text().count("\n") > 6:
             break
@@ -410,7 +411,7 @@ def test_base_and_head_are_measured_in_the_same_rounds(bench: Callable[..., Repo
         entry("60"),
         entry("50", role="base", format="onnx"),
     )
-    settings = Settings(batch_sizes=(1,), threads=(1,), budget_s=1, seed=0, control=False, against_limits=False)
+    settings = replace(QUICK, budget_s=1)
     (comparison,) = bench(*entries, settings=settings).comparisons
     assert (comparison.target, comparison.base, comparison.paired, comparison.too_slow) == ("60", "50", True, False)
     assert comparison.speed.ratio == pytest.approx(50 / 60, rel=0.02)
@@ -446,7 +447,7 @@ def test_the_parent_imports_no_runtime(tmp_path: Path, exported: Path) -> None:
         from toolkit.cli import main
         try:
             main(["bench", "onnx", "--folder", {str(exported)!r}, "--batch", "1", "--budget", "0.5", "--no-limits",
-                  "--threads", "1", "-q"])
+                  "--threads", "1", "--restarts", "0", "-q"])
         except SystemExit as end:
             print(end.code, sorted({{"torch", "onnx", "onnxruntime"}} & set(sys.modules)))
         """

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
@@ -21,7 +22,7 @@ from onnx import helper, numpy_helper
 
 from support import save_small
 from toolkit.errors import OutputError
-from toolkit.fashion.checkpoint import load_checkpoint
+from toolkit.fashion.checkpoint import Checkpoint, load_checkpoint
 from toolkit.fashion.model import Mlp
 from toolkit.formats import FORMATS, FormatInfo, import_format
 from toolkit.formats.snippet import find_snippet
@@ -181,13 +182,33 @@ class Raises(Wrapper):
         return self.model(images)
 
 
-@pytest.fixture
-def case(tmp_path: Path) -> Callable[..., Case]:
-    """Make a case: a format, a change of the weights, a wrapper that breaks the behaviour, or one of the graph."""
-    checkpoint = load_checkpoint(save_small(tmp_path / "small.safetensors"))
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    return load_checkpoint(save_small(tmp_path_factory.mktemp("small") / "small.safetensors"))
+
+
+@pytest.fixture(scope="module")
+def written(checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Write the model or a changed one in a format, each once: that takes longer than most of these tests."""
     metadata = ArtifactMetadata(
         format="test", config=checkpoint.record.config, weights_sha256=checkpoint.record.weights_sha256, versions={}
     )
+
+    @cache
+    def write(name: str, weights: Callable[[Mlp], None] | None, wrap: type[Wrapper] | None) -> Path:
+        path, model = tmp_path_factory.mktemp("written") / "artifact", checkpoint.model()
+        if weights:
+            with torch.no_grad():
+                weights(model)
+        import_format(FORMATS[name]).export(wrap(model) if wrap else model, path, metadata)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def case(checkpoint: Checkpoint, written: Callable[..., Path], tmp_path: Path) -> Callable[..., Case]:
+    """Make a case: a format, a change of the weights, a wrapper that breaks the behaviour, or one of the graph."""
     exact = checkpoint.model().double()
 
     def expected_of(images: np.ndarray) -> np.ndarray:
@@ -200,13 +221,10 @@ def case(tmp_path: Path) -> Callable[..., Case]:
         wrap: type[Wrapper] | None = None,
         graph: Callable[[onnx.ModelProto], None] | None = None,
     ) -> Case:
-        info, model = FORMATS[name], checkpoint.model()
+        info = FORMATS[name]
         found = Case(info, tmp_path / f"right{info.suffixes[0]}", tmp_path / f"net{info.suffixes[0]}", expected_of)
-        import_format(info).export(model, found.right, metadata)
-        if weights:
-            with torch.no_grad():
-                weights(model)
-        import_format(info).export(wrap(model) if wrap else model, found.broken, metadata)
+        shutil.copyfile(written(name, None, None), found.right)
+        shutil.copyfile(written(name, weights, wrap), found.broken)
         if graph:
             proto = onnx.load(found.broken)
             graph(proto)

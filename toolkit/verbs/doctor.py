@@ -74,9 +74,9 @@ def _format(info: FormatInfo, devices: tuple[DeviceRecord, ...], torch_problem: 
         check_packages(info)
         module = None if "torch" in info.packages else import_format(info)
         detail, works = _versions(info), True
-        remedy_for = getattr(module, "remedy_for", lambda kind: None)
+        remedy_for = getattr(module, "remedy_for", None)
         for kind in usable:
-            if remedy := remedy_for(kind):
+            if remedy_for and (remedy := remedy_for(kind)):
                 usable = tuple(each for each in usable if each != kind)
                 detail += f"; for {kind}: {remedy}"
         if torch_problem and "torch" in info.packages:
