@@ -61,7 +61,7 @@ def test_help(program: str, benchmark, tmp_path: Path) -> None:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with ``exported/`` and a report of parity."""
     folder = tmp_path_factory.mktemp("work")
-    assert export_formats([], load_checkpoint(), folder / "exported").passed
+    assert export_formats(load_checkpoint(), folder / "exported").passed
     write_record(check_parity(["onnx"], folder=folder / "exported"), folder / "parity.json")
     return folder
 
