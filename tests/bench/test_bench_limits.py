@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from toolkit.bench import limits as limits_module
+from toolkit.bench.engine.launch import work_apart
 from toolkit.bench.limits import (
     CACHE_EXCEEDING_BYTES,
     Shape,
@@ -20,9 +21,8 @@ from toolkit.bench.limits import (
     run_limits_job,
 )
 from toolkit.formats.onnx import peaks
-from toolkit.records import BandwidthRecord, LimitsRecord, ModelConfig, PeakRecord, read_record
+from toolkit.records import BandwidthRecord, LimitsRecord, ModelConfig, PeakRecord
 from toolkit.records.machine import LimitsJob
-from toolkit.system.files import write_record
 
 CONFIG = ModelConfig(layer_sizes=(784, 100, 10))
 PARAMETERS, FLOP, VALUES = 785 * 100 + 101 * 10, 2 * (784 * 100 + 100 * 10), 784 + 100 + 100 + 10
@@ -153,8 +153,8 @@ def fake_children(monkeypatch: pytest.MonkeyPatch, code: str) -> list[Any]:
     real, started = subprocess.Popen, []
 
     def start(command: list[str], **options: Any) -> Any:
-        assert command[2:4] == ["-m", "toolkit.bench.limits.child"]
-        started.append(real([sys.executable, "-c", code, *command[4:]], **options))
+        assert command[2:5] == ["-m", "toolkit.bench.engine.child", "toolkit.bench.limits:run_limits_job"]
+        started.append(real([sys.executable, "-c", code, *command[5:]], **options))
         return started[-1]
 
     monkeypatch.setattr("toolkit.bench.engine.launch.subprocess.Popen", start)
@@ -179,7 +179,7 @@ sys.exit(3)
     assert (result.peaks, result.bandwidths) == ((), ())
     assert [(each.what, each.reason) for each in result.skips] == [
         ("limits: torch", "the worker was killed by SIGABRT"),
-        ("limits: onnxruntime", "the worker ended with exit code 3: no such kernel"),
+        ("limits: onnx", "the worker ended with exit code 3: no such kernel"),
         ("limits: memory", "no result within 2 s"),
     ]
 
@@ -193,14 +193,14 @@ def test_a_child_that_ends_well_without_a_result_is_told(tmp_path: Path, monkeyp
 def test_on_a_gpu_torch_alone_is_asked(device: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     jobs: list[LimitsJob] = []
 
-    def run(module: str, arguments: list[str], *, threads: int, log: Path, timeout_s: float) -> str | None:
-        jobs.append(read_record(Path(arguments[0]), LimitsJob))
-        if jobs[-1].part == "memory":
+    def apart(work: object, job: LimitsJob, result: object, **options: Any) -> LimitsRecord | str:
+        assert (work, result) == (run_limits_job, LimitsRecord)
+        jobs.append(job)
+        if job.part == "memory":
             return "no result within 120 s"
-        write_record(LimitsRecord(device=device, threads=threads, peaks=(peak(1.0),)), Path(arguments[1]))
-        return None
+        return LimitsRecord(device=device, threads=options["threads"], peaks=(peak(1.0),))
 
-    monkeypatch.setattr(limits_module, "run_child", run)
+    monkeypatch.setattr(limits_module, "work_apart", apart)
     result = measure_limits(2, (50,), tmp_path, device)
     assert [(each.part, each.device, each.threads) for each in jobs] == [("torch", device, 2), ("memory", device, 2)]
     assert (result.device, result.threads, len(result.peaks)) == (device, 2, 1)
@@ -216,7 +216,7 @@ def test_the_parts_of_the_children_are_put_together(tmp_path: Path, monkeypatch:
 
     monkeypatch.setattr(limits_module, "_launch", launch)
     result = measure_limits(3, (50, 1, 50), tmp_path)
-    assert (result.threads, [each.runtime for each in result.peaks]) == (3, ["torch", "onnxruntime"])
+    assert (result.threads, [each.runtime for each in result.peaks]) == (3, ["torch", "onnx"])
     assert len(result.bandwidths) == 1
 
 
@@ -228,9 +228,8 @@ def test_a_runtime_that_is_not_installed_is_a_skip(tmp_path: Path, monkeypatch: 
     }
 
 
-def test_the_module_runs_as_a_child(tmp_path: Path) -> None:
-    job, result = tmp_path / "job.json", tmp_path / "result.json"
-    write_record(LimitsJob(part="memory", threads=1, working_sets_bytes=(1000,)), job)
-    command = [sys.executable, "-W", "error", "-m", "toolkit.bench.limits.child", str(job), str(result)]
-    subprocess.run(command, check=True, cwd=Path(limits_module.__file__).parents[3])
-    assert len(read_record(result, LimitsRecord).bandwidths) == 1
+def test_a_part_is_measured_in_a_process_of_its_own(tmp_path: Path) -> None:
+    job = LimitsJob(part="memory", threads=1, working_sets_bytes=(1000,))
+    found = work_apart(run_limits_job, job, LimitsRecord, scratch=tmp_path, threads=1, timeout_s=120)
+    assert isinstance(found, LimitsRecord)
+    assert len(found.bandwidths) == 1

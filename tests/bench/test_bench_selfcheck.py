@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 
 from toolkit.bench import selfcheck
+from toolkit.bench.engine.launch import work_apart
 from toolkit.bench.engine.measure import CallTimes, closed_loop
-from toolkit.bench.selfcheck import cuda_checks, host_checks, mps_checks, self_check
+from toolkit.bench.selfcheck import ClockJob, check_clock, cuda_checks, host_checks, mps_checks, self_check
 from toolkit.errors import DeviceUnavailableError
-from toolkit.records import ClockCheck, SelfCheckRecord, read_record
+from toolkit.records import ClockCheck, SelfCheckRecord
 
 ROOT = Path(selfcheck.__file__).parents[3]
 Clock = Callable[[], int]
@@ -252,22 +253,22 @@ def test_the_timer_of_bench_is_honest_on_mps() -> None:
     assert failed(self_check("mps").checks) == set()
 
 
-def child(*arguments: object) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-W", "error", "-m", "toolkit.bench.selfcheck.child", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+def apart(device: str, scratch: Path) -> SelfCheckRecord | str:
+    return work_apart(check_clock, ClockJob(device=device), SelfCheckRecord, scratch=scratch, threads=1, timeout_s=60)
 
 
-def test_the_module_runs_as_a_child(tmp_path: Path) -> None:
-    ended = child("cpu", tmp_path / "result.json")
-    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
-    assert read_record(tmp_path / "result.json", SelfCheckRecord).device == "cpu"
+def test_the_clock_is_checked_in_a_process_of_its_own(tmp_path: Path) -> None:
+    record = apart("cpu", tmp_path)
+    assert isinstance(record, SelfCheckRecord)
+    assert record.device == "cpu"
+    assert (tmp_path / "check_clock.log").read_text() == ""
 
 
-def test_a_child_without_its_device_says_so_in_its_last_line(tmp_path: Path) -> None:
-    ended = child("cuda:63", tmp_path / "result.json")
-    assert ended.returncode == 1
-    assert "Device 'cuda:63' is not available" in ended.stderr.splitlines()[-1]
-    assert not (tmp_path / "result.json").exists()
+def test_a_process_without_its_device_says_so_in_its_last_line(tmp_path: Path) -> None:
+    trouble = apart("cuda:63", tmp_path)
+    assert isinstance(trouble, str)
+    assert "exit code 1" in trouble
+    assert "Device 'cuda:63' is not available" in trouble
 
 
 def test_the_cpu_is_checked_without_a_runtime() -> None:

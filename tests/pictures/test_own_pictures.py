@@ -13,7 +13,6 @@ from PIL import Image
 from rich.console import Console
 
 import toolkit.bench
-import toolkit.bench.engine.prepare_child
 from support import Cli, save_small
 from toolkit.bench.engine.inputs import MOST_PICTURES, keep_pictures, with_pictures
 from toolkit.bench.engine.outputs import batch_of
@@ -318,7 +317,7 @@ def test_bench_hands_the_pictures_on(
         return new_report("bench")
 
     monkeypatch.setattr(toolkit.bench, "run_bench", run_bench)
-    monkeypatch.setattr(toolkit.bench.engine.prepare_child, "prepare_apart", prepare_request)
+    monkeypatch.setattr("toolkit.verbs.bench.prepare_apart", prepare_request)
     base = save_small(tmp_path / "base.safetensors")
     for against, counts in ((base, [60, 60, 60]), (exported, [60, 60, 16])):
         seen.clear()

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Final
 from toolkit.bench.engine.inputs import keep_pictures, with_pictures
 from toolkit.bench.engine.job import Entry, Job
 from toolkit.bench.engine.journal import Journal, journal_path
-from toolkit.bench.engine.launch import run_child
+from toolkit.bench.engine.launch import work_apart
 from toolkit.bench.engine.prepare import Prepared, prepare_entries
 from toolkit.bench.engine.rounds import Measurement, Rounds, Watch
 from toolkit.bench.limits import bound, measure_limits, moved_bytes
 from toolkit.bench.machine.fitness import canary, judge, read_counters, with_slowdowns
+from toolkit.bench.selfcheck import ClockJob, check_clock
 from toolkit.errors import ToolkitError
 from toolkit.formats.target import Target
 from toolkit.records import (
@@ -31,7 +32,6 @@ from toolkit.records import (
     Scenario,
     SelfCheckRecord,
     SkipRecord,
-    read_record,
 )
 from toolkit.system.accelerators import accelerators
 from toolkit.system.environment import default_threads, new_report
@@ -207,8 +207,8 @@ def _conclude(
     )
     bench = how.changed(rounds=measured.rounds)
     changes = {"latency": summary.rows, "bench": bench, "costs": summary.costs, "comparisons": comparisons}
-    told = {"failures": measured.failures, "notes": (*report.notes, *measured.notes)}
-    return report.changed(**changes, **told), summary.controls
+    more = {"failures": measured.failures, "notes": (*report.notes, *measured.notes)}
+    return report.changed(**changes, **more), summary.controls
 
 
 def _jobs(entries: Sequence[Entry], settings: Settings) -> list[Job]:
@@ -233,17 +233,11 @@ def _self_checks(devices: Sequence[str], scratch: Path) -> tuple[SelfCheckRecord
     """
     found = []
     for device in devices:
-        result = scratch / f"self-check-{device.replace(':', '-')}.json"
-        trouble = run_child(
-            "toolkit.bench.selfcheck.child",
-            [device, str(result)],
-            threads=1,
-            log=result.with_suffix(".log"),
-            timeout_s=_SELF_CHECK_TIMEOUT_S,
-        )
-        if trouble:
-            raise ToolkitError(f"The clock cannot be checked on {device}: {trouble}", "run fmnist-tk doctor")
-        found.append(read_record(result, SelfCheckRecord))
+        job, limit_s = ClockJob(device=device), _SELF_CHECK_TIMEOUT_S
+        record = work_apart(check_clock, job, SelfCheckRecord, scratch=scratch, threads=1, timeout_s=limit_s)
+        if isinstance(record, str):
+            raise ToolkitError(f"The clock cannot be checked on {device}: {record}", "run fmnist-tk doctor")
+        found.append(record)
     return tuple(found)
 
 

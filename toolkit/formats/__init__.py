@@ -36,6 +36,7 @@ __all__ = [
     "check_packages",
     "find_format",
     "format_of",
+    "has_part",
     "import_format",
     "open_model",
     "optional",
@@ -59,10 +60,14 @@ VARIANTS: Final[dict[str, FormatInfo]] = {info.name: info for info in _ALL if no
 BASELINE: Final[FormatInfo] = next(info for info in _ALL if info.baseline)
 
 
+def has_part(info: FormatInfo, module: str) -> bool:
+    """Say whether the folder of a format has a module of that name."""
+    return find_spec(f"{info.module}.{module}") is not None
+
+
 def optional(info: FormatInfo, module: str, function: str) -> Callable[..., Any] | None:
     """Return a function that a format may have, or None; what is asked for is imported, and nothing else."""
-    name = f"{info.module}.{module}"
-    return None if find_spec(name) is None else getattr(import_module(name), function, None)
+    return getattr(import_module(f"{info.module}.{module}"), function, None) if has_part(info, module) else None
 
 
 def runtime_version(info: FormatInfo) -> str:

@@ -8,8 +8,7 @@ from typing import Final, TypeVar
 from toolkit import bench
 from toolkit.bench.engine.inputs import keep_pictures, with_pictures
 from toolkit.bench.engine.journal import keep_result
-from toolkit.bench.engine.prepare import Request
-from toolkit.bench.engine.prepare_child import prepare_apart
+from toolkit.bench.engine.prepare import Request, prepare_apart
 from toolkit.bench.engine.rounds import Watch
 from toolkit.bench.engine.scenario import parse_scenario
 from toolkit.errors import UsageError

@@ -6,16 +6,21 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 from pydantic import ValidationError
 
 from toolkit.bench.engine.job import Answer, Job, Order
+from toolkit.records import Record, read_record
+from toolkit.system.files import write_record
 
-WORKER = "toolkit.bench.engine.worker"
+Request = TypeVar("Request", bound=Record)
+Result = TypeVar("Result", bound=Record)
+
+WORKER, CHILD = "toolkit.bench.engine.worker", "toolkit.bench.engine.child"
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 # How long threads spin after a call: each runtime's own default is measured, not what this shell happens to say.
 _SPIN_VARIABLES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "OMP_PROC_BIND", "GOMP_CPU_AFFINITY")
@@ -119,6 +124,35 @@ class WorkerProcess:
         for pipe in (self._orders, self._answers):
             with suppress(OSError):
                 pipe.close()
+
+
+def work_apart(
+    work: Callable[[Request], Result],
+    request: Request,
+    result: type[Result],
+    *,
+    scratch: Path,
+    threads: int,
+    timeout_s: float,
+) -> Result | str:
+    """Return what a function makes of a record in a clean process, or why there is nothing.
+
+    Args:
+        work: A function of a module; it is imported there again.
+        request: What it is given.
+        result: The kind of record that it returns.
+        scratch: A folder for files that nobody needs afterwards.
+        threads: For the runtimes that it imports.
+        timeout_s: After so many seconds the process is killed, with what it has started.
+    """
+    request_file, result_file, log = (scratch / f"{work.__name__}.{name}" for name in ("request", "result", "log"))
+    result_file.unlink(missing_ok=True)
+    write_record(request, request_file)
+    arguments = [f"{work.__module__}:{work.__name__}", str(request_file), str(result_file)]
+    trouble = run_child(CHILD, arguments, threads=threads, log=log, timeout_s=timeout_s)
+    if trouble or not result_file.is_file():
+        return trouble or "it wrote no result"
+    return read_record(result_file, result)
 
 
 def run_child(module: str, arguments: Sequence[str], *, threads: int, log: Path, timeout_s: float) -> str | None:

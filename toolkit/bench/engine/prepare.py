@@ -1,17 +1,18 @@
 """What a bench needs to know before it starts: entries to time, the reference's outputs, what was left out.
 
 This part loads weights and looks for devices, and so imports runtimes. ``fmnist-tk bench`` runs it in a process of its
-own (`toolkit.bench.engine.prepare_child`), so that the process that measures imports none.
+own (`prepare_apart`), so that the process that measures imports none.
 """
 
 import shlex
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from toolkit.bench.engine.job import Entry
-from toolkit.errors import ToolkitError, UnverifiedArtifactError, UsageError, to_fields
+from toolkit.bench.engine.launch import work_apart
+from toolkit.errors import ToolkitError, UnverifiedArtifactError, UsageError, from_fields, to_fields
 from toolkit.formats import BASELINE, VARIANTS, FormatInfo, check_device, runtime_version
 from toolkit.formats.golden import write_golden
 from toolkit.formats.manifest import GOLDEN, read_manifest
@@ -19,9 +20,13 @@ from toolkit.formats.target import Target, resolve_targets
 from toolkit.formats.verified import check_verified
 from toolkit.records import CheckpointRecord, DatasetRecord, Record, SkipRecord, VerificationRecord
 from toolkit.system.devices import device_type
+from toolkit.system.environment import default_threads
 
 if TYPE_CHECKING:
     from toolkit.fashion.checkpoint import Checkpoint
+
+
+_TIMEOUT_S: Final = 300.0
 
 
 class Request(Record):
@@ -239,6 +244,21 @@ def _bases(
         formats = ", ".join(dict.fromkeys(each.format.name for each in targets))
         raise UsageError(f"--against {against}: it has none of {formats}", "export them there first")
     return entries, missing
+
+
+def prepare_apart(request: Request) -> Prepared:
+    """Prepare in a process of its own, so that this one imports no runtime.
+
+    Raises:
+        ToolkitError: What the other process raised, or how it ended.
+    """
+    scratch, threads = Path(request.scratch), default_threads()
+    outcome = work_apart(prepare_or_say_why, request, Outcome, scratch=scratch, threads=threads, timeout_s=_TIMEOUT_S)
+    if isinstance(outcome, Outcome) and outcome.prepared:
+        return outcome.prepared
+    if isinstance(outcome, Outcome) and outcome.error:
+        raise from_fields(outcome.error)
+    raise ToolkitError(f"The bench cannot be prepared: {outcome}", "run fmnist-tk doctor, which says what works here")
 
 
 def prepare_or_say_why(request: Request) -> Outcome:

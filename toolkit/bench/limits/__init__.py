@@ -1,23 +1,23 @@
 """The machine's limits, measured in the same run as the rows: matrix products and reading memory.
 
-Each runtime is measured in a process of its own (`toolkit.bench.limits.child`): they slow each other down in one.
+Each runtime is measured in a process of its own: they slow each other down in one.
 What is timed on a GPU stands in `toolkit.bench.limits.gpu`.
 """
 
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, TypeVar
 
-from toolkit.bench.engine.launch import run_child
+from toolkit.bench.engine.launch import work_apart
 from toolkit.bench.limits.roofline import bound, moved_bytes
 from toolkit.errors import first_line
-from toolkit.formats import FORMATS, optional
-from toolkit.records import BandwidthRecord, LimitsRecord, PeakRecord, Precision, SkipRecord, read_record
+from toolkit.formats import FORMATS, has_part
+from toolkit.records import BandwidthRecord, LimitsRecord, PeakRecord, Precision, SkipRecord
 from toolkit.records.machine import LimitsJob
-from toolkit.system.files import write_record
 
 __all__ = ["CACHE_EXCEEDING_BYTES", "best_times", "bound", "measure_limits", "moved_bytes", "run_limits_job"]
 
@@ -67,7 +67,7 @@ def measure_limits(threads: int, working_sets_bytes: Sequence[int], scratch: Pat
 def _parts(device: str) -> dict[str, tuple[str, ...]]:
     """Return what is measured on a device, and the packages that each part needs."""
     # On a GPU other runtimes multiply with the same library as torch, or not at all.
-    peaks = [info for info in FORMATS.values() if device == "cpu" and find_spec(f"{info.module}.peaks")]
+    peaks = [info for info in FORMATS.values() if device == "cpu" and has_part(info, "peaks")]
     return {_TORCH: ("torch",), **{info.name: info.packages for info in peaks}, _MEMORY: ("torch",)}
 
 
@@ -139,9 +139,8 @@ def _products(job: LimitsJob) -> tuple[list[Product], Sequence[Shape]]:
         return limits_gpu.products(job.device), limits_gpu.SHAPES
     if job.part == _TORCH:
         return _torch_products(job.threads), _SHAPES
-    products = optional(FORMATS[job.part], "peaks", "products")
-    assert products  # or it would be no part
-    return [(runtime, precision, _counted(make)) for runtime, precision, make in products(job.threads)], _SHAPES
+    peaks = import_module(f"{FORMATS[job.part].module}.peaks")
+    return [(runtime, precision, _counted(make)) for runtime, precision, make in peaks.products(job.threads)], _SHAPES
 
 
 def _counted(make: Callable[[Shape], Kernel]) -> Callable[[Shape], Work]:
@@ -227,20 +226,10 @@ def _launch(job: LimitsJob, scratch: Path, packages: Sequence[str]) -> LimitsRec
     if missing:
         skip = SkipRecord(what=f"limits: {job.part}", reason=f"{missing} is missing", remedy=f"pip install {missing}")
         return LimitsRecord(device=job.device, threads=job.threads, skips=(skip,))
-    job_file, result_file, log_file = (scratch / f"limits.{name}" for name in ("job", "result", "log"))
-    result_file.unlink(missing_ok=True)
-    write_record(job, job_file)
-    trouble = run_child(
-        "toolkit.bench.limits.child",
-        [str(job_file), str(result_file)],
-        threads=job.threads,
-        log=log_file,
-        timeout_s=_TIMEOUT_S,
-    )
-    if trouble is None and result_file.is_file():
-        return read_record(result_file, LimitsRecord)
-    skip = _skip(f"limits: {job.part}", trouble or "it wrote no result")
-    return LimitsRecord(device=job.device, threads=job.threads, skips=(skip,))
+    found = work_apart(run_limits_job, job, LimitsRecord, scratch=scratch, threads=job.threads, timeout_s=_TIMEOUT_S)
+    if isinstance(found, str):
+        return LimitsRecord(device=job.device, threads=job.threads, skips=(_skip(f"limits: {job.part}", found),))
+    return found
 
 
 def _skip(what: str, reason: str) -> SkipRecord:

@@ -22,7 +22,7 @@ from toolkit.bench.selfcheck.clock_jobs import (
     Unsynchronized,
 )
 from toolkit.formats import Session
-from toolkit.records import ClockCheck, SelfCheckRecord, quantile
+from toolkit.records import ClockCheck, Device, Record, SelfCheckRecord, quantile
 from toolkit.system.devices import device_type, resolve_device
 
 if TYPE_CHECKING:
@@ -46,6 +46,17 @@ class Measure(Protocol):
 
     def __call__(self, session: Session, images: Any, *, seconds: float, min_calls: int, max_calls: int) -> CallTimes:
         """Call again and again; nanoseconds by part of the call."""
+
+
+class ClockJob(Record):
+    """What the process that checks the clock is asked: the device."""
+
+    device: Device
+
+
+def check_clock(job: ClockJob) -> SelfCheckRecord:
+    """Check the clock of bench on a device, whose runtime this process has to itself."""
+    return self_check(job.device)
 
 
 def self_check(device: str, measure: Measure = closed_loop) -> SelfCheckRecord:
