@@ -89,7 +89,7 @@ def lay_out_for(page: str, exported: Path) -> None:
     else:
         shutil.copytree(exported, "exported")
         shutil.copy(ROOT / "toolkit" / "fashion" / "assets" / "fashion-mlp.safetensors", "model.safetensors")
-        write_record(Report.model_validate_json((ROOT / RUN).read_bytes()), Path("exported/report.json"))
+        write_record(read_record(ROOT / RUN, Report), Path("exported/report.json"))
     if page == "own-pictures.md":
         sample = load_sample()
         Path("photos").mkdir()
