@@ -516,7 +516,7 @@ class TestPython:
         )
 
     def test_one_is_not_several(self, pictures: Path) -> None:
-        for one in (str(pictures / "a.png"), SAMPLE.images[0], torch.zeros(28, 28), Image.open(pictures / "a.png")):
+        for one in (str(pictures / "a.png"), SAMPLE.images[0], torch.zeros(28, 28), Image.new("L", (2, 2))):
             with pytest.raises(UsageError, match=r"this is one: pass \[image\]"):
                 predict(one)
 

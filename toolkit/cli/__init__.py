@@ -7,12 +7,13 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Callable
 from typing import Annotated, Any, NoReturn
 
 import typer
 
 from toolkit._version import __version__
-from toolkit.cli import bench, compare, data, doctor, export, inspect, parity, predict, report, run, train
+from toolkit.cli import bench, compare, data, doctor, export, inspect, parity, predict, report, run, show, train
 from toolkit.cli.console import note_typed
 from toolkit.cli.console.page import PageCommand, PageGroup
 from toolkit.cli.console.streams import drop_stdout
@@ -40,16 +41,35 @@ Examples:
     fmnist-tk parity model.onnx --checkpoint model.pth
 """
 
-app = typer.Typer(
-    name="fmnist-tk",
-    cls=PageGroup,
-    help=_HELP,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    pretty_exceptions_enable=False,
-)
-for module in (run, train, export, parity, bench, compare, predict, inspect, report, doctor):
-    app.command(cls=PageCommand)(getattr(module, module.__name__.rpartition(".")[2]))
-app.add_typer(data.app, name="data")
+
+def _group(
+    help: str, *commands: Callable[..., None], root: Callable[..., None], name: str | None = None
+) -> typer.Typer:
+    """Return a group of commands: every command of this package is made here, and is called as its function.
+
+    Args:
+        help: Of the group.
+        commands: Functions whose parameters are options and whose docstrings are their help.
+        root: What the group does before its command, or without one.
+        name: Of the program.
+    """
+    group = typer.Typer(
+        name=name,
+        cls=PageGroup,
+        help=help,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        pretty_exceptions_enable=False,
+    )
+    group.callback(invoke_without_command=True)(root)
+    for each in commands:
+        group.command(cls=PageCommand)(each)
+    return group
+
+
+def _help_alone(context: typer.Context) -> None:
+    """Show the help of a group that is called without a command."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 def _version(*, wanted: bool) -> None:
@@ -58,7 +78,6 @@ def _version(*, wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback(invoke_without_command=True)
 def _root(
     context: typer.Context,
     version: Annotated[
@@ -71,8 +90,17 @@ def _root(
         ),
     ] = False,
 ) -> None:
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
+    _help_alone(context)
+
+
+app = _group(
+    _HELP,
+    *(run.run, train.train, export.export, parity.parity, bench.bench, compare.compare, predict.predict),
+    *(inspect.inspect, report.report, doctor.doctor),
+    root=_root,
+    name="fmnist-tk",
+)
+app.add_typer(_group(data.HELP, show.show, data.info, data.fetch, root=_help_alone), name="data")
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:

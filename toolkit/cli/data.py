@@ -1,34 +1,20 @@
-"""``fmnist-tk data``: look at Fashion-MNIST, fetch it, and see what a model gets wrong."""
+"""``fmnist-tk data info`` and ``fetch``: where Fashion-MNIST is, and how it gets here."""
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from toolkit.cli.console import finish
-from toolkit.cli.console.page import PageCommand, PageGroup
 from toolkit.cli.options import DebugOption, JsonOption, OutputOption, QuietOption
-from toolkit.cli.show import LocalDataOption, show
+from toolkit.cli.show import LocalDataOption
 
-__all__ = ["app"]
+__all__ = ["HELP", "fetch", "info"]
 
-app = typer.Typer(
-    cls=PageGroup,
-    help="Look at Fashion-MNIST, fetch it, and see what a model gets wrong.",
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-app.command(cls=PageCommand)(show)
+HELP: Final = "Look at Fashion-MNIST, fetch it, and see what a model gets wrong."
 
 
-@app.callback(invoke_without_command=True)
-def _root(context: typer.Context) -> None:
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
-
-
-@app.command(cls=PageCommand)
 def info(
     data: LocalDataOption = None,
     as_json: JsonOption = False,
@@ -52,7 +38,6 @@ def info(
     finish(describe_places(data), as_json=as_json, output=output, quiet=quiet)
 
 
-@app.command(cls=PageCommand)
 def fetch(
     out: Annotated[
         Path | None,

@@ -140,13 +140,19 @@ def _sources(images: Iterator[Any]) -> Iterator[Found]:
     for number, image in enumerate(images):
         name = f"image {number}"
         if isinstance(image, str | os.PathLike):
-            yield Source(printable(image), Path(image))
+            yield _file(os.fsdecode(image))
         elif isinstance(image, bytes):
             yield Source(name, image)
         elif isinstance(image, Image.Image):
             yield _opened(name, image)
         else:
             yield _pixels(name, image)
+
+
+def _file(path: str) -> Found:
+    if "\0" in path:  # the system would take it for the end
+        return UnreadableRecord(source=printable(path), reason="has a NUL in its name", remedy="check the path")
+    return Source(printable(path), Path(path))
 
 
 def _opened(name: str, image: Image.Image) -> Found:
