@@ -399,8 +399,11 @@ class TestSeveral:
         assert len(set(names)) == 703
 
     def test_files_of_the_same_name_are_told_apart(self) -> None:
-        saved = [SavedReport(name, new_report("doctor")) for name in ("a/r.json", "b/r.json", "c.json")]
-        assert short_names(saved) == ["a/r.json", "b/r.json", "c.json"]
+        assert short_names(["a/r.json", "b/r.json", "c/d.json", "c/d.json"]) == [
+            "a/r.json",
+            "b/r.json",
+            *2 * ["d.json"],
+        ]
 
 
 class TestSeries:
