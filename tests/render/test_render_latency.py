@@ -25,7 +25,7 @@ from made_up_records import latency
 from toolkit.records import Bound, EnergyRecord, Estimate, Report, Scenario
 from toolkit.render.terminal import render_report
 from toolkit.render.words.bench import slowdown_in_words
-from toolkit.render.words.sheet import Column, Sheet, breaks_between, listed
+from toolkit.render.words.sheet import Column, Remark, Sheet, breaks_between, grouped, listed
 from toolkit.system.environment import new_report
 
 WHAT = "It must take no time"
@@ -375,6 +375,11 @@ class TestWidth:
         console.print(sheet)
         assert isinstance(console.file, io.StringIO)
         return [line.rstrip() for line in console.file.getvalue().splitlines() if line.strip()]
+
+
+def test_sentences_that_follow_one_another_come_together_and_in_their_place() -> None:
+    one, other, sheet = Remark("one"), Remark("other", "bad"), Sheet("t", ())
+    assert list(grouped([one, other, sheet, sheet, one])) == [(one, other), sheet, sheet, (one,)]
 
 
 def test_words_are_listed_and_sections_found() -> None:

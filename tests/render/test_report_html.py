@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lxml import html
+from markupsafe import Markup
 from PIL import Image
 
 from made_up import bench, cpu_bench, cuda_bench, eager, evaluation, everything, fitness, ratio, row
@@ -28,7 +29,7 @@ from toolkit.render.page.judging import heat
 from toolkit.render.page.scales import Axis, linear_axis, log_axis, stepped_axis
 from toolkit.render.page.series import Styles, grouped
 from toolkit.render.page.side_by_side import letters
-from toolkit.render.page.svg import Style, marker
+from toolkit.render.page.svg import Style, element, marker
 from toolkit.render.words.answer import answer
 from toolkit.render.words.saved import SavedReport, short_names
 from toolkit.render.words.speeds import frontier, rated_rows
@@ -399,8 +400,11 @@ class TestSeveral:
         assert len(set(names)) == 703
 
     def test_files_of_the_same_name_are_told_apart(self) -> None:
-        saved = [SavedReport(name, new_report("doctor")) for name in ("a/r.json", "b/r.json", "c.json")]
-        assert short_names(saved) == ["a/r.json", "b/r.json", "c.json"]
+        assert short_names(["a/r.json", "b/r.json", "c/d.json", "c/d.json"]) == [
+            "a/r.json",
+            "b/r.json",
+            *2 * ["d.json"],
+        ]
 
 
 class TestSeries:
@@ -428,6 +432,10 @@ class TestSeries:
         ]
         assert styles["new"].number == 5
         assert styles["new"] is styles["new"]
+
+    def test_an_element_escapes_what_is_in_it(self) -> None:
+        drawn = element("text", "<&>", Markup("<b/>"), class_='"', text_anchor="end", x=1.26, y=2)
+        assert drawn == '<text class="&#34;" text-anchor="end" x="1.3" y="2">&lt;&amp;&gt;<b/></text>'
 
     def test_a_page_of_many_series_styles_each_of_them(self) -> None:
         """The colours are fewer than the series: a class that the style does not know would draw nothing."""

@@ -25,12 +25,12 @@ from toolkit.render.words.bench import (
 from toolkit.render.words.parity import (
     Explanation,
     explain,
-    file_names,
     question,
     reference_of,
     repeat_command,
     target_names,
 )
+from toolkit.render.words.saved import short_names
 from toolkit.render.words.sheet import threads_in_words
 from toolkit.render.words.speeds import median_in_words, ordered, row_name, verdict_of
 
@@ -59,7 +59,8 @@ def junit_xml(report: Report) -> str:
     """
     root = Element("testsuites")
     explanations = {id(explanation.record): explanation for explanation in explain(report.parity)}
-    names = zip(report.parity, file_names(report.parity), target_names(report.parity), strict=True)
+    files = short_names([record.target for record in report.parity])
+    names = zip(report.parity, files, target_names(report.parity), strict=True)
     for record, file, target in names:
         suite = _suite(root, report, f"parity {file} {record.device}", _properties(report, record))
         explanation = explanations.get(id(record))

@@ -42,7 +42,7 @@ def reports_markdown(saved: Sequence[SavedReport]) -> str:
 
 
 def _named(saved: Sequence[SavedReport]) -> Iterator[tuple[str, SavedReport]]:
-    return zip(short_names(saved), saved, strict=True)
+    return zip(short_names([each.file for each in saved]), saved, strict=True)
 
 
 def _origin(report: Report) -> str:

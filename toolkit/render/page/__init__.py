@@ -57,7 +57,10 @@ def report_page(saved: Sequence[SavedReport]) -> str:
     styles = Styles.of(each.report for each in saved)
     several = len(saved) > 1
     names = letters(len(saved)) if several else [""]
-    views = [_view(each, file, name, styles) for each, file, name in zip(saved, short_names(saved), names, strict=True)]
+    views = [
+        _view(each, file, name, styles)
+        for each, file, name in zip(saved, short_names([each.file for each in saved]), names, strict=True)
+    ]
     blocks = section("together", "Side by side", side_by_side(saved)).blocks if several else ()
     title = f"{len(saved)} reports of fmnist-tk" if several else views[0].title
     template = _environment().get_template("page.html.jinja")

@@ -7,7 +7,7 @@ from toolkit.records import Report
 from toolkit.records.units import fraction, seconds, size
 from toolkit.render.page.blocks import Block, Commands, Facts, Failure, Failures, Section, section
 from toolkit.render.words.bench import fitness_remarks, method_remarks, row_warnings
-from toolkit.render.words.parts import other_parts
+from toolkit.render.words.parts import artifact_sheets, other_parts
 from toolkit.render.words.saved import moment
 from toolkit.render.words.sheet import NONE, Remark, sheet_of
 from toolkit.render.words.two_files import files_verdict
@@ -114,18 +114,7 @@ def _again(report: Report) -> Iterator[Block]:
     else:
         yield "The report does not tell the words of its command: it was made from Python, or of what was kept."
     yield Facts(tuple(_provenance(report)))
-    if report.artifacts:
-        yield sheet_of(
-            "Artifacts",
-            report.artifacts,
-            {
-                "format": lambda each: each.format,
-                "file": lambda each: each.file,
-                "size": lambda each: size(each.size_bytes),
-                "SHA-256": lambda each: each.sha256,
-            },
-            right=("size",),
-        )
+    yield from artifact_sheets(report, shortly=False)
 
 
 def _provenance(report: Report) -> Iterator[tuple[str, str]]:

@@ -14,7 +14,7 @@ from toolkit.render.page.charts import interval_of, legend, tick_seconds
 from toolkit.render.page.scales import Axis, log_axis
 from toolkit.render.page.series import Styles, numbered, series_names
 from toolkit.render.page.svg import ROW, Hint, Line, box, marker, row_place, rows
-from toolkit.render.words.saved import SavedReport, moment, short_names
+from toolkit.render.words.saved import SavedReport, moment, runtimes, short_names
 from toolkit.render.words.sheet import NONE, Column, Remark, Sheet, breaks_between, filled, listed, mark, sheet_of
 from toolkit.render.words.speeds import evaluation_of, is_noisy, median_in_words, ordered
 
@@ -54,7 +54,7 @@ def side_by_side(saved: Sequence[SavedReport]) -> Iterator[Block | Remark]:
 def _overview(saved: Sequence[SavedReport], names: Sequence[str]) -> Sheet:
     return sheet_of(
         "The reports",
-        list(zip(names, short_names(saved), (each.report for each in saved), strict=True)),
+        list(zip(names, short_names([each.file for each in saved]), (each.report for each in saved), strict=True)),
         {
             "report": lambda each: each[0],
             "file": lambda each: each[1],
@@ -62,16 +62,11 @@ def _overview(saved: Sequence[SavedReport], names: Sequence[str]) -> Sheet:
             "command": lambda each: each[2].command,
             "processor": lambda each: each[2].machine.cpu,
             "devices": lambda each: ", ".join(dict.fromkeys(row.device for row in ordered(each[2]))) or NONE,
-            "runtimes": lambda each: _runtimes(each[2]),
+            "runtimes": lambda each: runtimes(each[2]) or NONE,
             "passed": lambda each: mark(each[2].passed),
             "fit": lambda each: each[2].fitness.verdict if each[2].fitness else NONE,
         },
     )
-
-
-def _runtimes(report: Report) -> str:
-    versions = report.machine.versions
-    return ", ".join(f"{name} {versions[name]}" for name in ("torch", "onnxruntime") if name in versions) or NONE
 
 
 def _caution(saved: Sequence[SavedReport]) -> Iterator[Remark]:

@@ -8,12 +8,12 @@ from rich.padding import Padding
 from rich.text import Text
 
 from toolkit.records import CheckpointRecord, Report
-from toolkit.records.units import size
 from toolkit.render.words.bench import bench_contents, fitness_remarks, method_remarks, row_warnings
 from toolkit.render.words.parity import check_sheets, explain
-from toolkit.render.words.parts import other_parts
+from toolkit.render.words.parts import artifact_sheets, other_parts
 from toolkit.render.words.prediction import prediction_parts
-from toolkit.render.words.sheet import Remark, Sheet, sheet_of
+from toolkit.render.words.saved import runtimes
+from toolkit.render.words.sheet import Remark
 
 _INDENT = 4
 
@@ -22,7 +22,7 @@ def render_report(report: Report, *, whole: bool = False) -> Iterator[Renderable
     """Yield what a person sees of a report, part by part; with ``whole`` long lists to their end."""
     yield from _heading(report)
     yield _OtherParts(report, whole)
-    yield from _artifacts(report)
+    yield from artifact_sheets(report, shortly=True)
     yield from _parity(report)
     yield from bench_contents(report, details=True)
     yield from (*method_remarks(report), *fitness_remarks(report.fitness), *row_warnings(report))
@@ -33,10 +33,9 @@ def render_report(report: Report, *, whole: bool = False) -> Iterator[Renderable
 
 def _heading(report: Report) -> Iterator[RenderableType]:
     here = report.machine
-    tools = ", ".join(f"{name} {here.versions[name]}" for name in ("torch", "onnxruntime") if name in here.versions)
     yield Text(
         f"fmnist-tk {report.tool_version} {report.command} on {here.cpu}, {here.usable_cpus} CPUs, "
-        f"{here.system}, Python {here.python}, {tools}",
+        f"{here.system}, Python {here.python}, {runtimes(report)}",
         style="dim",
     )
     if report.checkpoint:
@@ -61,21 +60,6 @@ class _OtherParts:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         for part in other_parts(self.report, whole=self.whole, width=options.max_width):
             yield from part.contents if part.id != "predictions" else ()
-
-
-def _artifacts(report: Report) -> Iterator[Sheet]:
-    if report.artifacts:
-        yield sheet_of(
-            "Artifacts",
-            report.artifacts,
-            {
-                "format": lambda each: each.format,
-                "file": lambda each: each.file,
-                "size": lambda each: size(each.size_bytes),
-                "SHA-256": lambda each: each.sha256[:16] + "…",
-            },
-            right=("size",),
-        )
 
 
 def _parity(report: Report) -> Iterator[RenderableType]:

@@ -5,7 +5,6 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import PurePath
 from typing import Final
 
 from toolkit.records import (
@@ -18,6 +17,7 @@ from toolkit.records import (
     check_order,
 )
 from toolkit.records.units import fraction, three_digits
+from toolkit.render.words.saved import short_names
 from toolkit.render.words.sheet import CROSS, LIMIT, NONE, Column, Sheet, mark, threads_in_words
 
 _TIMES: Final = "× "
@@ -58,19 +58,10 @@ class Explanation:
             yield "also failed", ", ".join(self.also)
 
 
-def file_names(records: Sequence[ParityRecord]) -> list[str]:
-    """Return the file name of each record's target, or its whole path where two files have the same name."""
-    files = [PurePath(record.target).name for record in records]
-    paths: dict[str, set[str]] = {}
-    for file, record in zip(files, records, strict=True):
-        paths.setdefault(file, set()).add(record.target)
-    return [file if len(paths[file]) == 1 else record.target for file, record in zip(files, records, strict=True)]
-
-
 def target_names(records: Sequence[ParityRecord]) -> list[str]:
     """Return how each record is called: by its file, and by its device when there are several."""
     several = len({record.device for record in records}) > 1
-    names = zip(file_names(records), records, strict=True)
+    names = zip(short_names([record.target for record in records]), records, strict=True)
     return [f"{file} ({record.device})" if several else file for file, record in names]
 
 

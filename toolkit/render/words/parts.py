@@ -6,7 +6,7 @@ from pathlib import PurePath
 from typing import Final
 
 from toolkit.records import LABELS, DataRecord, DatasetRecord, DoctorRecord, FetchRecord, Report, TrainRecord
-from toolkit.records.units import seconds
+from toolkit.records.units import seconds, size
 from toolkit.render.words.gallery import gallery_parts
 from toolkit.render.words.inspection import WIDE, inspection_tables
 from toolkit.render.words.prediction import FEW, prediction_sheet, predictor_line, report_tally, tally_parts
@@ -190,3 +190,19 @@ def _files(datasets: Sequence[DatasetRecord]) -> Sheet:
             "SHA-256 of the unpacked bytes": lambda each: each.sha256,
         },
     )
+
+
+def artifact_sheets(report: Report, *, shortly: bool) -> Iterator[Sheet]:
+    """Yield the artifacts that were written, if any; ``shortly`` with the begin of their digests."""
+    if report.artifacts:
+        yield sheet_of(
+            "Artifacts",
+            report.artifacts,
+            {
+                "format": lambda each: each.format,
+                "file": lambda each: each.file,
+                "size": lambda each: size(each.size_bytes),
+                "SHA-256": lambda each: each.sha256[:16] + "…" if shortly else each.sha256,
+            },
+            right=("size",),
+        )
