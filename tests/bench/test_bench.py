@@ -265,7 +265,8 @@ def test_mps_rows_are_measured(exported: Path, bundled: Checkpoint) -> None:
 
 
 def bench_options(folder: Path) -> list[object]:
-    return ["bench", "onnx", "--folder", folder, "--batch", "1", "--threads", "1", "--budget", "0.5", "--no-limits"]
+    options = ["--batch", "1", "--threads", "1", "--budget", "0.5", "--restarts", "0", "--no-limits"]
+    return ["bench", "onnx", "--folder", folder, *options]
 
 
 def test_the_command_line_measures_a_folder_against_another(cli: Cli, exported: Path, folder: Path) -> None:
