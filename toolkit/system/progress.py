@@ -20,3 +20,7 @@ class Progress(Protocol):
 
 def silent(task: str, done: int, total: int, detail: str = "") -> None:
     """Say nothing: the default of every verb."""
+
+
+def unwatched(*_: object) -> None:
+    """Say nothing of rounds either."""

@@ -15,7 +15,7 @@ from toolkit.errors import UsageError
 from toolkit.records import Report
 from toolkit.system.arguments import checked
 from toolkit.system.devices import resolve_device
-from toolkit.system.progress import Progress, silent
+from toolkit.system.progress import Progress, silent, unwatched
 from toolkit.verbs.arguments import (
     FOLDER,
     LARGEST_SEED,
@@ -62,7 +62,7 @@ def run_benchmark(
     num_workers: int | None = None,
     journal: str | Path | None = None,
     progress: Progress = silent,
-    watch: Watch = lambda *_: None,
+    watch: Watch = unwatched,
 ) -> Report:
     """Time verified artifacts beside eager PyTorch, each row in a process of its own, in rounds of random order.
 

@@ -16,7 +16,7 @@ from toolkit.records import Report, SkipRecord
 from toolkit.system.arguments import checked
 from toolkit.system.devices import resolve_device
 from toolkit.system.files import write_record
-from toolkit.system.progress import Progress, silent
+from toolkit.system.progress import Progress, silent, unwatched
 from toolkit.verbs.arguments import (
     FOLDER,
     LARGEST_SEED,
@@ -51,7 +51,7 @@ def run_pipeline(
     seed: int | None = None,
     arguments: Sequence[str] = (),
     progress: Progress = silent,
-    watch: Watch = lambda *_: None,
+    watch: Watch = unwatched,
 ) -> Report:
     """Export, check and time a checkpoint, and write ``report.json`` into ``folder``.
 
