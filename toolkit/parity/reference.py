@@ -78,12 +78,10 @@ class ModuleReference:
         self.model = known.model() if known else None
         self._eager = copy.deepcopy(module).float().cpu().eval()
         self._exact = copy.deepcopy(module).double().cpu().eval()
-        self._weights = sum(each.numel() for each in module.parameters())
 
     def logits(self, images: Float32Array) -> Float64Array:
         """Return the logits ``(N, 10)`` float64 of images ``(N, 1, 28, 28)`` float32."""
-        with fitting_threads(len(images) * self._weights):
-            return _in_batches(self._exact, images, torch.float64)
+        return _in_batches(self._exact, images, torch.float64)
 
     def float32_errors(self, images: Float32Array, expected: Float64Array) -> Float64Array:
         """Return the errors ``(N, 10)`` float64 of eager float32; not finite where it overflows."""
@@ -229,7 +227,8 @@ def _eager_errors(model: nn.Module, images: Float32Array, expected: Float64Array
 
 
 def _in_batches(model: nn.Module, images: Float32Array, dtype: torch.dtype) -> Float64Array:
-    with torch.inference_mode():
+    weights = sum(each.numel() for each in model.parameters())
+    with torch.inference_mode(), fitting_threads(min(len(images), _BATCH) * weights):
         parts = [
             model(torch.from_numpy(images[start : start + _BATCH]).to(dtype)).double().numpy()
             for start in range(0, len(images), _BATCH)

@@ -124,8 +124,8 @@ def _torch() -> "ModuleType":
 def fitting_threads(products: int) -> Iterator[None]:
     """Let torch compute what is little on one thread: more would wait for each other longer than they compute.
 
-    The threads of torch and of another runtime that take turns spin while they wait for work. Of the 10 s of processor
-    time that parity of one ONNX file took on two cores, 5 were spent so.
+    The threads of torch and of another runtime that take turns spin while they wait for work. Of the 9.8 s of processor
+    time that parity of one ONNX file took on two busy cores, 5 were spent so; nothing else was changed to see that.
 
     Args:
         products: Multiplications in one call, about.

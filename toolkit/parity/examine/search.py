@@ -53,21 +53,19 @@ def search(
     """
     random = np.random.default_rng(seed)
     climbers = _starts(random, sample)
-    images, actual, expected = [], [], []
+    images, actual, expected, own = [], [], [], []
     best = np.full(len(climbers), -1.0)
     candidates = climbers
     for _ in range(_STEPS):
         images.append(candidates)
         actual.append(infer(candidates))
         expected.append(reference.logits(candidates))
+        own.append(reference.float32_errors(candidates, expected[-1]))
         errors = np.abs(actual[-1].astype(np.float64) - expected[-1]).max(1)
         better = ~(errors <= best)  # so that NaN is the best of all
         climbers = np.where(better[:, None, None, None], candidates, climbers)
         best = np.where(better, errors, best)
         candidates = _changed(random, climbers)
-    # Not step by step: what float32 itself does decides nothing on the way, and threads of two runtimes wait for work
-    # by spinning, so taking turns costs more than computing.
-    own = [reference.float32_errors(*each) for each in zip(images, expected, strict=True)]
     return Search(
         np.concatenate(images),
         np.concatenate(actual),
