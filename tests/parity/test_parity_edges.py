@@ -22,10 +22,11 @@ from toolkit.fashion.checkpoint import Checkpoint
 from toolkit.formats import FORMATS, format_of
 from toolkit.formats.libtorch import LibtorchSession, pin_precision
 from toolkit.formats.manifest import LEDGER
+from toolkit.formats.reshaped import fitted_shape
 from toolkit.formats.target import Target
 from toolkit.formats.verified import check_verified, note_verified
 from toolkit.parity import Plan, Reference, check_artifact, make_plan
-from toolkit.records import Ledger, ParityRecord, Signature, read_record
+from toolkit.records import Ledger, ParityRecord, Precision, Signature, read_record
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit")
 
@@ -42,10 +43,10 @@ def tutorial(bundled: Checkpoint) -> NeuralNetwork:
     return network.eval()
 
 
-def check(path: Path, plan: Plan) -> ParityRecord:
+def check(path: Path, plan: Plan, declared: Precision | None = None) -> ParityRecord:
     info = format_of(path)
     assert info
-    return check_artifact(Target(info, path), plan, threads=2)
+    return check_artifact(Target(info, path, declared), plan, threads=2)
 
 
 def detail(record: ParityRecord, name: str) -> str:
@@ -160,7 +161,9 @@ def test_the_shape_that_is_not_declared_is_found_by_trying(exported: Path, plan:
     proto.graph.input[0].type.tensor_type.ClearField("shape")
     onnx.save(proto, tmp_path / "flat.onnx")
     session = Target(FORMATS["onnx"], tmp_path / "flat.onnx").open("cpu", 1)
-    assert getattr(session, "image_shape", None) == (784,)
+    assert fitted_shape(session) == (1, 28, 28)  # nothing was called yet
+    session.run(session.to_device(np.zeros((3, 1, 28, 28), np.float32)))
+    assert fitted_shape(session) == (784,)
 
 
 # --- TorchScript -----------------------------------------------------------------------------------------------------
@@ -296,6 +299,8 @@ def test_their_dtype_is_seen_all_the_same(store: str, tutorial: NeuralNetwork, p
     module = nn.Sequential(CastsIn(), tutorial)
     save_program(module, tmp_path / "model.pt2")
     record = check(tmp_path / "model.pt2", plan)
+    assert record.declared == record.precision == "bfloat16"
+    record = check(tmp_path / "model.pt2", plan, "float32")
     assert record.cause == "opens"
     assert "would compute in bfloat16" in detail(record, "opens")
 
