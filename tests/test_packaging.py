@@ -60,6 +60,7 @@ def test_the_top_level_holds_what_was_agreed() -> None:
         "README.md",
         "LICENSE",
         "CHANGELOG.md",
+        "CONTRIBUTING.md",
         "docs",
     }
     assert tops == agreed

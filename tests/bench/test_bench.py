@@ -59,7 +59,7 @@ def test_verification_is_of_these_bytes_these_weights_and_this_runtime(
     with pytest.raises(UnverifiedArtifactError, match="against another checkpoint"):
         check_verified(onnx, "0" * 64, "cpu", "")
     with monkeypatch.context() as patch:
-        patch.setattr("toolkit.formats.manifest.runtime_version", lambda info: "9.9")
+        patch.setattr("toolkit.formats.verified.runtime_version", lambda info: "9.9")
         with pytest.raises(UnverifiedArtifactError, match=r"installed is 9\.9"):
             check_verified(onnx, weights, "cpu", "")
     with onnx.path.open("ab") as file:
@@ -327,7 +327,7 @@ def test_what_the_folder_of_against_lacks_is_told(cli: Cli, exported: Path, fold
     assert "it has no torchscript; write it with: fmnist-tk export torchscript" in outcome.err
     (folder / "model.onnx").unlink()
     skips = prepare_request(request(exported, folder)).skips
-    assert [each.what for each in skips] == [f"{name} of {folder}" for name in ("torchscript", "onnx")]
+    assert [each.what for each in skips] == [f"{name} of {folder}" for name in ("onnx", "torchscript")]
 
 
 def request(folder: Path, against: Path | None, *names: str) -> Request:

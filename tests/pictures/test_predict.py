@@ -369,7 +369,7 @@ class TestPredictor:
     def test_without_a_bench_those_of_the_table_in_order(self, exported: Path, tmp_path: Path) -> None:
         exported = Path(shutil.copytree(exported, tmp_path / "folder", ignore=shutil.ignore_patterns(BENCH)))
         found = open_predictor(folder=exported)
-        assert found.record.format == "torchscript"
+        assert found.record.format == "onnx"
         assert "a verified artifact (no bench of it here)" in found.reason
 
     def test_a_named_one_that_is_not_verified_works_with_a_warning(

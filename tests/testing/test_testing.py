@@ -89,8 +89,9 @@ def test_a_module_with_the_same_weights_and_another_function_is_no_checkpoint(ne
 def test_lower_precision_is_declared_and_gated(network: NeuralNetwork, tmp_path: Path) -> None:
     torch.jit.script(copy.deepcopy(network).bfloat16()).save(tmp_path / "half.ts.pt")
     assert assert_parity(network, tmp_path / "half.ts.pt", precision="bfloat16").quality
+    assert assert_parity(network, tmp_path / "half.ts.pt").declared == "bfloat16"  # the file says it
     with pytest.raises(AssertionError, match=r"opens: .* bfloat16, not in float32"):
-        assert_parity(network, tmp_path / "half.ts.pt")
+        assert_parity(network, tmp_path / "half.ts.pt", precision="float32")
     with pytest.raises(AssertionError, match="agreement on"):
         assert_parity(network, tmp_path / "half.ts.pt", precision="bfloat16", gates=Gates(min_agreement=1))
 

@@ -149,8 +149,8 @@ class TestArguments:
             ("onnx", ["onnx"]),
             (Path("exported/model.onnx"), ["onnx"]),
             (["onnx", "exported/model.ts.pt"], ["onnx", "torchscript"]),
-            ("exported", ["torchscript", "onnx", "torch-export"]),
-            (None, ["torchscript", "onnx", "torch-export"]),
+            ("exported", ["onnx", "torch-export", "torchscript"]),
+            (None, ["onnx", "torch-export", "torchscript"]),
         ],
     )
     def test_artifacts_are_files_names_folders_or_all(

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -85,7 +86,7 @@ def test_unknown_and_missing_formats_cannot_be_named(
 ) -> None:
     with pytest.raises(UnknownFormatError):
         export_formats(checkpoint, tmp_path / "out", ["onyx"])
-    monkeypatch.setattr("toolkit.formats.find_spec", lambda name: None if name == "onnxscript" else object())
+    monkeypatch.setattr("toolkit.formats.find_spec", lambda name: None if name == "onnxscript" else find_spec(name))
     with pytest.raises(MissingPackageError):
         export_formats(checkpoint, tmp_path / "out", ["onnx"])
     report = export_formats(checkpoint, tmp_path / "out")
@@ -123,7 +124,7 @@ def test_an_exporter_that_fails_leaves_the_old_artifact_and_the_others_go_on(
     assert [(each.format, each.reason) for each in report.failures] == [
         ("onnx", "the exporter failed: operator not supported")
     ]
-    assert [each.format for each in report.artifacts] == ["torchscript", "torch-export"]
+    assert [each.format for each in report.artifacts] == ["torch-export", "torchscript"]
     assert snapshot(folder) == before
 
 

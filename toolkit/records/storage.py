@@ -63,7 +63,7 @@ def _of_this_version(value: Any, kind: type[Record]) -> Any:
         4,
     ):
         return value
-    rows = value.get("latency", ())
+    rows = value.get("latency", [])
     if "latency" in kind.model_fields and isinstance(rows, list) and all(isinstance(row, dict) for row in rows):
         marked = [{**row, "baseline": row.get("format") == "eager"} for row in rows]
         predictor = value.get("predictor")

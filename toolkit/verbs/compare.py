@@ -10,7 +10,7 @@ from typing import Final
 
 from toolkit.bench import DEFAULT_THRESHOLD
 from toolkit.bench.engine.journal import read_saved
-from toolkit.bench.statistics import Rounds, independent_ratio
+from toolkit.bench.statistics import RoundTimes, independent_ratio
 from toolkit.bench.statistics.summary import comparison_record, noise_of
 from toolkit.errors import ComparisonError
 from toolkit.records import (
@@ -216,7 +216,7 @@ def _compared(pair: Pair, noise: float, threshold: float, allowed: float | None,
     return comparison_record(base, head, ratio, noise=noise, paired=False, threshold=threshold, allowed=allowed)
 
 
-def _rounds(row: LatencyRecord) -> Rounds:
+def _rounds(row: LatencyRecord) -> RoundTimes:
     return [[max(each, _SHORTEST_S) for each in part.seconds()] for part in row.rounds]
 
 

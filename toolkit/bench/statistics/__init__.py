@@ -31,7 +31,7 @@ __all__ = [
     "Cost",
     "Interval",
     "Ratio",
-    "Rounds",
+    "RoundTimes",
     "Verdict",
     "fit_cost",
     "histogram",
@@ -47,7 +47,7 @@ __all__ = [
 
 #: Seconds per call, by round. The calls of a round are consecutive; round i of one row is measured beside round i
 #: of every other.
-Rounds = Sequence[Sequence[float]]
+RoundTimes = Sequence[Sequence[float]]
 
 #: Calls that must lie beyond a percentile, as in `toolkit.records.bench`: 100 for p90, 1,000 for p99.
 _BEYOND: Final = 10
@@ -109,7 +109,7 @@ def samples_needed(q: float, confidence: float = 0.95) -> int:
     return max(both_ends, beyond)
 
 
-def median_interval(rounds: Rounds, confidence: float = 0.95, seed: int = 0) -> Interval | None:
+def median_interval(rounds: RoundTimes, confidence: float = 0.95, seed: int = 0) -> Interval | None:
     """Return an interval for the median over all calls that respects that the calls of a round are alike.
 
     With 6 rounds or more, whole rounds are resampled (percentile bootstrap, expanded as Hesterberg (2015) says).
@@ -138,7 +138,7 @@ def median_interval(rounds: Rounds, confidence: float = 0.95, seed: int = 0) -> 
     return expanded_percentiles(pooled_medians(ordered, resample(len(ordered), seed)), len(ordered), confidence)
 
 
-def paired_ratio(base: Rounds, other: Rounds, confidence: float = 0.95, seed: int = 0) -> Ratio:
+def paired_ratio(base: RoundTimes, other: RoundTimes, confidence: float = 0.95, seed: int = 0) -> Ratio:
     """Return the speed of ``other`` over ``base``: the time of base over the time of other, paired within rounds.
 
     Each round gives the logarithm of the ratio of its two medians. The point is exp of their median, because one
@@ -165,7 +165,7 @@ def paired_ratio(base: Rounds, other: Rounds, confidence: float = 0.95, seed: in
     return Ratio(math.exp(np.median(logs)), found and Interval(_exp(found.low), _exp(found.high)))
 
 
-def independent_ratio(base: Rounds, head: Rounds, confidence: float = 0.95, seed: int = 0) -> Ratio:
+def independent_ratio(base: RoundTimes, head: RoundTimes, confidence: float = 0.95, seed: int = 0) -> Ratio:
     """Return the speed of ``head`` over ``base``, which were measured in two runs: the time of base over that of head.
 
     Each round gives the logarithm of its median; the point is exp of the difference of the two medians of these. With
