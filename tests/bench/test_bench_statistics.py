@@ -14,7 +14,7 @@ from scipy.stats import binom, bootstrap, quantile_test
 from toolkit.bench.statistics import (
     Interval,
     Ratio,
-    Rounds,
+    RoundTimes,
     Verdict,
     fit_cost,
     histogram,
@@ -42,7 +42,7 @@ def ends(interval: Interval | None) -> list[float]:
     return [interval.low, interval.high]
 
 
-def times(rounds: Rounds, factor: float) -> Rounds:
+def times(rounds: RoundTimes, factor: float) -> RoundTimes:
     return [[factor * each for each in calls] for calls in rounds]
 
 
@@ -53,7 +53,7 @@ def swap(ratio: Ratio) -> Ratio:
 
 def simulate(
     rng: np.random.Generator, rounds: int = 10, calls: int = 40, effect: float = 0.01, noise: float = 0.02
-) -> Rounds:
+) -> RoundTimes:
     """Calls whose logarithm has median 0: an effect of the round, and noise that a call passes on to the next."""
     found = []
     for _ in range(rounds):
@@ -193,7 +193,7 @@ def test_ratio_by_hand() -> None:
 
 def test_only_rounds_that_both_have_count() -> None:
     base = [[1.0], [2.0], [5.0], [3.0], [9.0]]
-    other: Rounds = [[1.0], [2.0], [], [3.0]]
+    other: RoundTimes = [[1.0], [2.0], [], [3.0]]
     assert paired_ratio(base, other) == paired_ratio([base[0], base[1], base[3]], [other[0], other[1], other[3]])
     with pytest.raises(ValueError, match="no round in common"):
         paired_ratio([[], [1.0]], [[1.0], []])
