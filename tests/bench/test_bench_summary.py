@@ -215,6 +215,7 @@ def test_a_slice_reads_the_counters_before_and_after(known: bool, monkeypatch: p
         target="eager", format="eager", golden="", device="cpu", runtime="", runtime_version="", verified=True
     )
     one = Row(Job(entry=entry, threads=1, batch_size=4), 0, tmp_path)
+    one.processes = 1  # as when its worker was started
     log: list[str] = []
     states = iter([reading(10.0, 990.0), reading(10.5, 5.0)])
 

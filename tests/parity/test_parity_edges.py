@@ -26,7 +26,7 @@ from toolkit.formats.reshaped import fitted_shape
 from toolkit.formats.target import Target
 from toolkit.formats.verified import check_verified, note_verified
 from toolkit.parity import Plan, Reference, check_artifact, make_plan
-from toolkit.records import Ledger, ParityRecord, Precision, Signature, read_record
+from toolkit.records import Ledger, ParityRecord, Signature, read_record
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit")
 
@@ -43,10 +43,10 @@ def tutorial(bundled: Checkpoint) -> NeuralNetwork:
     return network.eval()
 
 
-def check(path: Path, plan: Plan, declared: Precision | None = None) -> ParityRecord:
+def check(path: Path, plan: Plan) -> ParityRecord:
     info = format_of(path)
     assert info
-    return check_artifact(Target(info, path, declared), plan, threads=2)
+    return check_artifact(Target(info, path), plan, threads=2)
 
 
 def detail(record: ParityRecord, name: str) -> str:
@@ -299,10 +299,10 @@ def test_their_dtype_is_seen_all_the_same(store: str, tutorial: NeuralNetwork, p
     module = nn.Sequential(CastsIn(), tutorial)
     save_program(module, tmp_path / "model.pt2")
     record = check(tmp_path / "model.pt2", plan)
-    assert record.declared == record.precision == "bfloat16"
-    record = check(tmp_path / "model.pt2", plan, "float32")
     assert record.cause == "opens"
     assert "would compute in bfloat16" in detail(record, "opens")
+    record = check((tmp_path / "model.pt2").rename(tmp_path / "half.pt2"), plan)
+    assert record.declared == record.precision == "bfloat16"  # another name promises nothing
 
 
 class CastsIn(nn.Module):

@@ -87,16 +87,15 @@ class Target:
     def expected_precision(self) -> Precision | None:
         """Return the precision that its session must have, or None for whatever the file says itself.
 
-        What this toolkit has exported has the precision of its format: the manifest lists it, or it has the usual name
-        and our description inside. A file that another tool has made of it, such as a quantised one, keeps that
-        description, but has another name.
+        What the manifest lists, and what has the name under which this toolkit exports, must have the precision of its
+        format: whatever took its place goes red. A quantised file beside it has another name, ``model.int8.onnx``.
         """
         if self.declared:
             return self.declared
         with suppress(ReportError):
             if listed(self.path):
                 return self.format.precision
-        return self.format.precision if self.path.name == self.format.file_name and self._is_described() else None
+        return self.format.precision if self.path.name == self.format.file_name else None
 
     def _is_described(self) -> bool:
         """Say whether the description that this toolkit writes stands in the file."""

@@ -43,8 +43,9 @@ def assert_parity(
         artifact: The file; its suffix says which format it is.
         device: Where it runs: ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
         threads: On the CPU; None leaves it to the runtime.
-        precision: What the artifact is declared to compute in; None for what the file says, which for files of this
-            toolkit must be that of their format. Less than float32 is judged by its classification.
+        precision: What the artifact is declared to compute in; None for what the file says, which for files that are
+            listed in a manifest or called as this toolkit exports them must be that of their format. Less than float32
+            is judged by its classification.
         gates: What lower precision must keep; None for the defaults.
         seed: Of the random inputs and of the search; None for the default.
 

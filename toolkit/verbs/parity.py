@@ -64,9 +64,9 @@ def check_parity(
         folder: Where the artifacts lie that are named by their format.
         device: Where they run: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         threads: Of each session on the CPU; None for the physical cores.
-        precision: What the artifacts are declared to compute in; None for what each file says, which for files of this
-            toolkit must be that of their format. Float32 is judged by its rounding error, anything lower by its
-            classification.
+        precision: What the artifacts are declared to compute in; None for what each file says, which for files that are
+            listed in the manifest or called as this toolkit exports them must be that of their format. Float32 is
+            judged by its rounding error, anything lower by its classification.
         max_drop: Lower precision: largest drop of accuracy, in percentage points.
         min_agreement: Lower precision: smallest fraction, 0 to 1, of labels equal to the reference's.
         significance: Lower precision: accuracy that is worse with a p-value below this fails even within
