@@ -15,7 +15,7 @@ from PIL import Image
 
 from support import Cli
 from toolkit.errors import DataError, DataNotFoundError, OutputError, UsageError
-from toolkit.fashion import data, stock
+from toolkit.fashion import data
 from toolkit.fashion.data import SHA256, SYSTEM_FOLDER, load_data, load_sample, sample_indices
 
 T10K = "t10k-labels-idx1-ubyte"
@@ -32,7 +32,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
     }
     digests = {name: hashlib.sha256(each).hexdigest() for name, each in content.items()}
     monkeypatch.setattr(data, "SHA256", digests)
-    monkeypatch.setattr(stock, "SHA256", digests)
+    monkeypatch.setattr(places, "SHA256", digests)
     return content
 
 
@@ -208,13 +208,13 @@ class TestDownload:
         assert list(self.cache.iterdir()) == []
 
 
-class TestStock:
+class TestPlaces:
     """What `data info` says and `data fetch` does."""
 
     @pytest.fixture(autouse=True)
     def places(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: Cli) -> None:
         self.cache, self.system, self.cli = tmp_path / "cache", tmp_path / "system", cli
-        for module in (data, stock):
+        for module in (data, places):
             monkeypatch.setattr(module, "cache_folder", lambda: self.cache)
         monkeypatch.setattr(data, "SYSTEM_FOLDER", self.system)
         monkeypatch.delenv("FMNIST_TK_DATA", raising=False)

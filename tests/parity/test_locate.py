@@ -160,7 +160,7 @@ def test_a_prefix_ends_where_it_says(checkpoint: Checkpoint, images: np.ndarray,
 def test_a_format_without_a_module_here_cannot_be_cut(
     checkpoint: Checkpoint, images: np.ndarray, tmp_path: Path
 ) -> None:
-    info = replace(FORMATS["onnx"], name="stone", module="stone")
+    info = replace(FORMATS["onnx"], name="stone", module="toolkit.formats")
     path = tmp_path / "model.onnx"
     path.write_bytes(b"")
     with pytest.raises(CannotCutError, match="cut into prefixes as stone"):
