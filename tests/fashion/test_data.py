@@ -15,7 +15,7 @@ from PIL import Image
 
 from support import Cli
 from toolkit.errors import DataError, DataNotFoundError, OutputError, UsageError
-from toolkit.fashion import data
+from toolkit.fashion import data, places
 from toolkit.fashion.data import SHA256, SYSTEM_FOLDER, load_data, load_sample, sample_indices
 
 T10K = "t10k-labels-idx1-ubyte"
