@@ -97,9 +97,10 @@ class Target:
                 return self.format.precision
         return self.format.precision if self.path.name == self.format.file_name else None
 
-    def _is_described(self) -> bool:
-        """Say whether the description that this toolkit writes stands in the file."""
-        return import_format(self.format).read_metadata(self.path) is not None
+    def _is_our_export(self) -> bool:
+        """Say whether it has the usual name and our description inside: what others make of an export keeps the latter."""
+        named = self.path.name == self.format.file_name
+        return named and import_format(self.format).read_metadata(self.path) is not None
 
     def load(self, device: str, threads: int | None = None) -> Session:
         """Open it as it is on exactly ``device``: it takes the shape that the artifact wants.
@@ -134,7 +135,7 @@ class Target:
         from toolkit.formats.reshaped import IMAGE_SHAPES, declared_shape, fit_session
 
         shape = declared_shape(session.signature)
-        return fit_session(session, IMAGE_SHAPES[0] if shape is None and self._is_described() else shape)
+        return fit_session(session, IMAGE_SHAPES[0] if shape is None and self._is_our_export() else shape)
 
 
 def resolve_targets(
