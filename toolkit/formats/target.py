@@ -98,7 +98,7 @@ class Target:
         return self.format.precision if self.path.name == self.format.file_name else None
 
     def _is_our_export(self) -> bool:
-        """Say whether it has the usual name and our description inside: what others make of an export keeps the latter."""
+        """Say whether it has the usual name and our description inside; what others make of an export keeps that."""
         named = self.path.name == self.format.file_name
         return named and import_format(self.format).read_metadata(self.path) is not None
 
