@@ -203,12 +203,20 @@ class TestFastest:
 class TestBeside:
     def test_columns_that_no_row_has_are_left_out(self) -> None:
         told = shown(cpu_bench())
-        start = told.index("Before and beside the calls on cpu, 2 threads")
+        start = told.index("Before and beside the calls on cpu, float32, 2 threads")
         part = told[start : told.index("A call as a fixed cost")]
         for word in ("import", "load", "first", "steady", "copy", "memory", "file"):
             assert word in part
         for word in ("device", "energy\n", "alone"):
             assert word not in part
+
+    def test_two_files_of_one_format_are_told_apart_by_their_precision(self) -> None:
+        told = shown(bench(row(2e-5), row(1e-5, target="model.int8.onnx", precision="int8")))
+        tables = {line.split(" on ")[0]: place for place, line in enumerate(told.splitlines()) if " on cpu" in line}
+        for title in ("Latency of a call and throughput", "Before and beside the calls"):
+            rows = " ".join(told.splitlines()[tables[title] :][:8])
+            assert "float32" in rows
+            assert "int8" in rows
 
     def test_every_column_that_was_asked_for_is_there(self) -> None:
         told = shown(cuda_bench(), width=200)

@@ -189,7 +189,7 @@ def resources_sheet(report: Report) -> Sheet:
         report: With at least one latency that is no control.
     """
     rows = ordered(report)
-    where, words = placed(rows)
+    where, words = placed(rows, [row.precision for row in rows])
     columns = filled(
         column(rows, "batch", lambda row: f"{row.batch_size:,}"),
         column(rows, "format", row_name, right=False),
@@ -230,8 +230,10 @@ def cost_sheets(report: Report) -> Iterator[Sheet]:
     if not costs:
         return
     where, words = placed(costs)
+    several = len({each.target for each in costs}) > len({each.format for each in costs})
+    name = "target" if several else "format"  # of two files of one format, the format tells neither
     columns = filled(
-        column(costs, "format", lambda each: each.format, right=False),
+        column(costs, name, attrgetter(name), right=False),
         *where,
         column(costs, "fixed cost", lambda each: _with_interval(each.fixed_s, each.fixed_interval_s)),
         column(costs, "cost per image", lambda each: _with_interval(each.per_image_s, each.per_image_interval_s)),
