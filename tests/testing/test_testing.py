@@ -132,8 +132,8 @@ def test_without_the_option_artifacts_are_not_collected_and_nothing_is_imported(
     assert "1 passed" in result.stdout, result.stdout
 
 
-def test_a_checkpoint_that_cannot_be_read_is_one_line(exported: Path) -> None:
-    result = run_pytest("--parity", "--parity-checkpoint", "none.pth", exported / "model.onnx", cwd=exported)
+def test_a_checkpoint_that_cannot_be_read_is_one_line(exported: Path, tmp_path: Path) -> None:
+    result = run_pytest("--parity", "--parity-checkpoint", "none.pth", exported / "model.onnx", cwd=tmp_path)
     assert result.returncode == 1
     assert "Checkpoint none.pth: No such file" in result.stdout
     assert "Traceback" not in result.stdout
