@@ -20,6 +20,7 @@ from toolkit.formats.manifest import MANIFEST
 from toolkit.formats.session import call_session
 from toolkit.formats.target import Target, resolve_targets
 from toolkit.records import Precision
+from toolkit.verbs.predictor import open_predictor
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit")
 IMAGES = np.random.default_rng(0).random((3, 1, 28, 28), np.float32)
@@ -213,6 +214,16 @@ class TestMixedPrecision:
         assert all(row.verified and row.mismatch is None for row in rows.values())
         assert {len(row.rounds) for row in rows.values()} == {len(rows["eager"].rounds)}
         assert {(each.exact, each.precision) for each in bench.report.fastest} == {(True, "float32"), (False, "int8")}
+
+    def test_predict_prefers_what_is_exact(self, folder: Path, int8_bytes: bytes, cli: Cli) -> None:
+        (folder / "model.int8.onnx").write_bytes(int8_bytes)
+        assert cli("parity", folder / "model.int8.onnx").code == 0
+        (folder / "model.pt2").unlink()
+        chosen = open_predictor(folder=folder)
+        assert Path(chosen.record.target).name == "model.onnx"
+        (folder / "model.onnx").unlink()
+        (folder / "model.ts.pt").unlink()
+        assert Path(open_predictor(folder=folder).record.target).name == "model.int8.onnx"
 
     def test_a_lower_precision_that_is_wrong_is_not_timed(
         self, folder: Path, int8_bytes: bytes, cli: Cli, bundled: Checkpoint

@@ -60,8 +60,8 @@ def check_verified(target: Target, weights_sha256: str, device: str, remedy: str
     return passed
 
 
-def verified_weights(target: Target, device: str) -> str | None:
-    """Return the digest of the weights that the artifact, as it is, was proved to compute; None if parity has not.
+def last_pass(target: Target, device: str) -> VerificationRecord | None:
+    """Return what parity said when it passed the artifact as it is; None if it has not.
 
     For who has an artifact and no checkpoint: whatever weights parity compared it with, the latest first.
 
@@ -72,8 +72,7 @@ def verified_weights(target: Target, device: str) -> str | None:
     entries = [entry for entry in _ledger(target.path.parent).verified if entry.sha256 == digest]
     for weights_sha256 in dict.fromkeys(entry.weights_sha256 for entry in reversed(entries)):
         try:
-            check_verified(target, weights_sha256, device, "")
-            return weights_sha256
+            return check_verified(target, weights_sha256, device, "")
         except UnverifiedArtifactError:
             continue
     return None

@@ -25,7 +25,7 @@ from toolkit.errors import (
 from toolkit.formats import BASELINE, FORMATS, Session, check_packages, format_of, open_model
 from toolkit.formats.manifest import BENCH, REPORT
 from toolkit.formats.target import Target, artifacts_in, resolve_targets
-from toolkit.formats.verified import check_verified, verified_weights
+from toolkit.formats.verified import check_verified, last_pass
 from toolkit.records import LABELS, Precision, PredictorRecord, Report, read_record
 from toolkit.records.units import seconds
 from toolkit.system.devices import resolve_device
@@ -143,8 +143,11 @@ def _doubt(target: Target, checkpoint: Path | None, device: str) -> str | None:
     """Return why a named artifact is not to be believed without another look, or None."""
     remedy = f"check it with: fmnist-tk parity {target.path}"
     if checkpoint is None:
-        verified = verified_weights(target, device)
-        return None if verified else f"{target.path} is not verified: parity has not passed this file; {remedy}"
+        return (
+            None
+            if last_pass(target, device)
+            else f"{target.path} is not verified: parity has not passed this file; {remedy}"
+        )
     from toolkit.fashion.checkpoint import load_checkpoint
 
     remedy += f" --checkpoint {checkpoint}"
@@ -171,18 +174,23 @@ def _choose(folder: Path, device: str, threads: int | None) -> Predictor:
 
 
 def _verified(folder: Path, device: str) -> Iterator[tuple[Target, str]]:
-    """Yield the verified artifacts of a folder, the fastest first, and why each is where it is."""
+    """Yield the verified artifacts of a folder, and why each is where it is.
+
+    The fastest come first, but what is exact before what is of lower precision: nobody has asked for less.
+    """
     present = {target.path.name: target for target in artifacts_in(folder)}
     source, order = _measured(folder, device)
     places = {name: place for place, (name, _) in enumerate(order)}
     measured = dict(reversed(order))
-    for name in sorted(present, key=lambda each: places.get(each, len(places))):
-        target = present[name]
+    passed: list[tuple[bool, int, str]] = []
+    for name, target in present.items():
         with suppress(FormatError, OSError):
-            if target.path.is_file() and verified_weights(target, device):
-                time_s = measured.get(name)
-                how = f"{seconds(time_s)} per image at batch 1, {source}" if time_s else "no bench of it here"
-                yield target, f"the fastest verified artifact ({how})" if time_s else f"a verified artifact ({how})"
+            if record := last_pass(target, device):
+                passed.append((record.precision != "float32", places.get(name, len(places)), name))
+    for _, _, name in sorted(passed):
+        time_s = measured.get(name)
+        how = f"{seconds(time_s)} per image at batch 1, {source}" if time_s else "no bench of it here"
+        yield present[name], f"the fastest verified artifact ({how})" if time_s else f"a verified artifact ({how})"
 
 
 def _measured(folder: Path, device: str) -> tuple[Path, list[tuple[str, float]]]:
