@@ -138,7 +138,7 @@ def slowdowns(prepared: Prepared, settings: Settings, scratch: Path) -> dict[str
 
 
 def _slowed(eager: Entry, percent: float) -> Entry:
-    return eager.model_copy(update={"target": f"eager slowed {percent:g} %", "format": SLOWED})
+    return eager.changed(target=f"eager slowed {percent:g} %", format=SLOWED, baseline=False)
 
 
 def _of_format(report: Report, name: str) -> list[LatencyRecord]:

@@ -17,7 +17,7 @@ import openvino
 from numpy.typing import NDArray
 
 from toolkit.bench.engine.measure import closed_loop
-from toolkit.bench.engine.worker import compare
+from toolkit.bench.engine.outputs import wrong_outputs
 from toolkit.formats.golden import read_golden
 from toolkit.records import quantile
 
@@ -81,7 +81,7 @@ def main(model: str, golden_path: str, threads: str, batch: str, seconds: str) -
     golden = read_golden(Path(golden_path))
     images = np.ascontiguousarray(np.resize(golden.inputs, (int(batch), *golden.inputs.shape[1:])))
     session = OpenVinoSession(model, len(images), int(threads))
-    wrong = compare(session, golden, images)
+    wrong = wrong_outputs(session, golden, images)
     if wrong:
         sys.exit(wrong)
     closed_loop(session, images, seconds=_WARM_S, min_calls=5, max_calls=1_000_000)

@@ -58,11 +58,13 @@ def checkpoints(folder: Path) -> Iterator[tuple[str, Checkpoint]]:
 
 def _quickstart(folder: Path) -> Checkpoint | None:
     """Train as the tutorial does; None without the data set."""
-    from toolkit.fashion.training import Course, find_recipe, train
+    from toolkit.fashion.training import TrainingRun, find_recipe, train
 
-    course = Course(recipe=find_recipe("quickstart"), config=ModelConfig(), seed=0, holdout=0, device="cpu", threads=2)
+    run = TrainingRun(
+        recipe=find_recipe("quickstart"), config=ModelConfig(), seed=0, holdout=0, device="cpu", threads=2
+    )
     try:
-        train(course, folder / "quickstart.safetensors")
+        train(run, folder / "quickstart.safetensors")
     except DataNotFoundError:
         return None
     return load_checkpoint(folder / "quickstart.safetensors")

@@ -9,9 +9,10 @@ from PIL import Image
 from toolkit.fashion.checkpoint import load_checkpoint
 from toolkit.fashion.data import load_sample
 from toolkit.pictures.sources import walk
+from toolkit.pictures.stream import predict_each
 from toolkit.records import PredictionRecord
 from toolkit.verbs.export import export_formats
-from toolkit.verbs.predictor import open_predictor, predict_each
+from toolkit.verbs.predictor import open_predictor
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,8 @@ import pytest
 
 from toolkit.fashion.checkpoint import load_checkpoint
 from toolkit.system.files import write_record
-from toolkit.verbs.artifacts import check_parity
 from toolkit.verbs.export import export_formats
+from toolkit.verbs.parity import check_parity
 
 TOOLKIT = (sys.executable, "-m", "toolkit")
 BARE = '''
