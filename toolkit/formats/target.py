@@ -177,9 +177,13 @@ def resolve_targets(
     return found, skips
 
 
-def artifacts_in(folder: Path, declared: Precision | None = None) -> list[Target]:
+def artifacts_in(folder: Path) -> list[Target]:
     """Return every file of a folder that is an artifact, by format and name; none of a folder that is not there."""
-    found = (Target(info, path, declared) for path, info in _formats_in(folder).items() if info)
+    return _targets(_formats_in(folder))
+
+
+def _targets(formats: dict[Path, FormatInfo | None], declared: Precision | None = None) -> list[Target]:
+    found = (Target(info, path, declared) for path, info in formats.items() if info)
     return sorted(found, key=lambda target: (target.format.name, target.path.name))
 
 
@@ -195,12 +199,13 @@ def _in_folder(folder: Path, declared: Precision | None) -> tuple[list[Target], 
     Raises:
         ArtifactNotFoundError: If one that the manifest lists has gone: its check would silently be left out.
     """
-    targets = artifacts_in(folder, declared)
+    formats = _formats_in(folder)
+    targets = _targets(formats, declared)
     _check_complete(folder)
     missing = [info for info in FORMATS.values() if not any(target.format == info for target in targets)]
     skips = [skip_of(info.name, _not_exported(folder / info.file_name, info, folder)) for info in missing]
     beside = {file for target in targets for file in _files_if_whole(target)}
-    for path, found in _formats_in(folder).items():
+    for path, found in formats.items():
         if not found and path not in beside and path.suffix.lower() not in _NO_ARTIFACTS:
             skips.append(
                 SkipRecord(

@@ -90,8 +90,13 @@ def compare_reports(
     for report, name in zip((base, head), names, strict=True):
         notes += [f"{name} does not say which GPU {each} is" for each in _unknown_accelerators(report, devices)]
     notes += [*_notes(base, head, names), *_doubtful_rows(pairs), *_unchanged_rows(base, head, compared)]
-    update = {"machine": head.machine, "accelerators": head.accelerators, "comparisons": compared}
-    return new_report("compare").changed(**update, skips=tuple(skips), notes=tuple(notes))
+    return new_report("compare").changed(
+        machine=head.machine,
+        accelerators=head.accelerators,
+        comparisons=compared,
+        skips=tuple(skips),
+        notes=tuple(notes),
+    )
 
 
 def _name(report: Report | str | Path, role: str) -> str:

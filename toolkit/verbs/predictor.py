@@ -29,6 +29,7 @@ from toolkit.formats.verified import check_verified, last_pass
 from toolkit.records import LABELS, Precision, PredictorRecord, Report, read_record
 from toolkit.records.units import seconds
 from toolkit.system.devices import resolve_device
+from toolkit.system.files import sha256_of
 from toolkit.workload.scores import softmax
 
 #: What stands for the checkpoint that comes with the package.
@@ -252,7 +253,6 @@ def _open_artifact(target: Target, device: str, threads: int | None, reason: str
 
 def _open_checkpoint(path: Path | None, device: str, threads: int | None, reason: str) -> Predictor:
     from toolkit.fashion.checkpoint import load_checkpoint
-    from toolkit.system.files import sha256_of
 
     session = open_model(load_checkpoint(path).model(), device, threads)
     record = PredictorRecord(

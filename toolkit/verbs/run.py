@@ -133,10 +133,10 @@ def _runnable(exported: Report, folder: Path, device: str) -> tuple[list[Target]
     targets: list[Target] = []
     skips: list[SkipRecord] = []
     for record in exported.artifacts:
-        info = FORMATS[record.format]
+        target = Target(FORMATS[record.format], folder / record.file)
         try:
-            check_runs(Target(info, folder / record.file), device)
-            targets.append(Target(info, folder / record.file))
+            check_runs(target, device)
+            targets.append(target)
         except FormatError as error:
-            skips.append(skip_of(info.name, error))
+            skips.append(skip_of(target.format.name, error))
     return targets, skips

@@ -1,1 +1,1 @@
-"""A model with what is needed to judge it. Nothing here knows Fashion-MNIST."""
+"""What belongs to no model in particular. Only the names of the ten classes, from the records, are Fashion-MNIST's."""

@@ -218,8 +218,7 @@ def _bases(
         from toolkit.fashion.checkpoint import load_checkpoint
 
         entries = _without_file(_variants((), device), load_checkpoint(against), device, scratch, pictures)
-        update = [{"target": f"{each.target} of {against}", "role": "base"} for each in entries]
-        return [each.changed(**new) for each, new in zip(entries, update, strict=True)], []
+        return [each.changed(target=f"{each.target} of {against}", role="base") for each in entries], []
     if not against.is_dir():
         raise UsageError(f"--against {against}: nothing is there", "pass a folder of artifacts, or a checkpoint")
     manifest, golden = read_manifest(against), against / GOLDEN
