@@ -8,6 +8,7 @@ import tempfile
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from PIL import Image
 
 from toolkit.errors import OwnDataError
 from toolkit.fashion.data import load_sample
-from toolkit.fashion.labels import find_label, read_label
+from toolkit.fashion.labels import find_label, near_label, read_label
 from toolkit.pictures.own_data import decoding
 from toolkit.pictures.own_data import own_pictures as any_pictures
 from toolkit.pictures.own_data.listing import list_pictures
@@ -262,7 +263,8 @@ def test_a_folder_per_class(pictures: Path) -> None:
     assert own.names == tuple(sorted(own.names))
     assert own.record.files == ()
     assert own.notes == (
-        "the folder 3 holds no pictures",
+        ".cache, Bag/.hidden.png are hidden or the system's own; left out",
+        "3 is without a picture; left out",
         "Bag/notes.txt is no picture by name; left out",
         "p04.png, p05.png, p06.png and 13 more are in no class's folder; left out",
     )
@@ -368,3 +370,182 @@ def test_a_pipe_in_a_folder_of_a_class_is_no_picture(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "0" / "pipe.png")
     (found,) = problems_of(tmp_path)
     assert found == "0/pipe.png: is a pipe or a device, not a file"
+
+
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [
+        (",file,label\n0,p00.png,3\n1,p01.png,4\n", [3, 4]),  # pandas writes its index without a name
+        ("file,label,split\np00.png,3,test\np01.png,4,\n", [3, 4]),
+        ("file,label,\np00.png,3,\np01.png,4,\n", [3, 4]),
+        ("label,file\n3,p00.png\n4,p01.png\n", [3, 4]),
+        ("Label Name;Image-Path;id\ncoat;p01.png;7\nDress;p00.png;8\n", [3, 4]),
+        ("id,image_id,class\n1,p00,3\n2,p01,4\n", [3, 4]),
+        ("p00.png;3\np01.png;4\n", [3, 4]),
+        ("filename\tlabel\np00.png\t3\np01.png\t4\n", [3, 4]),
+        ("sep=;\nfile;label\np00.png;3\np01.png;4\n", [3, 4]),
+        ("\ufefffile;label\n\n;\np00.png;3\n\n\np01.png;4\n", [3, 4]),
+        ('"file","label"\n"p00.png","3"\n"p01.png","4"\n', [3, 4]),
+        ("{folder}/p00.png,3\n{folder}/p01.png,4\n", [3, 4]),
+        ("p00,3\np01,4\n", [3, 4]),
+        ("file,label_from_1\np00.png,4\np01.png,10\n", [3, 9]),
+    ],
+)
+def test_columns_are_found_by_their_names_and_their_signs(text: str, labels: list[int], pictures: Path) -> None:
+    own = own_pictures(pictures, csv_of(pictures, text.replace("{folder}", str(pictures))))
+    assert own.names == ("p00.png", "p01.png")
+    assert own.data.labels.tolist() == labels
+
+
+def test_columns_that_are_left_out_are_told(pictures: Path) -> None:
+    listing = list_pictures(pictures, csv_of(pictures, ",file,label,split\n0,p00.png,0,train\n"), read_label)
+    assert listing.notes[0] == "of labels.csv file and label are read; left out: split"
+    listing = list_pictures(pictures, csv_of(pictures, "which,what\np00.png,0\n"), read_label)
+    assert listing.notes[0] == "labels.csv line 1, which,what, is taken for a header"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("0,p00.png,3\n1,p01.png,4\n", "labels.csv has 3 columns (0, p00.png, 3), and no header tells which are file"),
+        ("a,b,c\np00.png,x,3\n", "labels.csv has 3 columns (a, b, c), and no header tells which are file and label"),
+        (
+            "label," + ",".join(f"pixel{i}" for i in range(100)) + "\n" + "1," * 100 + "1\n",
+            "labels.csv has 100 pixels to a line, not the 784 of 28 × 28",
+        ),
+    ],
+)
+def test_other_columns_are_one_problem(text: str, problem: str, pictures: Path) -> None:
+    (found,) = problems_of(pictures, csv_of(pictures, text))
+    assert found.startswith(problem)
+
+
+def test_a_line_that_is_wider_than_the_header_is_told(pictures: Path) -> None:
+    text = "file,label,split\np00.png,3,test\np,01.png,4,test\n"
+    assert problems_of(pictures, csv_of(pictures, text)) == (
+        "labels.csv line 3: 4 columns, not the 3 of the header; put a name with a comma in quotes",
+    )
+
+
+def test_a_name_without_suffix_is_the_one_file_that_fits(pictures: Path) -> None:
+    shutil.copy(pictures / "p01.png", pictures / "p01.jpg")
+    (pictures / "sub").mkdir()
+    shutil.copy(pictures / "p01.png", pictures / "sub" / "q.png")
+    assert problems_of(pictures, csv_of(pictures, "p00,0\np01,1\nq.png,2\nelsewhere/q.png,3\n")) == (
+        "labels.csv line 2: 'p01' is not there: did you mean 'p01.jpg' or 'p01.png'?",
+        "labels.csv line 3: 'q.png' is not there: did you mean 'sub/q.png'?",
+        "labels.csv line 4: 'elsewhere/q.png' is not there: did you mean 'sub/q.png'?",
+    )
+
+
+def pixel_table(header: list[str], order: list[int] | None = None) -> tuple[str, "np.ndarray[Any, Any]"]:
+    """Ten images of the sample as Kaggle writes them, with their labels."""
+    sample = load_sample()
+    images = sample.images[:10]
+    rows = images.reshape(10, -1)[:, order or slice(None)].tolist()
+    lines = [header, *([label, *row] for label, row in zip(sample.labels[:10].tolist(), rows, strict=True))]
+    return "".join(",".join(map(str, line)) + "\n" for line in lines if line), images
+
+
+@pytest.mark.parametrize(
+    ("names", "order"),
+    [
+        ([f"pixel{number}" for number in range(1, 785)], None),
+        ([f"pixel{number}" for number in range(784)], None),
+        ([f"{row}x{column}" for row in range(1, 29) for column in range(1, 29)], None),
+        ([f"pixel{number}" for number in reversed(range(784))], [*reversed(range(784))]),
+        ([], None),
+    ],
+)
+def test_a_table_of_pixels_is_its_pictures(names: list[str], order: list[int] | None, pictures: Path) -> None:
+    text, images = pixel_table(["label", *names] if names else [], order)
+    own = own_pictures(pictures, csv_of(pictures, text))
+    assert np.array_equal(own.data.images, images)
+    assert own.data.labels.tolist() == load_sample().labels[:10].tolist()
+    assert own.names[:2] == (f"labels.csv line {1 + bool(names)}", f"labels.csv line {2 + bool(names)}")
+    assert not own.inverted.any()
+    dark = own_pictures(pictures, csv_of(pictures, text), invert="yes")
+    assert np.array_equal(dark.data.images, 255 - images)
+
+
+def test_a_pixel_that_is_none_has_its_line(pictures: Path) -> None:
+    text, _ = pixel_table(["label", *(f"pixel{number}" for number in range(784))])
+    lines = text.splitlines()
+    lines[3] = lines[3].rsplit(",", 1)[0] + ",256"
+    lines[4] = lines[4].rsplit(",", 1)[0] + ",0.5"
+    assert problems_of(pictures, csv_of(pictures, "\n".join(lines))) == (
+        "labels.csv line 4: its pixels are not all whole numbers from 0 to 255",
+        "labels.csv line 5: its pixels are not all whole numbers from 0 to 255",
+    )
+
+
+def test_labels_that_count_from_one_are_asked_about(pictures: Path, tmp_path: Path) -> None:
+    text = "".join(f"p{number:02}.png,{number + 1}\n" for number in range(10))
+    ask = "10 is no class, and nothing is 0: do the labels count from 1? Then name"
+    assert problems_of(pictures, csv_of(pictures, text)) == (f"labels.csv line 10: {ask} their column label_from_1",)
+    assert own_pictures(pictures, csv_of(pictures, f"file,label_from_1\n{text}")).data.labels.tolist() == [*range(10)]
+    some = own_pictures(pictures, csv_of(pictures, text.replace("10\n", "9\n")))
+    assert some.notes[-1].startswith("no picture is of class 0 (T-shirt/top); if the labels count from 1,")
+    (found,) = problems_of(pictures, csv_of(pictures, "file,label_from_1\np00.png,0\n"))
+    assert found.endswith("the label '0' is no class: the header says that they count from 1 to 10")
+    for number in range(1, 11):
+        save_pictures(tmp_path / "own" / str(number), 1)
+    assert problems_of(tmp_path / "own") == (f"{ask} the folders by class",)
+    shutil.rmtree(tmp_path / "own" / "10")
+    assert own_pictures(tmp_path / "own").notes[0].endswith("name the folders by class")
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        *((word, "Bag") for word in ("handbag", "Hand-Bags", "purse", "backpack")),
+        *((word, "Pullover") for word in ("sweater", "jumper", "pulover")),
+        ("trousers/pants", None),
+        ("jeans", "Trouser"),
+        ("snaeker", "Sneaker"),
+        *((word, None) for word in ("skirt", "shorts", "short", "blouse", "hat", "bug", "test", "train", "")),
+    ],
+)
+def test_a_hint_never_crosses_meanings(text: str, label: str | None) -> None:
+    assert near_label(text) == label
+
+
+def test_a_folder_that_holds_the_classes_is_to_be_pointed_at(tmp_path: Path) -> None:
+    save_pictures(tmp_path / "own" / "test" / "Bag", 1)
+    save_pictures(tmp_path / "own" / "fold1" / "Bag", 1)
+    save_pictures(tmp_path / "own" / "hats", 1)
+    assert problems_of(tmp_path / "own") == (
+        f"the folder 'fold1' is no class but a part of the data: pass --images {tmp_path}/own/fold1",
+        f"the folder 'hats' is no class: write 0 to 9, or one of {', '.join(LABELS)}",
+        f"the folder 'test' is no class but a part of the data: pass --images {tmp_path}/own/test",
+    )
+
+
+def test_what_systems_leave_is_skipped_and_counted(tmp_path: Path) -> None:
+    folder = tmp_path / "own"
+    save_pictures(folder / "3", 2)
+    save_pictures(folder / "__MACOSX" / "3", 1)
+    save_pictures(folder / ".ipynb_checkpoints", 1)
+    for name in ("3/Thumbs.db", "3/.DS_Store", "3/._p00.png", "3/notes.txt", "readme.md"):
+        (folder / name).touch()
+    (folder / "3" / "empty").mkdir()
+    own = own_pictures(folder)
+    assert own.names == ("3/p00.png", "3/p01.png")
+    assert own.notes[:3] == (
+        ".ipynb_checkpoints, __MACOSX, 3/.DS_Store and 2 more are hidden or the system's own; left out",
+        "3/empty is without a picture; left out",
+        "3/notes.txt, readme.md are no picture by name; left out",
+    )
+
+
+def test_a_folder_that_cannot_be_read_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_pictures(tmp_path / "own" / "3" / "locked", 1)
+    real = os.scandir
+
+    def scandir(path: Any) -> Any:
+        if Path(path).name == "locked":
+            raise PermissionError(13, "Permission denied")
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert problems_of(tmp_path / "own") == (f"{tmp_path}/own/3/locked: the folder cannot be read (Permission denied)",)

@@ -31,6 +31,7 @@ from toolkit.fashion.data import load_sample, sample_indices
 from toolkit.formats.manifest import BENCH, LEDGER
 from toolkit.pictures.sources import Source
 from toolkit.pictures.stream import predict_each
+from toolkit.plain import cell
 from toolkit.records import (
     LABELS,
     PredictionRecord,
@@ -45,7 +46,6 @@ from toolkit.records import (
     to_json,
 )
 from toolkit.render.files.prediction_files import JsonWriter, predictions_csv
-from toolkit.render.words.plain import cell
 from toolkit.render.words.prediction import Bars, _bar, one_line
 from toolkit.system.environment import new_report
 from toolkit.system.files import sha256_of, write_record
@@ -188,7 +188,7 @@ class TestCommand:
             ([], "predict needs an IMAGE: pass files, folders, patterns, - for stdin, or --test 0"),
             (["nosuch.png"], "Nothing to predict: nosuch.png: there is no such file or folder; check the path"),
             (["*.webp"], "Nothing to predict: *.webp: no file matches this pattern; check the path"),
-            (["."], "Nothing to predict: .: there is no picture in this folder (.bmp, .gif, "),
+            (["."], "Nothing to predict: .: there is no picture in this folder (.avif, .bmp, "),
             (["x", "--json", "--csv"], "--json and --csv are two formats of stdout: leave one out"),
             (["--test", "0,x"], "--test 0,x: 'x' is not a whole number from 0; write for example --test 0,25"),
             (["--test", ""], "--test : '' is not a whole number from 0"),

@@ -20,10 +20,10 @@ from support import Cli, NeuralNetwork, Outcome, save_small
 from toolkit.fashion.checkpoint import Checkpoint, load_checkpoint
 from toolkit.formats import FORMATS, FormatInfo, import_format
 from toolkit.formats.graph import StoredTensor, describe_artifact
+from toolkit.plain import plain
 from toolkit.records import ArtifactMetadata, InspectRecord, ModelConfig, Report, TensorRecord
 from toolkit.render.terminal import render_report
 from toolkit.render.words.inspection import shortened
-from toolkit.render.words.plain import plain
 from toolkit.verbs.inspection import compare_files, inspect_file
 from toolkit.verbs.inspection.names import compute_weights_sha256
 from toolkit.verbs.inspection.pairs import compare_values, pair_tensors

@@ -169,7 +169,7 @@ def predict(
     from toolkit.pictures.picture import Invert
 
     how: Invert = parse_choice("--invert", invert, get_args(Invert), "way")
-    total = _count(places)
+    total, left = _count(places)
     model = _open(artifact, folder, checkpoint, device, threads, quiet=quiet)
     if model.record.sha256:  # it has a file, maybe one that was not named
         check_files_differ({"--output": output}, {"the model": [Path(model.record.target)]})
@@ -177,7 +177,7 @@ def predict(
     from toolkit.system.environment import new_report
 
     report = new_report("predict").changed(
-        arguments=typed(), predictor=model.record, notes=(*([model.warning] if model.warning else []), *notes)
+        arguments=typed(), predictor=model.record, notes=(*([model.warning] if model.warning else []), *notes, *left)
     )
     stream = Stream(model, places, how, batch, total, num_workers)
     finish_stream(stream, report, as_json=as_json, as_csv=as_csv, output=output, quiet=quiet)
@@ -231,24 +231,25 @@ def _stdin() -> "Source":
     return Source(STDIN, content)
 
 
-def _count(places: "list[Path | Found]") -> int:
-    """Return how many pictures there are.
+def _count(places: "list[Path | Found]") -> tuple[int, list[str]]:
+    """Return how many pictures there are, and what is left out.
 
     Raises:
         UsageError: If there is none.
     """
+    from toolkit.pictures.folders import LeftOut
     from toolkit.pictures.sources import walk
     from toolkit.records import UnreadableRecord
 
-    total, problem = 0, None
-    for each in walk(places):
+    total, problem, left = 0, None, LeftOut()
+    for each in walk(places, left):
         if isinstance(each, UnreadableRecord):
             problem = problem or each
         else:
             total += 1
     if not total and problem:
         raise UsageError(f"Nothing to predict: {problem.source}: {problem.reason}", problem.remedy)
-    return total
+    return total, left.notes()
 
 
 def _open(

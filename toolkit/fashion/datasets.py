@@ -21,7 +21,7 @@ from toolkit.errors import DataNotFoundError, OwnDataError
 from toolkit.fashion.data import load_data, load_test_set
 from toolkit.fashion.labels import read_label
 from toolkit.pictures.own_data.listing import list_pictures
-from toolkit.pictures.picture import Invert, read_picture
+from toolkit.pictures.picture import Invert, of_table, read_picture
 from toolkit.records import LABELS
 from toolkit.workload.images import ImageSet
 
@@ -141,6 +141,7 @@ class LabelledPictures(_Labelled):
         listing = list_pictures(self.folder, None if labels is None else Path(labels), read_label)
         if listing.problems:
             raise OwnDataError(self.folder, [problem.text for problem in sorted(listing.problems)])
+        self._pictures = tuple(listing.pictures)
         self.names = tuple(picture.name for picture in listing.pictures)
         self.notes = tuple(listing.notes)
         self._invert: Invert = invert
@@ -155,7 +156,10 @@ class LabelledPictures(_Labelled):
         Raises:
             PictureError: If it cannot be read.
         """
-        return read_picture(self.folder / self.names[place], invert=self._invert).pixels
+        listed = self._pictures[place]
+        if listed.content:
+            return read_picture(listed.content, name=listed.name, invert=of_table(self._invert)).pixels
+        return read_picture(self.folder / listed.name, invert=self._invert).pixels
 
 
 class FashionMnist(_Labelled):

@@ -19,6 +19,26 @@ _NUMBERS: Final = {_key(label): number for number, label in enumerate(LABELS)} |
     _key("boot"): 9,
     _key("dresses"): 3,
 }
+#: What else people call them: told as a guess, never taken, for a shop may draw its lines elsewhere.
+_SYNONYMS: Final = {
+    _key(word): number
+    for number, words in {
+        0: "tee, tank top",
+        1: "pants, jeans, slacks, chinos",
+        2: "sweater, jumper, sweatshirt, hoodie",
+        4: "overcoat, raincoat, trench coat",
+        5: "flip-flop",
+        7: "trainer, running shoe",
+        8: "handbag, purse, backpack, rucksack, tote, tote bag, clutch, satchel",
+        9: "bootie",
+    }.items()
+    for word in words.split(", ")
+}
+# One letter from a class, and other garments.
+_OTHERS: Final = {_key("skirt"), _key("shorts")}
+# Of three letters another is a third: "bug" is no misspelt bag.
+_SHORTEST_MISSPELT: Final = 4
+_NEAR: Final = 0.8
 
 
 def find_label(text: str) -> int | None:
@@ -35,13 +55,17 @@ def find_label(text: str) -> int | None:
 
 
 def near_label(text: str) -> str | None:
-    """Return the name of the class that was perhaps meant.
+    """Return the name of the class that was perhaps meant: a synonym, or what is spelt nearly so.
 
     Example:
-        >>> near_label("snaeker"), near_label("xyz")
-        ('Sneaker', None)
+        >>> near_label("snaeker"), near_label("handbags"), near_label("skirt")
+        ('Sneaker', 'Bag', None)
     """
-    near = get_close_matches(_key(text), _NUMBERS, n=1, cutoff=0.6)
+    word = _key(text)
+    if word in _SYNONYMS:
+        return LABELS[_SYNONYMS[word]]
+    known = [each for each in _NUMBERS if len(each) >= _SHORTEST_MISSPELT and word not in _OTHERS]
+    near = get_close_matches(word, known, n=1, cutoff=_NEAR)
     return LABELS[_NUMBERS[near[0]]] if near else None
 
 

@@ -26,7 +26,9 @@ UInt8Array = NDArray[np.uint8]
 FloatArray = NDArray[np.float32]
 
 #: What a folder is searched for.
-SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+SUFFIXES: Final = frozenset(
+    {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif", ".heic", ".heif"}
+)
 # Pillow would try all that it knows, and for PostScript it starts another program.
 _FORMATS: Final = (
     *("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "ICO", "AVIF"),
@@ -98,6 +100,11 @@ def read_picture(source: Path | bytes, *, name: str | None = None, invert: Inver
         grey = to_bytes(colours[:, :, 0])
         return Picture(255 - grey if inverted else grey, inverted)
     return Picture(convert_photo(colours, inverted=inverted), inverted)
+
+
+def of_table(invert: Invert) -> Invert:
+    """Return how pixels of a table are read: they are bright on black as the data set's, unless the user says no."""
+    return "no" if invert == "auto" else invert
 
 
 def check_invert(invert: object) -> None:

@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.errors import OwnDataError
-from toolkit.pictures.own_data.listing import ReadLabel, list_pictures
+from toolkit.pictures.folders import LeftOut, files_below, is_picture
+from toolkit.pictures.own_data.listing import Listed, ReadLabel, list_pictures
 from toolkit.pictures.picture import SUFFIXES
+from toolkit.plain import decoded
 from toolkit.records import LABELS, UnreadableRecord
 
 #: What stands for stdin among the pictures.
@@ -26,20 +28,17 @@ class Source:
         name: As it appears in results.
         content: A file, the bytes of one, or pixels ``(28, 28)`` uint8 that are taken as they are.
         actual: Its label, where that is known.
+        of_table: Whether the content is pixels of a table.
     """
 
     name: str
     content: Path | bytes | NDArray[np.uint8]
     actual: str | None = None
+    of_table: bool = False
 
 
 #: A picture, or a place that has none.
 Found = Source | UnreadableRecord
-
-
-def printable(path: str | os.PathLike[str]) -> str:
-    """Return a path as text that can be written everywhere: a byte that is not UTF-8 becomes a question mark."""
-    return os.fsencode(path).decode("utf-8", "replace")
 
 
 def expand_words(words: Iterable[str]) -> list[Path | UnreadableRecord]:
@@ -57,7 +56,7 @@ def expand_words(words: Iterable[str]) -> list[Path | UnreadableRecord]:
         found += _outermost(map(Path, matches))
         if not matches:
             reason = "no file matches this pattern" if glob.has_magic(word) else "there is no such file or folder"
-            found.append(UnreadableRecord(source=printable(word), reason=reason, remedy="check the path"))
+            found.append(UnreadableRecord(source=decoded(word), reason=reason, remedy="check the path"))
     return found
 
 
@@ -71,43 +70,33 @@ def _outermost(paths: Iterable[Path]) -> Iterator[Path]:
             yield path
 
 
-def walk(places: Iterable[Path | Found]) -> Iterator[Found]:
+def walk(places: Iterable[Path | Found], left: LeftOut) -> Iterator[Found]:
     """Yield the pictures of files and folders; what is no path is passed on.
 
     A file is taken whatever it is called. Of a folder, and of the folders in it, files with the suffix of a picture are
-    taken, sorted by name; hidden ones are not, and a link to a folder is not followed. Only the names of the folders on
-    the way down are held in memory.
+    taken, sorted by name; hidden ones are not, and a link to a folder is not followed.
+
+    Args:
+        places: Files, folders, pictures.
+        left: Told what is passed over.
     """
     for place in places:
         if not isinstance(place, Path):
             yield place
         elif place.is_dir():
             empty = True
-            for each in _walk_folder(place):
-                empty = False
-                yield each
+            for each in files_below(place, left):
+                if isinstance(each, UnreadableRecord):
+                    yield each
+                    empty = False
+                elif is_picture(each.name):
+                    yield Source(decoded(each), each)
+                    empty = False
             if empty:
                 reason = f"there is no picture in this folder ({', '.join(sorted(SUFFIXES))})"
-                yield UnreadableRecord(source=printable(place), reason=reason, remedy="pass another folder")
+                yield UnreadableRecord(source=decoded(place), reason=reason, remedy="pass another folder")
         else:
-            yield Source(printable(place), place)
-
-
-def _walk_folder(folder: Path) -> Iterator[Found]:
-    try:
-        with os.scandir(folder) as entries:
-            visible = ((each.name, each.is_dir(follow_symlinks=False)) for each in entries if each.name[0] != ".")
-            kept = sorted(each for each in visible if each[1] or Path(each[0]).suffix.lower() in SUFFIXES)
-    except OSError as error:
-        reason = f"the folder cannot be read ({error.strerror or error})"
-        yield UnreadableRecord(source=printable(folder), reason=reason, remedy="check its permissions")
-        return
-    for name, is_folder in kept:
-        path = folder / name
-        if is_folder:
-            yield from _walk_folder(path)
-        elif not path.is_dir():  # nor a link to a folder that is called like a picture
-            yield Source(printable(path), path)
+            yield Source(decoded(place), place)
 
 
 def sources_of_own_pictures(
@@ -128,5 +117,10 @@ def sources_of_own_pictures(
     listing = list_pictures(images, labels, read_label)
     if listing.problems:
         raise OwnDataError(images, [problem.text for problem in sorted(listing.problems)])
-    paths = ((images / each.name, LABELS[each.label]) for each in listing.pictures)
-    return [Source(printable(path), path, label) for path, label in paths], tuple(listing.notes)
+    return [_source(images, each) for each in listing.pictures], tuple(listing.notes)
+
+
+def _source(images: Path, listed: Listed) -> Source:
+    if listed.content:
+        return Source(listed.name, listed.content, LABELS[listed.label], of_table=True)
+    return Source(decoded(images / listed.name), images / listed.name, LABELS[listed.label])

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.errors import PictureError, UsageError
-from toolkit.pictures.picture import Invert, check_invert, read_picture
+from toolkit.pictures.picture import Invert, check_invert, of_table, read_picture
 from toolkit.pictures.sources import Found, Source
 from toolkit.records import PredictionRecord, UnreadableRecord
 from toolkit.system.environment import usable_cpus
@@ -128,7 +128,8 @@ def _decode(source: Source, invert: Invert) -> _Decoded | UnreadableRecord:
     if isinstance(source.content, np.ndarray):
         return _Decoded(source, source.content, None)
     try:
-        picture = read_picture(source.content, name=source.name, invert=invert)
+        how = of_table(invert) if source.of_table else invert
+        picture = read_picture(source.content, name=source.name, invert=how)
     except PictureError as error:
         return UnreadableRecord(source=source.name, reason=error.reason, remedy=error.remedy)
     return _Decoded(source, picture.pixels, picture.inverted)

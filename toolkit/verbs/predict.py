@@ -15,8 +15,9 @@ from toolkit.errors import UsageError, first_line
 from toolkit.fashion.data import sources_of_test_set
 from toolkit.fashion.labels import read_label
 from toolkit.pictures.picture import Invert
-from toolkit.pictures.sources import Found, Source, expand_words, printable, sources_of_own_pictures
+from toolkit.pictures.sources import Found, Source, expand_words, sources_of_own_pictures
 from toolkit.pictures.stream import check_count, predict_each
+from toolkit.plain import decoded
 from toolkit.records import PredictionRecord, UnreadableRecord
 from toolkit.system.arguments import checked
 from toolkit.verbs.arguments import FOLDER, MOST_THREADS, check_pictures, whole
@@ -151,8 +152,8 @@ def _sources(images: Iterator[Any]) -> Iterator[Found]:
 
 def _file(path: str) -> Found:
     if "\0" in path:  # the system would take it for the end
-        return UnreadableRecord(source=printable(path), reason="has a NUL in its name", remedy="check the path")
-    return Source(printable(path), Path(path))
+        return UnreadableRecord(source=decoded(path), reason="has a NUL in its name", remedy="check the path")
+    return Source(decoded(path), Path(path))
 
 
 def _opened(name: str, image: Image.Image) -> Found:

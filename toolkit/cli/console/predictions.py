@@ -55,12 +55,13 @@ class Stream:
 
     def results(self) -> "Iterator[PredictionRecord | UnreadableRecord]":
         """Yield the results in order."""
+        from toolkit.pictures.folders import LeftOut
         from toolkit.pictures.sources import walk
         from toolkit.pictures.stream import predict_each
 
         return predict_each(
             self._probabilities,
-            walk(self.places),
+            walk(self.places, LeftOut()),  # what is left out was told when they were counted
             invert=self.invert,
             batch_size=self.batch_size,
             workers=self.workers,
@@ -245,7 +246,7 @@ class _Meter:
 
 
 def _tell(record: "UnreadableRecord", number: int) -> None:
-    from toolkit.render.words.plain import plain
+    from toolkit.plain import plain
 
     if number <= _MOST_TOLD:
         sys.stderr.write(f"error: {plain(f'{record.source}: {record.reason}; {record.remedy}', lines=False)}\n")

@@ -23,7 +23,8 @@ LabelsOption = Annotated[
     typer.Option(
         "--labels",
         metavar="CSV",
-        help="Lines of file,label for --images: files below that folder, labels as numbers or names.",
+        help="Lines of file,label for --images: files below that folder, labels as numbers or names. Or of a label and "
+        "784 pixels, as Kaggle has them.",
         show_default=False,
         rich_help_panel=_PICTURES,
     ),

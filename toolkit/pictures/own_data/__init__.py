@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from toolkit.errors import OwnDataError
 from toolkit.pictures.own_data.decoding import Decoded, decode
-from toolkit.pictures.own_data.listing import Listed, Problem, ReadLabel, list_pictures, readable
+from toolkit.pictures.own_data.listing import Listed, Problem, ReadLabel, list_pictures
 from toolkit.pictures.picture import Invert
+from toolkit.plain import decoded
 from toolkit.records import LABELS, DatasetFileRecord, DatasetRecord
 from toolkit.system.files import sha256_of
 from toolkit.system.progress import Progress, silent
@@ -60,7 +61,7 @@ def own_pictures(
     Args:
         images: Folder of the pictures; without ``labels`` it holds one folder per class, named by number or name.
         labels: CSV of ``file,label`` in UTF-8, with or without a header; the files are below ``images``, a label is a
-            number or the name of a class.
+            number or the name of a class. Or one of a label and 784 pixels, as Kaggle has the data set.
         read_label: Knows what people call the classes.
         num_workers: Processes that read pictures at the same time; 0 for this one alone. The result is the same. From a
             script of one's own, numbers above 0 need its ``if __name__ == "__main__":``, as for a `DataLoader`.
@@ -75,7 +76,7 @@ def own_pictures(
     total = len(listing.pictures)
     read: list[Decoded] = []
     progress("pictures", 0, total)
-    for each in decode(images, [each.name for each in listing.pictures], num_workers=num_workers, invert=invert):
+    for each in decode(images, listing.pictures, num_workers=num_workers, invert=invert):
         read.append(each)
         if len(read) % _TOLD_EVERY == 0 or len(read) == total:
             progress("pictures", len(read), total)
@@ -97,8 +98,8 @@ def _put_together(
     digests = [found.sha256 for found in read]
     files = () if labels is None else (_file_record(labels),)
     record = DatasetRecord(
-        name=readable(str(images)),
-        place=readable(str(images.absolute())),
+        name=decoded(images),
+        place=decoded(images.absolute()),
         class_counts=tuple(int(count) for count in counts),
         files=files,
         sha256=_digest(pictures, digests),
@@ -114,7 +115,7 @@ def _put_together(
 
 
 def _file_record(labels: Path) -> DatasetFileRecord:
-    return DatasetFileRecord(path=readable(str(labels.absolute())), sha256=sha256_of(labels), as_published=None)
+    return DatasetFileRecord(path=decoded(labels.absolute()), sha256=sha256_of(labels), as_published=None)
 
 
 def _digest(pictures: Sequence[Listed], digests: Sequence[str]) -> str:

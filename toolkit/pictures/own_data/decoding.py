@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.errors import OwnDataError, PictureError
-from toolkit.pictures.picture import Invert, check_regular, read_picture
+from toolkit.pictures.own_data.listing import Listed
+from toolkit.pictures.picture import Invert, check_regular, of_table, read_picture
 
 # Small enough that a worker with large photos holds up no other, large enough that handing over costs nothing.
 _CHUNK: Final = 16
@@ -40,41 +41,45 @@ class Decoded:
     reason: str = ""
 
 
-def decode(folder: Path, names: Sequence[str], *, num_workers: int, invert: Invert = "auto") -> Iterator[Decoded]:
+def decode(folder: Path, pictures: Sequence[Listed], *, num_workers: int, invert: Invert = "auto") -> Iterator[Decoded]:
     """Read pictures one after the other.
 
     Args:
         folder: Where they are.
-        names: Their paths below it.
+        pictures: What to read.
         num_workers: Processes that read at the same time; 0 for this one.
         invert: As for `read_picture`.
 
     Yields:
-        A result per name, in order. A picture that cannot be read is a result, too.
+        A result per picture, in order. A picture that cannot be read is a result, too.
 
     Raises:
         OwnDataError: If a worker is killed, by the system for its memory or by a fault of a decoder.
     """
     read = partial(_decode_one, folder, invert)
     if not num_workers:
-        yield from map(read, names)
+        yield from map(read, pictures)
         return
     # A process that has threads must not be forked: torch, where it is loaded, has some.
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(num_workers, mp_context=context, initializer=_begin)
     try:
-        yield from pool.map(read, names, chunksize=_CHUNK)
+        yield from pool.map(read, pictures, chunksize=_CHUNK)
     except BrokenProcessPool as error:
         raise OwnDataError(folder, ["a process that read pictures was killed"], "try --num-workers 0") from error
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _decode_one(folder: Path, invert: Invert, name: str) -> Decoded:
+def _decode_one(folder: Path, invert: Invert, listed: Listed) -> Decoded:
+    path = folder / listed.name
     try:
-        check_regular(folder / name, name)
-        data = (folder / name).read_bytes()  # once, so that the digest is that of what was decoded
-        picture = read_picture(data, name=name, invert=invert)
+        if listed.content:
+            data, invert = listed.content, of_table(invert)
+        else:
+            check_regular(path, listed.name)
+            data = path.read_bytes()  # once, so that the digest is that of what was decoded
+        picture = read_picture(data, name=listed.name, invert=invert)
     except PictureError as error:
         return Decoded(None, reason=error.reason)
     except OSError as error:

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from io import StringIO
 from typing import Final
 
+from toolkit.plain import Value, cell
 from toolkit.records import LatencyRecord, Report
-from toolkit.render.words.plain import Value, cell
 from toolkit.render.words.saved import SavedReport
 from toolkit.render.words.speeds import evaluation_of, is_baseline, verdict_of
 

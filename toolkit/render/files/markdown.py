@@ -4,13 +4,13 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
+from toolkit.plain import plain
 from toolkit.records import Report
 from toolkit.records.units import percent
 from toolkit.render.words.answer import answer
 from toolkit.render.words.bench import bench_contents, counted_verdicts, fitness_remarks, method_remarks, row_warnings
 from toolkit.render.words.parity import Explanation, check_sheets, explain, repeat_command
 from toolkit.render.words.parts import other_parts
-from toolkit.render.words.plain import plain
 from toolkit.render.words.saved import SavedReport, moment, short_names
 from toolkit.render.words.sheet import CROSS, Content, Sheet, grouped, listed
 from toolkit.render.words.speeds import is_noisy, ordered

@@ -5,8 +5,8 @@ import io
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, Protocol
 
+from toolkit.plain import cell
 from toolkit.records import PredictionRecord, Report, UnreadableRecord, to_json
-from toolkit.render.words.plain import cell
 
 #: Writes text somewhere.
 Write = Callable[[str], object]

@@ -10,6 +10,7 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from toolkit.plain import plain
 from toolkit.records import Report
 from toolkit.render.page.blocks import Lines, Missing, Section, section, tone_of
 from toolkit.render.page.facts import again_section, gaps_section, machine_section, other_sections, training_section
@@ -18,7 +19,6 @@ from toolkit.render.page.series import Styles
 from toolkit.render.page.side_by_side import letters, side_by_side
 from toolkit.render.page.timing import timing_sections
 from toolkit.render.words.answer import answer
-from toolkit.render.words.plain import plain
 from toolkit.render.words.saved import SavedReport, moment, short_names
 
 __all__ = ["report_page"]

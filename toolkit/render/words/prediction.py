@@ -8,8 +8,8 @@ from typing import Final
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.text import Text
 
+from toolkit.plain import plain
 from toolkit.records import LABELS, PredictionRecord, PredictorRecord, Report, UnreadableRecord
-from toolkit.render.words.plain import plain
 from toolkit.render.words.sheet import CROSS, NONE, TICK, Content, Remark, Sheet, column, filled, mark, sheet_of
 
 #: Up to as many pictures get bars.
