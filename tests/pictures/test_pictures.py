@@ -2,10 +2,12 @@
 
 import io
 import struct
+import sys
 import tracemalloc
+import types
 import warnings
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -18,8 +20,11 @@ from PIL import EpsImagePlugin, Image, ImageOps
 
 from toolkit.errors import PictureError, UsageError
 from toolkit.fashion.data import load_sample
+from toolkit.pictures import opening
+from toolkit.pictures.folders import LeftOut
 from toolkit.pictures.photos import _sharpen, convert_photo
-from toolkit.pictures.picture import Picture, read_picture
+from toolkit.pictures.picture import BLANK, Picture, read_picture
+from toolkit.pictures.sources import Source, walk
 
 SAMPLE = load_sample().images
 BOOT = SAMPLE[0]
@@ -233,12 +238,40 @@ def _png(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
 
 
+HEIC = b"\0\0\0\x24ftypheic" + bytes(40)
+
+
+@pytest.fixture
+def without_heif(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Read pictures as where pillow-heif is not installed; afterwards as before."""
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    monkeypatch.delitem(Image.OPEN, "HEIF", raising=False)
+    opening._formats.cache_clear()
+    yield
+    opening._formats.cache_clear()
+
+
+@pytest.mark.usefixtures("without_heif")
 class TestRefused:
     @pytest.mark.parametrize(
         ("content", "reason"),
         [
             (b"", "is empty"),
             (b"hello", "is no picture that Pillow can read; pass a PNG, JPEG or WebP file"),
+            (HEIC, "is HEIC, which Pillow alone does not read; export it as JPEG, or install pillow-heif"),
+            (
+                b"\0\0\0\x1cftypavif" + bytes(40),
+                "is AVIF, damaged or more than this Pillow can read; export it as JPEG",
+            ),
+            (b"\0\0\0\x18ftypisom" + bytes(40), "is a video or of the like; save a frame of it as PNG"),
+            (b"%PDF-1.7", "is a PDF; export its page as PNG"),
+            (b'<?xml version="1.0"?>\n<svg/>', "is SVG, which has no pixels; export it as PNG"),
+            (b"\n<!DOCTYPE html>", "is a web page, not a picture; save the picture itself"),
+            (
+                b"version https://git-lfs.github.com/spec/v1\n",
+                "is a pointer of Git LFS, not the picture itself; run: git",
+            ),
+            (b"PK\3\4" + bytes(40), "is a ZIP archive; pass the pictures in it"),
             (_png(60_000, 60_000), "has more than 89,478,485 pixels; pass a smaller one"),
             (_png(10_000, 9_000), "has more than 89,478,485 pixels; pass a smaller one"),
             (_png(100, 100), "is truncated or damaged"),
@@ -298,6 +331,87 @@ def test_no_other_word_is_taken_for_no(invert: Any) -> None:
         read_picture(encoded(Image.fromarray(BOOT)), invert=invert)
 
 
+def test_heic_is_read_where_its_package_is_installed(without_heif: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    def register_heif_opener() -> None:
+        def open_heif(file: Any, _name: str) -> Any:
+            return Image.frombytes("L", (28, 28), BOOT.tobytes())
+
+        # Pillow's own register_open would outlast this test.
+        monkeypatch.setitem(Image.OPEN, "HEIF", (open_heif, lambda head: head[4:8] == b"ftyp"))
+        monkeypatch.setattr(Image, "ID", [*Image.ID, "HEIF"])
+
+    package = types.SimpleNamespace(register_heif_opener=register_heif_opener)
+    monkeypatch.setitem(sys.modules, "pillow_heif", package)
+    assert np.array_equal(read_picture(HEIC).pixels, BOOT)
+
+
+@pytest.mark.parametrize(("kind", "suffix"), [("AVIF", ".avif"), ("JPEG", ".jfif"), ("JPEG", ".JPE")])
+def test_other_suffixes_of_a_folder_are_read(kind: str, suffix: str, tmp_path: Path) -> None:
+    (tmp_path / f"a{suffix}").write_bytes(encoded(enlarged(BOOT), kind))
+    left = LeftOut()
+    (found,) = walk([tmp_path], left)
+    assert isinstance(found, Source)
+    assert isinstance(found.content, Path)
+    assert read_picture(found.content).pixels.shape == (28, 28)
+    assert left.notes() == []
+
+
+@pytest.mark.parametrize(
+    ("bits", "remark"),
+    [
+        (8, "read as 8 bits: no value is above 255"),
+        (10, "read as 10 bits: no value is above 1,023"),
+        (12, "read as 12 bits: no value is above 4,095"),
+        (16, ""),
+    ],
+)
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_fewer_bits_in_a_container_of_16_are_brightened_with_a_remark(bits: int, remark: str, kind: str) -> None:
+    values = np.rint(BOOT / 255 * (2**bits - 1)).astype(np.uint16)
+    found = picture(values, kind)
+    assert found.remark == remark
+    assert np.array_equal(found.pixels, BOOT)
+
+
+@pytest.mark.parametrize(
+    ("image", "blank"),
+    [
+        (Image.new("L", (28, 28), 0), True),
+        (Image.new("L", (28, 28), 255), True),
+        (Image.new("RGB", (300, 200), (200, 30, 30)), True),
+        (Image.new("RGBA", (100, 100), (9, 9, 9, 0)), True),
+        (Image.new("I;16", (28, 28), 0), True),
+        (Image.fromarray(BOOT), False),
+        (enlarged(BOOT), False),
+    ],
+)
+def test_a_blank_picture_is_said_to_be_blank(image: Image.Image, blank: bool) -> None:
+    assert read_picture(encoded(image)).remark == (BLANK if blank else "")
+
+
+def boot_in(mode: str) -> bytes:
+    """The boot as a photo of a form that other programs write."""
+    photo = enlarged(BOOT).convert("RGB")
+    if mode == "CMYK":
+        return encoded(photo.convert("CMYK"), "TIFF")
+    if mode == "palette":
+        return encoded(photo.convert("L").quantize(256), "PNG")
+    if mode == "alpha":
+        return encoded(Image.merge("RGBA", (*photo.split(), Image.new("L", photo.size, 255))), "PNG")
+    if mode == "animated":
+        others = [Image.new("RGB", photo.size, "white")] * 3
+        return encoded(photo, "WEBP", save_all=True, append_images=others, lossless=True)
+    turned, exif = photo.transpose(Image.Transpose.ROTATE_90), Image.Exif()
+    exif[0x0112] = 6
+    return encoded(turned, "PNG", exif=exif)
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "palette", "alpha", "animated", "turned"])
+def test_forms_of_other_programs_are_the_same_boot(mode: str) -> None:
+    expected = read_picture(encoded(enlarged(BOOT).convert("RGB"))).pixels.astype(int)
+    assert np.abs(read_picture(boot_in(mode)).pixels.astype(int) - expected).max() <= 3  # CMYK and a palette round
+
+
 def test_no_program_is_started_for_postscript(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("Ghostscript was started")
@@ -305,7 +419,7 @@ def test_no_program_is_started_for_postscript(tmp_path: Path, monkeypatch: pytes
     path = tmp_path / "a.png"
     path.write_bytes(encoded(enlarged(BOOT), "EPS"))
     monkeypatch.setattr(EpsImagePlugin, "Ghostscript", refuse)
-    with pytest.raises(PictureError, match="is no picture that Pillow can read"):
+    with pytest.raises(PictureError, match="is PostScript; export it as PNG"):
         read_picture(path)
 
 

@@ -576,7 +576,7 @@ class TestRendering:
     def test_a_line_is_one_line_whatever_the_name_and_says_inverted(self, actual: str | None) -> None:
         scores = (ScoreRecord(label="Bag", probability=1),)
         record = PredictionRecord(source="a\x1b[2J\x07\n.png", scores=scores, inverted=True, actual=actual)
-        assert one_line(record).endswith("  a�[2J��.png  (inverted)")
+        assert one_line(record).endswith("  a�[2J��.png (inverted)")
 
     def test_a_report_of_somebody_steers_no_terminal(self, cli: Cli, in_empty_folder: Path) -> None:
         evil = "\x1b]0;owned\x07\x9b2J\u202e\r"

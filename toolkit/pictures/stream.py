@@ -32,6 +32,7 @@ class _Decoded:
     source: Source
     pixels: NDArray[np.uint8]
     inverted: bool | None
+    remark: str = ""
 
 
 def predict_each(
@@ -132,7 +133,7 @@ def _decode(source: Source, invert: Invert) -> _Decoded | UnreadableRecord:
         picture = read_picture(source.content, name=source.name, invert=how)
     except PictureError as error:
         return UnreadableRecord(source=source.name, reason=error.reason, remedy=error.remedy)
-    return _Decoded(source, picture.pixels, picture.inverted)
+    return _Decoded(source, picture.pixels, picture.inverted, picture.remark)
 
 
 def _predict(
@@ -148,6 +149,7 @@ def _record(decoded: _Decoded, row: NDArray[np.float64]) -> PredictionRecord:
     return PredictionRecord(
         source=decoded.source.name,
         inverted=decoded.inverted,
+        remark=decoded.remark or None,
         scores=best_scores(row),
         actual=decoded.source.actual,
     )

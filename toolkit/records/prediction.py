@@ -32,6 +32,9 @@ class PredictionRecord(Record):
     inverted: bool | None = Field(
         default=None, description="Whether dark on bright was turned into bright on dark; null for test images."
     )
+    remark: str | None = Field(
+        default=None, description="What a person should know of the picture, such as that it is blank."
+    )
     scores: tuple[ScoreRecord, ...] = Field(min_length=1, description="The most probable classes, at most five.")
     actual: str | None = Field(default=None, description="The label it has, where that is known.")
 

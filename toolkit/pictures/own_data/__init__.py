@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.errors import OwnDataError
+from toolkit.pictures.folders import some
 from toolkit.pictures.own_data.decoding import Decoded, decode
 from toolkit.pictures.own_data.listing import Listed, Problem, ReadLabel, list_pictures
 from toolkit.pictures.picture import Invert
@@ -110,7 +111,7 @@ def _put_together(
         tuple(each.name for each in pictures),
         inverted,
         record,
-        (*notes, *_oddities(numbers, inverted, digests)),
+        (*notes, *_oddities(numbers, inverted, digests), *_remarks(pictures, read)),
     )
 
 
@@ -137,3 +138,12 @@ def _oddities(labels: NDArray[np.int64], inverted: NDArray[np.bool_], digests: S
         also = f"; {torn:,} of them have several labels" if torn else ""
         notes.append(f"{copies:,} of {total:,} pictures are copies of others, byte for byte{also}")
     return notes
+
+
+def _remarks(pictures: Sequence[Listed], read: Sequence[Decoded]) -> list[str]:
+    """Return what is to be said of single pictures, each remark once with their names."""
+    names: dict[str, list[str]] = {}
+    for listed, found in zip(pictures, read, strict=True):
+        if found.remark:
+            names.setdefault(found.remark, []).append(listed.name)
+    return [f"{some(each, len(each))}: {remark}" for remark, each in names.items()]

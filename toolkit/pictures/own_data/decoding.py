@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.errors import OwnDataError, PictureError
+from toolkit.pictures.opening import check_regular
 from toolkit.pictures.own_data.listing import Listed
-from toolkit.pictures.picture import Invert, check_regular, of_table, read_picture
+from toolkit.pictures.picture import Invert, of_table, read_picture
 
 # Small enough that a worker with large photos holds up no other, large enough that handing over costs nothing.
 _CHUNK: Final = 16
@@ -32,12 +33,14 @@ class Decoded:
         pixels: ``(28, 28)`` uint8, bright on dark; None when it cannot be read.
         inverted: Whether dark on bright was turned into that.
         sha256: Of the file.
+        remark: Of the picture.
         reason: Why it cannot be read; empty otherwise.
     """
 
     pixels: NDArray[np.uint8] | None
     inverted: bool = False
     sha256: str = ""
+    remark: str = ""
     reason: str = ""
 
 
@@ -84,7 +87,7 @@ def _decode_one(folder: Path, invert: Invert, listed: Listed) -> Decoded:
         return Decoded(None, reason=error.reason)
     except OSError as error:
         return Decoded(None, reason=f"cannot be read ({error.strerror or error})")
-    return Decoded(picture.pixels, picture.inverted, hashlib.sha256(data).hexdigest())
+    return Decoded(picture.pixels, picture.inverted, hashlib.sha256(data).hexdigest(), picture.remark)
 
 
 def _begin() -> None:

@@ -21,6 +21,7 @@ COLUMNS: Final = (
     "inverted",
     "actual",
     "error",
+    "remark",
 )
 
 
@@ -93,8 +94,9 @@ def _around_predictions(report: Report) -> tuple[str, str]:
 def _cells(record: PredictionRecord | UnreadableRecord) -> Iterator[str]:
     yield record.source
     if isinstance(record, UnreadableRecord):
-        yield from ("" for _ in COLUMNS[2:])
+        yield from ("" for _ in COLUMNS[3:])
         yield f"{record.reason}; {record.remedy}"
+        yield ""
         return
     for score in record.scores:
         yield score.label
@@ -103,6 +105,7 @@ def _cells(record: PredictionRecord | UnreadableRecord) -> Iterator[str]:
     yield "" if record.inverted is None else "yes" if record.inverted else "no"
     yield record.actual or ""
     yield ""
+    yield record.remark or ""
 
 
 def _csv(cells: Iterable[str]) -> str:

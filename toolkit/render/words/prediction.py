@@ -87,6 +87,7 @@ def prediction_sheet(records: Sequence[PredictionRecord], title: str) -> Sheet:
             column(records, "actual", lambda each: each.actual or NONE, right=False),
             column(records, "right", _right, right=False),
             column(records, "inverted", lambda each: TICK if each.inverted else NONE, right=False),
+            column(records, "remark", lambda each: each.remark or NONE, right=False),
         ),
     )
 
@@ -106,8 +107,7 @@ def predictor_line(record: PredictorRecord) -> Remark:
 def few_parts(record: PredictionRecord) -> Iterator[RenderableType]:
     """Yield a picture with its most probable classes as bars."""
     yield Text()
-    name = plain(record.source, lines=False)
-    yield Text(f"{name} ({INVERTED})" if record.inverted else name, style="bold")
+    yield Text(plain(record.source, lines=False) + _in_brackets(record, INVERTED), style="bold")
     if record.actual is not None:
         yield Text(verdict(record))
     yield Bars(record)
@@ -120,10 +120,15 @@ def verdict(record: PredictionRecord) -> str:
 
 def one_line(record: PredictionRecord) -> str:
     """Return a picture among many as a line: what it is, how surely, which it is."""
-    remark = "  (inverted)" if record.inverted else ""
     known = record.actual is not None
     said = verdict(record) if known else f"{record.label:{_WIDTH}}  {_percent(record.probability)}"
-    return plain(f"{said}  {record.source}{remark}", lines=False)
+    return plain(f"{said}  {record.source}{_in_brackets(record, 'inverted')}", lines=False)
+
+
+def _in_brackets(record: PredictionRecord, inverted: str) -> str:
+    """Return what is odd about a picture, to stand after its name."""
+    words = [*([inverted] if record.inverted else []), *([record.remark] if record.remark else [])]
+    return f" ({'; '.join(words)})" if words else ""
 
 
 def unreadable_line(record: UnreadableRecord) -> str:
