@@ -33,6 +33,8 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 
+from toolkit.plain import plain
+
 _LONGEST_REASON = 200
 # Of an own dataset, in one message.
 _MOST_PROBLEMS = 10
@@ -47,7 +49,7 @@ def first_line(error: Exception) -> str:
 
 
 class ToolkitError(Exception):
-    """The command cannot do its work; the message is one line: what is wrong, and what to do.
+    """The command cannot do its work; the message is one plain line: what is wrong, and what to do.
 
     Attributes:
         reason: What is wrong, in few words.
@@ -59,7 +61,7 @@ class ToolkitError(Exception):
     exit_code = 2
 
     def __init__(self, reason: str, remedy: str, *, statement: str | None = None) -> None:
-        sentence = statement or reason
+        reason, sentence, remedy = (plain(each, lines=False) for each in (reason, statement or reason, remedy))
         self.reason, self.statement, self.remedy = reason.rstrip(":"), sentence.rstrip(":"), remedy
         super().__init__(f"{sentence}{'' if sentence.endswith((':', '?')) else ';'} {remedy}")
 

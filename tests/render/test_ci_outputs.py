@@ -20,6 +20,7 @@ from made_up_parity import WHERE, bad, counted, good, record, unopened
 from support import Cli
 from toolkit.cli import console, options
 from toolkit.errors import OutputError
+from toolkit.plain import plain
 from toolkit.records import CheckpointRecord, ModelConfig, Report, read_record
 from toolkit.render.files.github import annotations
 from toolkit.render.files.junit import junit_xml
@@ -216,7 +217,7 @@ class TestAnnotations:
     def test_what_means_something_to_the_runner_is_escaped(self) -> None:
         (line,) = annotations(report_of(record("a,b:c%.onnx", counted("opens", 1, "100 %: a,b\r\n::error::x"))))
         assert line == (
-            "::error title=Parity of a%2Cb%3Ac%25.onnx,file=a%2Cb%3Ac%25.onnx::opens: 100 %25: a,b%0D%0A::error::x"
+            "::error title=Parity of a%2Cb%3Ac%25.onnx,file=a%2Cb%3Ac%25.onnx::opens: 100 %25: a,b�%0A�:error::x"
         )
 
     @given(st.text(st.characters(exclude_categories=["Cs"])))
@@ -225,7 +226,7 @@ class TestAnnotations:
         assert "\n" not in line
         assert "\r" not in line
         message = line.removeprefix("::").split("::", 1)[1]
-        assert message.replace("%0A", "\n").replace("%0D", "\r").replace("%25", "%") == f"opens: {text}"
+        assert message.replace("%0A", "\n").replace("%25", "%") == plain(f"opens: {text}")
 
 
 @pytest.fixture

@@ -16,9 +16,10 @@ from toolkit._version import __version__
 from toolkit.cli import bench, compare, data, doctor, export, inspect, parity, predict, report, run, show, train
 from toolkit.cli.console import note_typed
 from toolkit.cli.console.page import PageCommand, PageGroup
-from toolkit.cli.console.streams import drop_stdout
+from toolkit.cli.console.streams import drop, prepare_streams
 from toolkit.cli.options import debugging
 from toolkit.errors import ToolkitError, first_line
+from toolkit.plain import plain
 
 __all__ = ["app", "main"]
 
@@ -110,11 +111,11 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         arguments: As after ``fmnist-tk``; None for those of the process.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stop from outside saves as Ctrl-C does
+    prepare_streams()
     note_typed(sys.argv[1:] if arguments is None else arguments)
     try:
         code = app(arguments, standalone_mode=False, prog_name="fmnist-tk")
-        if sys.stdout:
-            sys.stdout.flush()
+        sys.stdout.flush()
         if code == _INTERRUPTED:  # typer makes an exit of Ctrl-C, without a word
             _fail("Interrupted", _INTERRUPTED)
         sys.exit(code if isinstance(code, int) else 0)
@@ -124,7 +125,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         _fail("Interrupted", _INTERRUPTED)
     except BrokenPipeError:
         # The reader of our output has gone, as in `fmnist-tk doctor | head`; nobody is left to tell.
-        drop_stdout()
+        drop(sys.stdout)
         sys.exit(1)
     except ToolkitError as error:
         _explain()
@@ -150,5 +151,8 @@ def _help_of(error: Exception) -> str:
 def _fail(message: str, code: int) -> NoReturn:
     colour = sys.stderr.isatty() and "NO_COLOR" not in os.environ
     prefix = typer.style("error:", fg="red", bold=True) if colour else "error:"
-    typer.echo(f"{prefix} {' '.join(message.split())}", err=True)
+    try:
+        typer.echo(f"{prefix} {plain(' '.join(message.split()), lines=False)}", err=True)
+    except OSError:  # nobody reads it
+        drop(sys.stderr)
     sys.exit(code)

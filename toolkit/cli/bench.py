@@ -1,7 +1,6 @@
 """``fmnist-tk bench``."""
 
 import shlex
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from toolkit.cli.console import finish, showing_progress, showing_rounds
+from toolkit.cli.console import finish, showing_progress, showing_rounds, tell
 from toolkit.cli.options import (
     COMPARING,
     DEFAULT_BATCH,
@@ -228,7 +227,7 @@ def _journal_beside(result: Path) -> Iterator[Path]:
         raise
     finally:
         if not told and has_rounds(journal):
-            sys.stderr.write(f"The finished rounds are kept: fmnist-tk report {shlex.quote(str(journal))}\n")
+            tell(f"The finished rounds are kept: fmnist-tk report {shlex.quote(str(journal))}")
         else:
             with suppress(OSError):
                 journal.unlink()

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
-from toolkit.cli.console import finish
+from toolkit.cli.console import finish, tell
 from toolkit.cli.options import DebugOption, JsonOption, OutputOption, QuietOption
 from toolkit.cli.show import LocalDataOption
 
@@ -75,5 +75,4 @@ def fetch(
 def _step(task: str, done: int, total: int, detail: str = "") -> None:
     """Print a line of progress; a bar of ours would stand in the way of the downloader's."""
     if detail:
-        sys.stderr.write(f"{detail}\n")
-        sys.stderr.flush()
+        tell(detail)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
-from toolkit.cli.console import typed
+from toolkit.cli.console import tell, typed
 from toolkit.cli.console.streams import stdout_to_stderr
 from toolkit.cli.options import (
     DEFAULT_FOLDER,
@@ -176,8 +176,12 @@ def predict(
     from toolkit.cli.console.predictions import Stream, finish_stream
     from toolkit.system.environment import new_report
 
+    notes = (*notes, *left)
+    if not quiet:
+        for note in notes:
+            tell(f"note: {note}")
     report = new_report("predict").changed(
-        arguments=typed(), predictor=model.record, notes=(*([model.warning] if model.warning else []), *notes, *left)
+        arguments=typed(), predictor=model.record, notes=(*([model.warning] if model.warning else []), *notes)
     )
     stream = Stream(model, places, how, batch, total, num_workers)
     finish_stream(stream, report, as_json=as_json, as_csv=as_csv, output=output, quiet=quiet)
@@ -264,8 +268,7 @@ def _open(
             artifact, folder, checkpoint=checkpoint, device=device, threads=threads or default_threads()
         )
     if not quiet:
-        sys.stderr.write(f"Predicting with {model.reason}\n")
+        tell(f"Predicting with {model.reason}")
     if model.warning:
-        sys.stderr.write(f"warning: {model.warning}\n")
-    sys.stderr.flush()
+        tell(f"warning: {model.warning}")
     return model

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from toolkit.cli.console import finish, progress_line, say, show
+from toolkit.cli.console import finish, say, show, tell, write, write_json
 from toolkit.cli.options import DebugOption, JsonOption, QuietOption
 from toolkit.cli.options.files import check_files_differ
 from toolkit.errors import OutputError, UsageError
@@ -114,7 +114,7 @@ def report(
     texts = {kind: _writers()[kind](saved) for kind in wanted}
     failed = _write(outputs, texts, quiet=quiet)
     if form:
-        say(texts[form].removesuffix("\n"))
+        (write_json if form == "json" else write)(texts[form])
     elif not (outputs or quiet):
         for each in saved:
             say(f"== {each.file}", "")
@@ -146,7 +146,7 @@ def _tell_schema(files: Sequence[Path], outputs: Sequence[Path], form: str | Non
             f"--schema is JSON, not {other[0] if other else form}", "write it to a file that ends in .json"
         )
     text = json.dumps(Report.model_json_schema(mode="serialization"), indent=1)
-    say(text)
+    write_json(f"{text}\n")
     for path in outputs:
         write_bytes(path, f"{text}\n".encode())
 
@@ -212,5 +212,5 @@ def _write(outputs: Sequence[Path], texts: dict[str, str], *, quiet: bool) -> Ou
             failed = failed or error
             continue
         if not quiet:
-            progress_line(f"Wrote {path}")
+            tell(f"Wrote {path}")
     return failed

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toolkit.cli.console import finish, showing_progress, stdout_console
+from toolkit.cli.console import finish, showing_progress, stdout_console, tell
 from toolkit.cli.console.streams import stdout_to_stderr
 from toolkit.cli.console.view import GRAPHICS, View, cell_pixels, choose_view
 from toolkit.cli.options import (
@@ -189,24 +189,23 @@ def _png_path(out: Path | None, *, wrong: bool) -> Path:
 
 def _view(wanted: str, *, silent: bool) -> View:
     """Return how pictures are shown on stdout; none are where the report is all that it is for."""
-    here = sys.stdout is not None
-    console = stdout_console() if here else None
+    console = stdout_console()
     if silent:  # whatever it is, it must be one
         choose_view(wanted, environment={}, is_terminal=True, shades=True, encoding="utf-8")
         return "table"
     return choose_view(
         wanted,
         environment=os.environ,
-        is_terminal=here and sys.stdout.isatty(),
-        shades=console is not None and not console.no_color and console.color_system in {"256", "truecolor"},
-        encoding=sys.stdout.encoding if here else None,
+        is_terminal=sys.stdout.isatty(),
+        shades=not console.no_color and console.color_system in {"256", "truecolor"},
+        encoding=sys.stdout.encoding,
     )
 
 
 def _say_that_it_is_the_sample() -> None:
-    sys.stderr.write(
+    tell(
         "The full data set is not here: these are of the bundled sample of 1,000 test images; "
-        "get all with: fmnist-tk data fetch\n"
+        "get all with: fmnist-tk data fetch"
     )
 
 
@@ -219,7 +218,7 @@ def _find_wrong(
     with stdout_to_stderr():  # an artifact may print
         predictor = open_predictor(artifact, folder, device=device)
         if predictor.warning and not quiet:
-            sys.stderr.write(f"warning: {predictor.warning}\n")
+            tell(f"warning: {predictor.warning}")
         with showing_progress(quiet=quiet) as progress:
             return find_wrong(pool, predictor, count=count, label=label, progress=progress)
 

@@ -1,20 +1,24 @@
 """Records as JSON: read with suspicion."""
 
 import json
+import re
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
 
 from toolkit.errors import ReportError
 from toolkit.records.base import Record
 
+# Controls beyond those that JSON itself escapes, what turns the direction of a line, and how older commands of GitHub
+# Actions begin.
+_STEERING: Final = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]|#(?=#\\[)")
 R = TypeVar("R", bound=Record)
 
 
 def to_json(record: Record) -> str:
-    """Return a record as indented JSON that ends in a newline."""
-    return record.model_dump_json(indent=1) + "\n"
+    """Return a record as indented JSON that ends in a newline; what would steer a terminal is escaped in it."""
+    return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", record.model_dump_json(indent=1)) + "\n"
 
 
 def read_record(path: Path, kind: type[R]) -> R:

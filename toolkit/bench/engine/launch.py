@@ -194,6 +194,7 @@ def worker_environment(threads: int) -> dict[str, str]:
     environment = {name: value for name, value in os.environ.items() if name not in _SPIN_VARIABLES}
     environment.update(dict.fromkeys(_THREAD_VARIABLES, str(threads)))
     environment["PYTHONHASHSEED"] = "0"  # or dictionaries of one process are laid out more luckily than another's
+    environment["PYTHONIOENCODING"] = "utf-8"  # of what it prints, whatever the terminal can show
     environment["NVIDIA_TF32_OVERRIDE"] = "0"  # float32 rows are float32, whatever a library would choose
     root = str(Path(__file__).resolve().parents[3])
     if root not in sys.path[1:]:  # run from a checkout that is not installed

@@ -1,5 +1,6 @@
 """The edge: what goes to stdout, what to stderr, and how a command ends."""
 
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -9,8 +10,9 @@ from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
-from toolkit.cli.console.streams import drop_stdout
+from toolkit.cli.console.streams import drop
 from toolkit.errors import OutputError
+from toolkit.plain import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -72,10 +74,9 @@ def finish(
     failed = _write_files(report, output, junit, markdown)  # first: a reader of stdout that leaves costs no file
     if _is_for_ci(report) and os.environ.get("GITHUB_ACTIONS") == "true":
         _tell_github(report, quiet=quiet)
-    if as_json and sys.stdout:
-        with _writing_stdout():
-            sys.stdout.write(to_json(report))
-            sys.stdout.flush()
+    if as_json:
+        write_json(to_json(report))
+        write("", flush=True)
     elif not (as_json or quiet):
         show(report, instead)
     if failed:  # last: a result that cannot be written is at least shown
@@ -121,19 +122,18 @@ def _tell_github(report: "Report", *, quiet: bool) -> None:
     from toolkit.render.files.markdown import report_markdown
 
     if not quiet:
-        sys.stderr.writelines(f"{line}\n" for line in annotations(report))
-        sys.stderr.flush()
+        _write_stderr("".join(f"{line}\n" for line in annotations(report)))
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if summary:
         try:
             with Path(summary).open("a", encoding="utf-8") as file:
                 file.write(report_markdown(report) + "\n")
         except OSError as error:
-            sys.stderr.write(f"warning: no summary of the job: {summary}: {error.strerror or error}\n")
+            tell(f"warning: no summary of the job: {summary}: {error.strerror or error}")
 
 
 def show(report: "Report", instead: "Iterable[RenderableType] | None" = None) -> None:
-    """Print a report as tables on stdout, if there is one.
+    """Print a report as tables on stdout.
 
     Args:
         report: The report.
@@ -148,13 +148,11 @@ def show(report: "Report", instead: "Iterable[RenderableType] | None" = None) ->
 
 
 def print_parts(parts: "Iterable[RenderableType]") -> None:
-    """Print parts of a report on stdout as they come, if there is one; no word in them steers the terminal.
+    """Print parts of a report on stdout as they come; no word in them steers the terminal.
 
     Raises:
         OutputError: If stdout cannot be written.
     """
-    if sys.stdout is None:
-        return
     from toolkit.render.words.plain import Plain
 
     console = stdout_console()
@@ -164,26 +162,37 @@ def print_parts(parts: "Iterable[RenderableType]") -> None:
 
 
 def write(text: str, *, flush: bool = False) -> None:
-    """Write text on stdout as it is, if there is one; ``flush`` sends off what was written before, too.
-
-    Raises:
-        OutputError: If stdout cannot be written.
-    """
-    if sys.stdout is not None:
-        with _writing_stdout():
-            sys.stdout.write(text)
-            if flush:
-                sys.stdout.flush()
-
-
-def say(*lines: str) -> None:
-    """Print lines of plain text on stdout, if there is one.
+    """Write text on stdout as it is; ``flush`` sends off what was written before, too.
 
     Raises:
         OutputError: If stdout cannot be written.
     """
     with _writing_stdout():
-        typer.echo("\n".join(lines))
+        sys.stdout.write(text)
+        if flush:
+            sys.stdout.flush()
+
+
+def write_json(text: str) -> None:
+    """Write JSON on stdout; a letter that its encoding does not have is escaped, so that nothing is lost.
+
+    Raises:
+        OutputError: If stdout cannot be written.
+    """
+    try:
+        text.encode(sys.stdout.encoding)
+    except UnicodeEncodeError:
+        text = "".join(each if each.isascii() else json.dumps(each)[1:-1] for each in text)
+    write(text)
+
+
+def say(*lines: str) -> None:
+    """Print lines on stdout, without what would steer the terminal.
+
+    Raises:
+        OutputError: If stdout cannot be written.
+    """
+    write("".join(f"{plain(line)}\n" for line in lines), flush=True)
 
 
 @contextmanager
@@ -194,15 +203,21 @@ def _writing_stdout() -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as error:
-        drop_stdout()
+        drop(sys.stdout)
         raise OutputError(Path("/dev/stdout"), error.strerror or str(error)) from error
 
 
-def progress_line(text: str) -> None:
-    """Print a line of plain text on stderr, if there is one."""
-    if sys.stderr:
-        sys.stderr.write(f"{text}\n")
+def tell(text: str) -> None:
+    """Print a line on stderr, without what would steer the terminal; that nobody reads it stops no work."""
+    _write_stderr(plain(text, lines=False) + "\n")
+
+
+def _write_stderr(text: str) -> None:
+    try:
+        sys.stderr.write(text)
         sys.stderr.flush()
+    except OSError:
+        drop(sys.stderr)
 
 
 @contextmanager
@@ -242,8 +257,7 @@ def showing_rounds(*, quiet: bool) -> Iterator["ShowRounds"]:
 
 
 def _line(task: str, done: int, total: int, detail: str = "") -> None:
-    sys.stderr.write(f"{task} {done}/{total} {detail}".rstrip() + "\n")
-    sys.stderr.flush()
+    tell(f"{task} {done}/{total} {detail}".rstrip())
 
 
 def _some_lines() -> "ShowRounds":
@@ -261,7 +275,7 @@ def _some_lines() -> "ShowRounds":
 
 
 def stdout_console() -> "Console":
-    """Return a console on stdout, which must be there; where it is no terminal, a wide one."""
+    """Return a console on stdout; where it is no terminal, a wide one."""
     return _console(sys.stdout.isatty(), stderr=False)
 
 

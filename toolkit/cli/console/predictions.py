@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
-from toolkit.cli.console import print_parts, showing_progress, write
-from toolkit.cli.console.streams import drop_stdout, stdout_to_stderr
+from toolkit.cli.console import print_parts, say, showing_progress, tell, write, write_json
+from toolkit.cli.console.streams import drop, stdout_to_stderr
 from toolkit.errors import OutputError
 from toolkit.records.units import rate, seconds
 
@@ -94,7 +94,7 @@ def finish_stream(
 
     many, shown = stream.total > FEW, not (as_json or as_csv or quiet)
     # Lines on the same terminal show how far it has come, and would be drawn across a bar.
-    measured = many and not quiet and not (shown and sys.stdout is not None and sys.stdout.isatty())
+    measured = many and not quiet and not (shown and sys.stdout.isatty())
     stdout = None if quiet else _Stdout(_stdout_writer(as_json=as_json, as_csv=as_csv, many=many), alone=not output)
     with ExitStack() as stack:
         writers: list[PredictionWriter] = [stack.enter_context(_writing_file(output))] if output else []
@@ -102,7 +102,7 @@ def finish_stream(
         meter = _Meter(stack.enter_context(showing_progress(quiet=not measured)), stream.total)
         ended = _pump(stream, report, writers, meter.advance)
     if many and not quiet:
-        sys.stderr.write(f"{meter.total()}\n")
+        tell(meter.total())
     if stdout and stdout.error:
         raise stdout.error
     raise typer.Exit(_INTERRUPTED if ended.interrupted else 0 if ended.passed else 1)
@@ -148,7 +148,7 @@ def _writing_file(path: Path) -> "Iterator[PredictionWriter]":
 def _stdout_writer(*, as_json: bool, as_csv: bool, many: bool) -> "PredictionWriter":
     from toolkit.render.files.prediction_files import CsvWriter, JsonWriter
 
-    return JsonWriter(write) if as_json else CsvWriter(write) if as_csv else _Lines(many=many)
+    return JsonWriter(write_json) if as_json else CsvWriter(write) if as_csv else _Lines(many=many)
 
 
 class _Lines:
@@ -170,7 +170,7 @@ class _Lines:
         self._tally.add(record)
         if isinstance(record, PredictionRecord):
             if self._many:
-                write(one_line(record) + "\n")
+                say(one_line(record))
             else:
                 print_parts(few_parts(record))
 
@@ -180,7 +180,7 @@ class _Lines:
 
         print_parts(tally_parts(self._tally, many=self._many))
         if report.interrupted:
-            write("Interrupted: only what was finished before is here\n")
+            say("Interrupted: only what was finished before is here")
 
 
 class _Stdout:
@@ -216,7 +216,7 @@ class _Stdout:
             if self._alone:
                 raise
             self.error = error
-            drop_stdout()
+            drop(sys.stdout)
 
 
 class _Meter:
@@ -246,9 +246,7 @@ class _Meter:
 
 
 def _tell(record: "UnreadableRecord", number: int) -> None:
-    from toolkit.plain import plain
-
     if number <= _MOST_TOLD:
-        sys.stderr.write(f"error: {plain(f'{record.source}: {record.reason}; {record.remedy}', lines=False)}\n")
+        tell(f"error: {record.source}: {record.reason}; {record.remedy}")
     elif number == _MOST_TOLD + 1:
-        sys.stderr.write("error: more pictures could not be read; list all of them with --json or -o FILE\n")
+        tell("error: more pictures could not be read; list all of them with --json or -o FILE")

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
+from toolkit.plain import plain
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.live import Live
@@ -53,12 +55,13 @@ def drawing_rounds(console: "Console") -> Iterator[ShowRounds]:
     from rich.live import Live
 
     from toolkit.render.terminal.live import live_table
+    from toolkit.render.words.plain import Plain
 
     def make() -> Live:
         return Live(console=console, auto_refresh=False, transient=True)
 
     def show(rows: Sequence["LatencyRecord"], done: int, planned: int) -> None:
-        _screen.display(Live, make).update(live_table(rows, done, planned), refresh=True)
+        _screen.display(Live, make).update(Plain(live_table(rows, done, planned)), refresh=True)
 
     try:
         yield show
@@ -91,6 +94,7 @@ def drawing_bar(console: "Console") -> Iterator["Progress"]:
         )
 
     def update(task: str, done: int, total: int, detail: str = "") -> None:
+        task, detail = plain(task, lines=False), plain(detail, lines=False)
         bar = _screen.display(Progress, make)
         for other in [each for each in bar.tasks if each.description != task]:
             bar.remove_task(other.id)

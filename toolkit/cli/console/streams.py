@@ -1,19 +1,38 @@
-"""Where stdout leads: to nowhere when its reader has gone, to stderr while an artifact may print."""
+"""Where stdout and stderr lead: to nowhere when nobody reads them, to stderr while an artifact may print."""
 
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
+from io import TextIOWrapper
+from typing import TextIO
 
-__all__ = ["drop_stdout", "stdout_to_stderr"]
+__all__ = ["drop", "prepare_streams", "stdout_to_stderr"]
 
 _STDOUT, _STDERR = 1, 2
 
 
-def drop_stdout() -> None:
-    """Send to nowhere what is still in the buffer of stdout: Python would try, and fail, to write it at its end."""
-    if sys.stdout is not None:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def prepare_streams() -> None:
+    """Make stdout and stderr what any text can be written to.
+
+    One that is closed, as under ``>&-``, leads to nowhere: else the next file that is opened would take its number, and
+    get what a library prints. A letter that the encoding of the terminal does not have becomes a question mark.
+    """
+    for number in (0, _STDOUT, _STDERR):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free is this one
+    sys.stdout = sys.stdout or os.fdopen(_STDOUT, "w", encoding="utf-8", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(_STDERR, "w", encoding="utf-8", closefd=False)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def drop(stream: TextIO) -> None:
+    """Send to nowhere what is still in the buffer of a stream: Python would try, and fail, to write it at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 @contextmanager

@@ -1,11 +1,12 @@
 """Annotations of GitHub Actions: workflow commands that mark what failed in the list of a run's problems."""
 
+from toolkit.plain import plain
 from toolkit.records import Report
 from toolkit.render.words.bench import failed_clock_check, slowdown_in_words
 from toolkit.render.words.parity import Explanation, explain
 
 # As the runner reads them back; % must come first.
-_IN_MESSAGE = (("%", "%25"), ("\r", "%0D"), ("\n", "%0A"))
+_IN_MESSAGE = (("%", "%25"), ("\n", "%0A"))
 _IN_PROPERTY = (*_IN_MESSAGE, (":", "%3A"), (",", "%2C"))
 
 
@@ -43,6 +44,7 @@ def _command(name: str, message: str, **properties: str) -> str:
 
 
 def _escaped(text: str, replacements: tuple[tuple[str, str], ...]) -> str:
+    text = plain(text)
     for character, written in replacements:
         text = text.replace(character, written)
     return text

@@ -5,12 +5,12 @@ The dialect is what both schemas in use accept, the one of Jenkins' xUnit plugin
 that a reader sums the suites. ``tests/golden/junit.xsd`` says it exactly.
 """
 
-import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Final
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
+from toolkit.plain import plain
 from toolkit.records import CheckRecord, FailureRecord, ParityRecord, Report
 from toolkit.render.words.bench import (
     comparison_legend,
@@ -38,8 +38,6 @@ from toolkit.render.words.speeds import median_in_words, ordered, row_name, verd
 _HOST: Final = "localhost"
 # Of what is not timed, as parity.
 _TIME: Final = "0"
-# What may not stand in XML 1.0, however it is written (section 2.2, production Char).
-_FORBIDDEN: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 # Schemas read names as tokens, which may not be empty.
 _NAMELESS: Final = "unnamed"
 
@@ -82,7 +80,7 @@ def junit_xml(report: Report) -> str:
         suite = _suite(root, report, "skipped", [])
         for skip in report.skips:
             case = _case(suite, "fmnist-tk.skipped", skip.what)
-            SubElement(case, "skipped", message=_clean(f"{skip.reason}; {skip.remedy}"))
+            SubElement(case, "skipped", message=plain(f"{skip.reason}; {skip.remedy}"))
         _close(suite, "")
     indent(root)
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{tostring(root, encoding="unicode")}\n'
@@ -181,7 +179,7 @@ def _failure_case(suite: Element, failure: FailureRecord) -> None:
 
 
 def _fail(case: Element, kind: str, message: str, text: str | None = None, *, tag: str = "failure") -> None:
-    SubElement(case, tag, type=kind, message=_clean(message)).text = _clean(message if text is None else text)
+    SubElement(case, tag, type=kind, message=plain(message)).text = plain(message if text is None else text)
 
 
 def _suite(root: Element, report: Report, name: str, properties: Iterable[tuple[str, str]]) -> Element:
@@ -198,7 +196,7 @@ def _suite(root: Element, report: Report, name: str, properties: Iterable[tuple[
     )
     element = SubElement(suite, "properties")
     for key, value in properties:
-        SubElement(element, "property", name=key, value=_clean(value))
+        SubElement(element, "property", name=key, value=plain(value))
     return suite
 
 
@@ -209,7 +207,7 @@ def _close(suite: Element, output: str) -> None:
     suite.set("tests", str(len(cases)))
     for kind, attribute in (("failure", "failures"), ("error", "errors"), ("skipped", "skipped")):
         suite.set(attribute, str(sum(case.find(kind) is not None for case in cases)))
-    SubElement(suite, "system-out").text = _clean(output)
+    SubElement(suite, "system-out").text = plain(output)
     SubElement(suite, "system-err").text = ""
 
 
@@ -222,14 +220,9 @@ def _seconds(value: float) -> str:
     return f"{value:.3f}" if value else _TIME
 
 
-def _clean(text: str) -> str:
-    """Return ``text`` without the characters that XML 1.0 forbids."""
-    return _FORBIDDEN.sub("", text)
-
-
 def _token(text: str) -> str:
     """Return ``text`` as one line that is not empty."""
-    return " ".join(_clean(text).split()) or _NAMELESS
+    return " ".join(plain(text).split()) or _NAMELESS
 
 
 def _timestamp(moment: datetime) -> str:

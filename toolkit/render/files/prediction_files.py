@@ -52,7 +52,7 @@ class JsonWriter:
         """Write a prediction; what could not be read comes later in a report."""
         if isinstance(record, PredictionRecord):
             comma, self._empty = "" if self._empty else ",", False
-            lines = record.model_dump_json(indent=1).replace("\n", "\n  ")
+            lines = to_json(record).rstrip().replace("\n", "\n  ")
             self._write(f"{comma}\n  {lines}")  # at once: an interrupt leaves a whole prediction or none
 
     def end(self, report: Report) -> None:
