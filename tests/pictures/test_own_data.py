@@ -383,6 +383,7 @@ def test_a_pipe_in_a_folder_of_a_class_is_no_picture(tmp_path: Path) -> None:
         ("id,image_id,class\n1,p00,3\n2,p01,4\n", [3, 4]),
         ("p00.png;3\np01.png;4\n", [3, 4]),
         ("filename\tlabel\np00.png\t3\np01.png\t4\n", [3, 4]),
+        ("file|label\np00.png|3\np01.png|4\n", [3, 4]),
         ("sep=;\nfile;label\np00.png;3\np01.png;4\n", [3, 4]),
         ("\ufefffile;label\n\n;\np00.png;3\n\n\np01.png;4\n", [3, 4]),
         ('"file","label"\n"p00.png","3"\n"p01.png","4"\n', [3, 4]),
@@ -409,6 +410,11 @@ def test_columns_that_are_left_out_are_told(pictures: Path) -> None:
     [
         ("0,p00.png,3\n1,p01.png,4\n", "labels.csv has 3 columns (0, p00.png, 3), and no header tells which are file"),
         ("a,b,c\np00.png,x,3\n", "labels.csv has 3 columns (a, b, c), and no header tells which are file and label"),
+        ("p00.png\np01.png\n", "labels.csv has 1 column (p00.png), and no header tells which are file and label"),
+        (
+            ",".join(f"pixel{i}" for i in range(784)) + "\n" + "1," * 783 + "1\n",
+            "labels.csv holds pixels, and no column called label",
+        ),
         (
             "label," + ",".join(f"pixel{i}" for i in range(100)) + "\n" + "1," * 100 + "1\n",
             "labels.csv has 100 pixels to a line, not the 784 of 28 × 28",

@@ -106,6 +106,9 @@ def read_table(folder: Path, labels: Path, lines: Sequence[Line], is_data: Calla
         table = Table([], [], _notes(labels, first, names, columns), names[columns.label] in _FROM_ONE)
         rest, width = lines[1:], len(names)
     else:
+        if _pixels(names) and not all(map(str.isdecimal, names)):
+            reason = f"{labels.name} holds pixels, and no column called label"
+            raise OwnDataError(folder, [reason], "write that into its first line")
         columns = _placed(folder, labels, lines)
         table = Table([], [], [])
         rest, width = lines, 1 + len(columns.content)
@@ -128,11 +131,15 @@ def _named(names: Sequence[str], *, header: bool) -> _Columns | None:
     if header and len(names) == 2:  # one of two tells the other
         label = label if label is not None else 1 if file is None else 1 - file
         file = 1 - label
+    content = _pixels(names) or ((file,) if file is not None else ())
+    return _Columns(label, content) if label is not None and content else None
+
+
+def _pixels(names: Sequence[str]) -> tuple[int, ...]:
+    """Return the places of the columns that a header calls pixels, in the order of their numbers."""
     matches = [(_PIXEL.fullmatch(name), place) for place, name in enumerate(names)]
-    pixels = sorted((int(match[1]), int(match[2] or 0), place) for match, place in matches if match)
-    if label is not None and len(pixels) >= _FEWEST_PIXELS:
-        return _Columns(label, tuple(place for *_, place in pixels))
-    return None if label is None or file is None else _Columns(label, (file,))
+    found = sorted((int(match[1]), int(match[2] or 0), place) for match, place in matches if match)
+    return tuple(place for *_, place in found) if len(found) >= _FEWEST_PIXELS else ()
 
 
 def _placed(folder: Path, labels: Path, lines: Sequence[Line]) -> _Columns:
@@ -144,11 +151,11 @@ def _placed(folder: Path, labels: Path, lines: Sequence[Line]) -> _Columns:
     fields = lines[0].fields
     if len(fields) == 1 + _PIXELS and all(map(str.isdecimal, fields)):
         return _Columns(0, tuple(range(1, len(fields))))
-    if len(fields) > 2 and all(len(line.fields) == len(fields) for line in lines):
+    if len(fields) != 2 and all(len(line.fields) == len(fields) for line in lines):
         shown = ", ".join(field or "(no name)" for field in fields[:_SHOWN]) + (", …" if len(fields) > _SHOWN else "")
         raise OwnDataError(
             folder,
-            [f"{labels.name} has {len(fields):,} columns ({shown}), and no header tells which are file and label"],
+            [f"{labels.name} has {_columns(fields)} ({shown}), and no header tells which are file and label"],
             "write a first line that names them; pandas leaves its index out by to_csv(index=False)",
         )
     return _Columns(1, (0,))
@@ -182,6 +189,9 @@ def _row(line: Line, columns: _Columns, width: int) -> CsvRow | str:
 def _wrong_width(fields: Sequence[str], width: int) -> str:
     if len(fields) == 1 and (";" in fields[0] or "\t" in fields[0]):
         return "the columns are parted by something else: put a comma between file and label"
-    count = f"{len(fields):,} column{'' if len(fields) == 1 else 's'}"
     wanted = "the two of file,label" if width == 2 else f"the {width:,} of the header"
-    return f"{count}, not {wanted}; put a name with a comma in quotes"
+    return f"{_columns(fields)}, not {wanted}; put a name with a comma in quotes"
+
+
+def _columns(fields: Sequence[str]) -> str:
+    return f"{len(fields):,} column{'' if len(fields) == 1 else 's'}"

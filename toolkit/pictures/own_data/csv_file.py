@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _UNCLOSED: Final = "a quotation mark is missing, and what follows is taken for one name"
 # The comma first: it is what is meant where nothing tells.
-_DELIMITERS: Final = (",", ";", "\t")
+_DELIMITERS: Final = (",", ";", "\t", "|")
 # Lines that are looked at to find what parts the columns.
 _FIRST_LINES: Final = 50
 # Excel's own line that names what parts the columns.
@@ -33,7 +33,7 @@ class Line:
 def read_lines(folder: Path, labels: Path, is_label: Callable[[str], bool]) -> tuple[list[Line], list[tuple[int, str]]]:
     """Read all lines; empty ones are none.
 
-    Commas, semicolons or tabs, quotes, spaces after commas, a byte-order mark, and line ends of every system are
+    Commas, semicolons, tabs or bars, quotes, spaces after commas, a byte-order mark, and line ends of every system are
     understood.
 
     Args:

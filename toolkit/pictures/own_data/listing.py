@@ -124,7 +124,7 @@ def _from_csv(folder: Path, labels: Path, read_label: ReadLabel) -> Listing:
     left = sorted(name for name in names.there - first.keys() if is_picture(name))
     if left:
         listing.notes.append(f"{labels.name} does not name {some(left, len(left))}; left out")
-    if not from_one:
+    if not (from_one or beyond):
         listing.notes += _note_without_zero([row.label for row in rows], f"name their column {FROM_ONE}")
     return listing
 
