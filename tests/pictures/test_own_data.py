@@ -5,6 +5,7 @@ import io
 import os
 import shutil
 import tempfile
+import tracemalloc
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
@@ -555,3 +556,25 @@ def test_a_folder_that_cannot_be_read_is_a_problem(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr(os, "scandir", scandir)
     assert problems_of(tmp_path / "own") == (f"{tmp_path}/own/3/locked: the folder cannot be read (Permission denied)",)
+
+
+def test_a_folder_that_cannot_be_listed_is_one_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: Path) -> Any:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    assert problems_of(tmp_path) == ("the folder cannot be read (Permission denied)",)
+
+
+def test_of_a_table_of_pixels_not_all_fields_are_in_memory(pictures: Path) -> None:
+    text, _ = pixel_table(["label", *(f"pixel{number}" for number in range(784))])
+    header, *lines = text.splitlines(keepends=True)
+    labels = csv_of(pictures, header + "".join(lines * 100))
+    tracemalloc.start()
+    try:
+        listing = list_pictures(pictures, labels, read_label)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(listing.pictures) == 1000
+    assert peak < 3 * labels.stat().st_size + 1000 * 4 * 784  # as fields it would be 50 MB

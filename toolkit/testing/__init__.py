@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from toolkit.errors import ArtifactNotFoundError, CheckpointError, UsageError
+from toolkit.plain import plain
 
 if TYPE_CHECKING:
     from torch import nn
@@ -100,7 +101,7 @@ def failure_message(record: "ParityRecord") -> str:
         *([f"  also failed: {', '.join(others)}"] if others else []),
         f"  {record.declared}, {record.runtime} {record.runtime_version} on {record.device}, seed {record.seed}",
     ]
-    return "\n".join(lines)
+    return plain("\n".join(lines))
 
 
 def _reference(given: "nn.Module | Checkpoint | Path | str | None") -> "ReferenceModel":

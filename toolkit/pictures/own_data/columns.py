@@ -1,8 +1,9 @@
 """Which column of a table is what: the file, the label, or pixels; by the header, or without one by their order."""
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -68,9 +69,9 @@ class Table:
         from_one: Whether the header says that labels count from 1.
     """
 
-    rows: list[CsvRow]
-    bad: list[tuple[int, str]]
-    notes: list[str]
+    rows: list[CsvRow] = field(default_factory=list)
+    bad: list[tuple[int, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     from_one: bool = False
 
 
@@ -87,41 +88,83 @@ class _Columns:
         return len(self.content) > 1
 
 
-def read_table(folder: Path, labels: Path, lines: Sequence[Line], is_data: Callable[[str], bool]) -> Table:
+def read_table(folder: Path, labels: Path, lines: Iterable[Line], is_data: Callable[[str], bool]) -> Table:
     """Find the columns and return the rows.
 
     Args:
         folder: Of the pictures; an error names it.
         labels: The file; its name stands before each problem.
-        lines: At least one.
+        lines: Taken one by one.
         is_data: Says whether a text names a picture or means a class: then its line is no header.
 
     Raises:
         OwnDataError: If there are other columns than two, and no header that names what is wanted.
     """
-    first = lines[0]
-    names = [re.sub(r"[^a-z0-9]", "", field.lower()) for field in first.fields]
+    table = Table()
+    good = _without_bad(labels, lines, table.bad)
+    first = next(good, None)
+    if first is None:
+        return table
+    names = [re.sub(r"[^a-z0-9]", "", each.lower()) for each in _trimmed(first.fields)]
     columns = _named(names, header=not any(map(is_data, first.fields)))
+    width = len(names)
     if columns:
-        table = Table([], [], _notes(labels, first, names, columns), names[columns.label] in _FROM_ONE)
-        rest, width = lines[1:], len(names)
+        table.notes.extend(_notes(labels, first, names, columns))
+        table = replace(table, from_one=names[columns.label] in _FROM_ONE)
     else:
-        if _pixels(names) and not all(map(str.isdecimal, names)):
+        numbers = all(map(str.isdecimal, names))
+        if _pixels(names) and not numbers:
             reason = f"{labels.name} holds pixels, and no column called label"
             raise OwnDataError(folder, [reason], "write that into its first line")
-        columns = _placed(folder, labels, lines)
-        table = Table([], [], [])
-        rest, width = lines, 1 + len(columns.content)
+        good = chain([first], good)
+        if numbers and width == 1 + _PIXELS:
+            columns = _Columns(0, tuple(range(1, width)))
+        else:
+            if width != 2:
+                every = [*good]
+                _check_columns(folder, labels, every)
+                good, width = iter(every), 2
+            columns = _Columns(1, (0,))
     if columns.are_pixels and len(columns.content) != _PIXELS:
         reason = f"{labels.name} has {len(columns.content):,} pixels to a line, not the {_PIXELS} of 28 × 28"
         raise OwnDataError(folder, [reason], "write pictures of another size as files")
-    for line in rest:
+    for line in good:
         row = _row(line, columns, width)
         if isinstance(row, str):
             table.bad.append((line.number, f"{labels.name} line {line.number}: {row}"))
         else:
             table.rows.append(row)
     return table
+
+
+def _without_bad(labels: Path, lines: Iterable[Line], bad: list[tuple[int, str]]) -> Iterator[Line]:
+    """Yield the lines that could be parted; the others are told."""
+    for line in lines:
+        if line.problem:
+            bad.append((line.number, f"{labels.name} line {line.number}: {line.problem}"))
+        else:
+            yield line
+
+
+def _trimmed(fields: Sequence[str]) -> Sequence[str]:
+    """Return fields without empty ones at the end; two stay."""
+    return fields[: max([2, *(place + 1 for place, field in enumerate(fields) if field)])]
+
+
+def _check_columns(folder: Path, labels: Path, lines: Sequence[Line]) -> None:
+    """Refuse lines that all have the same columns, if these are not file and label.
+
+    Raises:
+        OwnDataError: Naming the columns.
+    """
+    fields = _trimmed(lines[0].fields)
+    if all(len(_trimmed(line.fields)) == len(fields) for line in lines):
+        shown = ", ".join(field or "(no name)" for field in fields[:_SHOWN]) + (", …" if len(fields) > _SHOWN else "")
+        raise OwnDataError(
+            folder,
+            [f"{labels.name} has {_columns(fields)} ({shown}), and no header tells which are file and label"],
+            "write a first line that names them; pandas leaves its index out by to_csv(index=False)",
+        )
 
 
 def _named(names: Sequence[str], *, header: bool) -> _Columns | None:
@@ -142,25 +185,6 @@ def _pixels(names: Sequence[str]) -> tuple[int, ...]:
     return tuple(place for *_, place in found) if len(found) >= _FEWEST_PIXELS else ()
 
 
-def _placed(folder: Path, labels: Path, lines: Sequence[Line]) -> _Columns:
-    """Return the columns by their order: file and label, or a label and its pixels.
-
-    Raises:
-        OwnDataError: If all lines have the same columns, and not these.
-    """
-    fields = lines[0].fields
-    if len(fields) == 1 + _PIXELS and all(map(str.isdecimal, fields)):
-        return _Columns(0, tuple(range(1, len(fields))))
-    if len(fields) != 2 and all(len(line.fields) == len(fields) for line in lines):
-        shown = ", ".join(field or "(no name)" for field in fields[:_SHOWN]) + (", …" if len(fields) > _SHOWN else "")
-        raise OwnDataError(
-            folder,
-            [f"{labels.name} has {_columns(fields)} ({shown}), and no header tells which are file and label"],
-            "write a first line that names them; pandas leaves its index out by to_csv(index=False)",
-        )
-    return _Columns(1, (0,))
-
-
 def _notes(labels: Path, first: Line, names: Sequence[str], columns: _Columns) -> list[str]:
     """Return which columns of a header are left out, or that it is taken for one."""
     if not {*names} & {*_FILES, *_LABELS}:
@@ -175,8 +199,8 @@ def _notes(labels: Path, first: Line, names: Sequence[str], columns: _Columns) -
 def _row(line: Line, columns: _Columns, width: int) -> CsvRow | str:
     """Return a row, or what is wrong with its line."""
     fields = line.fields
-    if len(fields) > width or max(columns.label, *columns.content) >= len(fields):
-        return _wrong_width(fields, width)
+    if any(fields[width:]) or max(columns.label, *columns.content) >= len(fields):
+        return _wrong_width(_trimmed(fields), width)
     label, content = fields[columns.label], [fields[place] for place in columns.content]
     if not columns.are_pixels:
         return CsvRow(line.number, content[0], label)

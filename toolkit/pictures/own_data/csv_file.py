@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -24,66 +24,65 @@ _EXCEL: Final = "sep="
 
 @dataclass(frozen=True)
 class Line:
-    """What stands in the columns of a line, without the spaces around, and its number from 1."""
+    """What stands in the columns of a line, without the spaces around, and its number from 1.
+
+    Attributes:
+        number: Of its start.
+        fields: Empty where it cannot be parted.
+        problem: Why it cannot, else empty.
+    """
 
     number: int
-    fields: Sequence[str]
+    fields: Sequence[str] = ()
+    problem: str = ""
 
 
-def read_lines(folder: Path, labels: Path, is_label: Callable[[str], bool]) -> tuple[list[Line], list[tuple[int, str]]]:
-    """Read all lines; empty ones are none.
+def read_lines(folder: Path, labels: Path, is_label: Callable[[str], bool]) -> Iterator[Line]:
+    """Yield all lines, a header among them; empty ones are none.
 
     Commas, semicolons, tabs or bars, quotes, spaces after commas, a byte-order mark, and line ends of every system are
-    understood.
+    understood. The file is in memory, but never all of its fields: a table of pixels has millions.
 
     Args:
         folder: Of the pictures; an error names it.
         labels: UTF-8 text.
         is_label: Says whether a text means a class.
 
-    Returns:
-        The lines, a header among them, all as wide as the widest with something in it, as far as they have columns; and
-        for each that cannot be parted its number and what is wrong with it.
-
     Raises:
         OwnDataError: If the file cannot be read, is no text, or is empty.
     """
-    text = _text(folder, labels) + "\n"  # so that a quote that nothing closes always takes a line end with it
-    lines: list[Line] = []
-    bad: list[tuple[int, str]] = []
-    reader = _reader(text, _delimiter(text, is_label))
+    data = _data(folder, labels) + b"\n"  # so that a quote that nothing closes always takes a line end with it
+    reader, empty = _reader(data, _delimiter(data, is_label)), True
     while True:
-        number = reader.line_num + 1  # of the start: a quoted name may hold a line break
+        number = reader.line_num + 1  # a quoted name may hold a line break
         try:
-            found = next(reader)
-        except StopIteration:
-            break
+            found = next(reader, None)
         except csv.Error:  # a field longer than the module allows: a quote that nothing closes
-            bad.append((number, f"{labels.name} line {number}: {_UNCLOSED}"))
+            yield Line(number, problem=_UNCLOSED)
+            return
+        if found is None:
             break
         fields = [field.strip() for field in found]
         if not any(fields) or (number == 1 and fields[0].lower().startswith(_EXCEL)):
             continue
-        if any("\n" in field or "\r" in field for field in found):
-            bad.append((number, f"{labels.name} line {number}: {_UNCLOSED}"))
-        else:
-            lines.append(Line(number, fields))
-    if not lines and not bad:
+        empty = False
+        unclosed = any("\n" in field or "\r" in field for field in found)
+        yield Line(number, problem=_UNCLOSED) if unclosed else Line(number, fields)
+    if empty:
         raise OwnDataError(folder, [f"{labels.name} is empty"], "write a line of file,label for each picture")
-    width = max([2, *(place + 1 for line in lines for place, field in enumerate(line.fields) if field)])
-    return [Line(line.number, line.fields[:width]) for line in lines], bad
 
 
-def _reader(text: str, delimiter: str) -> "_csv.Reader":
-    return csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
+def _reader(data: bytes, delimiter: str) -> "_csv.Reader":
+    text = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig", newline="")
+    return csv.reader(text, delimiter=delimiter, skipinitialspace=True)
 
 
-def _delimiter(text: str, is_label: Callable[[str], bool]) -> str:
+def _delimiter(data: bytes, is_label: Callable[[str], bool]) -> str:
     """Return what parts the columns: by it the most lines have a label, and of equals the most lines have columns."""
 
     def good(delimiter: str) -> tuple[int, int]:
         try:
-            lines = [line for line in islice(_reader(text, delimiter), _FIRST_LINES) if len(line) > 1]
+            lines = [line for line in islice(_reader(data, delimiter), _FIRST_LINES) if len(line) > 1]
         except csv.Error:
             return 0, 0
         return sum(any(is_label(field) for field in line) for line in lines), len(lines)
@@ -91,7 +90,8 @@ def _delimiter(text: str, is_label: Callable[[str], bool]) -> str:
     return max(_DELIMITERS, key=good)
 
 
-def _text(folder: Path, labels: Path) -> str:
+def _data(folder: Path, labels: Path) -> bytes:
+    """Return the bytes of a text."""
     try:
         data = labels.read_bytes()
     except FileNotFoundError as error:
@@ -102,8 +102,9 @@ def _text(folder: Path, labels: Path) -> str:
         reason = f"{labels} cannot be read: {error.strerror or error}"
         raise OwnDataError(folder, [reason], "pass the CSV of file,label with --labels") from error
     try:
-        return data.decode("utf-8-sig")
+        data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         reason = f"{labels.name} line {line}: not UTF-8 text"
         raise OwnDataError(folder, [reason], "save it as CSV in UTF-8") from error
+    return data

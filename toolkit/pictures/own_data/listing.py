@@ -4,6 +4,7 @@ Nothing is raised for what is wrong with a line: all of it is gathered, so that 
 """
 
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -91,17 +92,13 @@ def list_pictures(folder: Path, labels: Path | None, read_label: ReadLabel) -> L
 
 
 def _from_csv(folder: Path, labels: Path, read_label: ReadLabel) -> Listing:
-    lines, bad = read_lines(folder, labels, lambda text: isinstance(read_label(text), int))
     names = Names(folder)
-    table = read_table(folder, labels, lines, lambda text: _is_data(text, names, read_label)) if lines else None
-    rows = table.rows if table else []
-    bad += table.bad if table else []
-    if not rows and not bad:
+    lines = read_lines(folder, labels, lambda text: isinstance(read_label(text), int))
+    table = read_table(folder, labels, lines, lambda text: _is_data(text, names, read_label))
+    rows, from_one = table.rows, table.from_one
+    if not rows and not table.bad:
         raise OwnDataError(folder, [f"{labels.name} names no pictures"], "write a line of file,label for each picture")
-    listing = Listing(
-        problems=[Problem(number, text) for number, text in bad], notes=list(table.notes) if table else []
-    )
-    from_one = table is not None and table.from_one
+    listing = Listing(problems=[Problem(number, text) for number, text in table.bad], notes=table.notes)
     beyond = not from_one and _count_from_one([row.label for row in rows])
     first: dict[str, int] = {}
     for row in rows:
@@ -168,7 +165,12 @@ def _from_one(text: str) -> int | str:
 def _from_folders(folder: Path, read_label: ReadLabel) -> Listing:
     listing, left = Listing(), LeftOut()
     inside: list[Path] = []
-    for path in sorted(folder.iterdir()):
+    try:
+        every = sorted(folder.iterdir())
+    except OSError as error:
+        reason = f"the folder cannot be read ({error.strerror or error})"
+        raise OwnDataError(folder, [reason], "check its permissions") from error
+    for path in every:
         if is_hidden(path.name):
             left.add(path.name, HIDDEN)
         else:
@@ -210,8 +212,10 @@ def _take_folder(listing: Listing, left: LeftOut, path: Path, label: int, order:
 
 def _why_no_class(path: Path, sentence: str, read_label: ReadLabel) -> str:
     """Return what is wrong with a folder that is no class: one that holds the classes is to be pointed at itself."""
-    holds = (each for each in path.iterdir() if each.is_dir())
-    if path.name.lower() in _PARTS or any(isinstance(read_label(decoded(each.name)), int) for each in holds):
+    holds = False
+    with suppress(OSError):  # one that cannot be read is no class all the same
+        holds = any(isinstance(read_label(decoded(each.name)), int) for each in path.iterdir() if each.is_dir())
+    if path.name.lower() in _PARTS or holds:
         return f"the folder {decoded(path.name)!r} is no class but a part of the data: pass --images {path}"
     return sentence.replace("the label", "the folder", 1)
 
