@@ -69,11 +69,14 @@ def test_every_command_works_where_letters_are_few(
 
 
 def test_json_loses_nothing_where_letters_are_few(here: Path) -> None:
-    for words in ("predict pics --json", "report predicted.json --json"):
-        ended = run(words, "-o predicted.json" if "predict pics" in words else "", PYTHONIOENCODING="ascii")
-        found = json.loads(ended.stdout)
+    ended = run("predict pics --json -o predicted.json", PYTHONIOENCODING="ascii")
+    assert b"note: ?.txt is no picture by name; left out\n" in ended.stderr
+    again = run("report predicted.json --json", PYTHONIOENCODING="ascii")
+    for text in (ended.stdout, again.stdout, Path("predicted.json").read_bytes()):
+        found = json.loads(text)
         assert [each["source"] for each in found["predictions"]] == ["pics/" + HOSTILE, "pics/a.png"]
         assert found["notes"] == ["ü.txt is no picture by name; left out"]
+    assert ended.stdout.isascii()
 
 
 def test_no_name_steers_the_terminal_or_the_runner(here: Path) -> None:

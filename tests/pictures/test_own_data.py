@@ -225,6 +225,7 @@ def test_files_and_folders_that_are_not_there(pictures: Path, tmp_path: Path) ->
     (tmp_path / "labels.csv").unlink()
     with pytest.raises(OwnDataError, match=f"pass --labels {pictures}/labels"):
         own_pictures(pictures, tmp_path / "labels.csv")
+    assert problems_of(pictures, Path("/dev/zero")) == ("/dev/zero is a device, not a file",)
     assert problems_of(pictures, pictures) == (f"{pictures} cannot be read: Is a directory",)
 
 

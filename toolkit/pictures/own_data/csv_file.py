@@ -92,6 +92,8 @@ def _delimiter(data: bytes, is_label: Callable[[str], bool]) -> str:
 
 def _data(folder: Path, labels: Path) -> bytes:
     """Return the bytes of a text."""
+    if labels.is_char_device() or labels.is_block_device():  # one that never ends would fill the memory
+        raise OwnDataError(folder, [f"{labels} is a device, not a file"], "pass the CSV of file,label with --labels")
     try:
         data = labels.read_bytes()
     except FileNotFoundError as error:

@@ -176,7 +176,7 @@ def _from_folders(folder: Path, read_label: ReadLabel) -> Listing:
         else:
             inside.append(path)
     folders = [path for path in inside if path.is_dir()]
-    loose = [path.name for path in inside if path not in folders]
+    loose = [path.name for path in inside if not path.is_dir()]
     labels = {path: read_label(decoded(path.name)) for path in folders}
     sentences = {
         path: _why_no_class(path, label, read_label) for path, label in labels.items() if isinstance(label, str)
