@@ -33,6 +33,8 @@ Weights = Loaded | str | Path | None
 #: Where artifacts lie unless something else is said.
 FOLDER: Final = "exported"
 MOST_THREADS: Final = 1024
+#: Processes or threads that read pictures.
+MOST_WORKERS: Final = 256
 #: Of one call: more fit into no memory.
 MOST_IMAGES: Final = 10**9 - 1
 #: Of the order of rounds, and of resampling.
@@ -42,7 +44,6 @@ LARGEST_SHARE: Final = 10
 # A day; what is longer is a slip of the keyboard.
 _LEAST_SECONDS: Final = 0.001
 _MOST_SECONDS: Final = 86_400
-_MOST_WORKERS: Final = 256
 
 
 def names_of(artifacts: Artifacts, folder: str | Path) -> tuple[list[str], Path]:
@@ -129,46 +130,21 @@ def check_budget(seconds: float | None) -> None:
         )
 
 
-def pictures_of(
-    images: str | Path | None,
-    labels: str | Path | None,
-    num_workers: int | None,
-    progress: Progress,
-    **excluded: object,
-) -> "OwnPictures | None":
-    """Return the own pictures that are meant; None without any.
+def check_pictures(
+    images: str | Path | None, labels: str | Path | None, num_workers: int | None, **excluded: object
+) -> None:
+    """Refuse what makes no sense with own pictures, or has no effect without them.
 
     Args:
         images: Their folder.
         labels: Their CSV, or None for one folder per class.
         num_workers: Processes that read them.
-        progress: Told how many have been read.
         excluded: By the names of options, a true value for each that was given and does not go with ``--images``.
-
-    Raises:
-        UsageError: If something does not go together.
-        OwnDataError: If they cannot be used.
-    """
-    whole("num_workers", num_workers, _MOST_WORKERS, least=0)
-    check_pictures(images, labels, num_workers, **excluded)
-    if images is None:
-        return None
-    from toolkit.fashion.labels import read_label
-    from toolkit.pictures.own_data import own_pictures
-
-    return own_pictures(
-        Path(images), path_of(labels), read_label=read_label, num_workers=num_workers or 0, progress=progress
-    )
-
-
-def check_pictures(
-    images: str | Path | None, labels: str | Path | None, num_workers: int | None, **excluded: object
-) -> None:
-    """Refuse what would have no effect.
 
     Raises:
         UsageError: Naming it.
     """
+    whole("num_workers", num_workers, MOST_WORKERS, least=0)
     if images is None:
         given = {"--labels": labels, "--num-workers": num_workers}
         lonely = [name for name, value in given.items() if value is not None]
@@ -181,3 +157,21 @@ def check_pictures(
         raise UsageError(
             f"--images is in place of Fashion-MNIST, so {', '.join(others)} would have no effect", "leave one out"
         )
+
+
+def pictures_of(
+    images: str | Path | None, labels: str | Path | None, num_workers: int | None, progress: Progress
+) -> "OwnPictures | None":
+    """Read the own pictures that `check_pictures` has accepted; None without any.
+
+    Raises:
+        OwnDataError: If they cannot be used.
+    """
+    if images is None:
+        return None
+    from toolkit.fashion.labels import read_label
+    from toolkit.pictures.own_data import own_pictures
+
+    return own_pictures(
+        Path(images), path_of(labels), read_label=read_label, num_workers=num_workers or 0, progress=progress
+    )

@@ -73,9 +73,18 @@ def run_pipeline(
         progress: Called as ``progress(task, done, total, detail)`` after each step.
         watch: Called as ``watch(rows, done, planned)`` before the first round of bench and after each.
 
+    Returns:
+        A report of all: ``artifacts``, ``parity`` and ``latency``; what failed is in ``failures``.
+
     Raises:
         UsageError: If a value makes no sense.
         ToolkitError: If a part cannot run at all.
+
+    Example:
+        >>> import toolkit
+        >>> report = toolkit.run_pipeline("model.pth", "all", ["torchscript"], batch_sizes=1, budget_s=1)
+        >>> [each.file for each in report.artifacts], report.fastest[0].batch_size
+        (['model.ts.pt'], 1)
     """
     if train and checkpoint is not None:
         raise UsageError("--train and --checkpoint exclude each other:", "leave one of them out")

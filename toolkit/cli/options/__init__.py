@@ -24,7 +24,7 @@ def _formats(incomplete: str) -> list[str]:
     return [name for name in FORMATS if name.startswith(incomplete)]
 
 
-def _writable(path: Path | None) -> Path | None:
+def writable(path: Path | None) -> Path | None:
     """Refuse a report's path before the work, not after it."""
     if path:
         check_writable(path)
@@ -166,7 +166,7 @@ OutputOption = Annotated[
         metavar="FILE",
         help="Also write the report to FILE as JSON.",
         rich_help_panel=_RESULT,
-        callback=_writable,
+        callback=writable,
     ),
 ]
 JunitOption = Annotated[
@@ -176,7 +176,7 @@ JunitOption = Annotated[
         metavar="FILE",
         help="Also write the result to FILE as JUnit XML, a case per check or row.",
         rich_help_panel=_RESULT,
-        callback=_writable,
+        callback=writable,
     ),
 ]
 MarkdownOption = Annotated[
@@ -186,7 +186,7 @@ MarkdownOption = Annotated[
         metavar="FILE",
         help="Also write a summary to FILE as Markdown.",
         rich_help_panel=_RESULT,
-        callback=_writable,
+        callback=writable,
     ),
 ]
 QuietOption = Annotated[
@@ -244,7 +244,7 @@ def parse_batch_sizes(text: str) -> tuple[int, ...]:
     Raises:
         UsageError: If one is not a whole number from 1.
     """
-    return _whole_numbers("--batch", text, "1,64", 10**_MOST_DIGITS - 1)
+    return parse_numbers("--batch", text, "1,64")
 
 
 def parse_threads(text: str | None) -> tuple[int, ...]:
@@ -253,7 +253,7 @@ def parse_threads(text: str | None) -> tuple[int, ...]:
     Raises:
         UsageError: If one is not a whole number from 1 to 1,024.
     """
-    return () if text is None else _whole_numbers("--threads", text, "1,2", _MOST_THREADS)
+    return () if text is None else parse_numbers("--threads", text, "1,2", _MOST_THREADS)
 
 
 def parse_percent(option: str, text: str) -> float:
@@ -271,14 +271,21 @@ def parse_percent(option: str, text: str) -> float:
     return value
 
 
-def _whole_numbers(option: str, text: str, example: str, most: int) -> tuple[int, ...]:
+def parse_numbers(
+    option: str, text: str, example: str, most: int = 10**_MOST_DIGITS - 1, *, least: int = 1
+) -> tuple[int, ...]:
+    """Return the whole numbers in ``1,2``, each once, in the order given.
+
+    Raises:
+        UsageError: If one is not a whole number from ``least`` to ``most``.
+    """
     numbers = []
     for part in text.split(","):
         word = part.strip()
-        if not word.isdecimal() or len(word) > _MOST_DIGITS or not 1 <= int(word) <= most:
+        if not word.isdecimal() or len(word) > _MOST_DIGITS or not least <= int(word) <= most:
             upper = "" if len(str(most)) >= _MOST_DIGITS else f" to {most:,}"
             raise UsageError(
-                f"{option} {text}: {word!r} is not a whole number from 1{upper}",
+                f"{option} {text}: {word!r} is not a whole number from {least}{upper}",
                 f"write for example {option} {example}",
             )
         numbers.append(int(word))
