@@ -568,10 +568,10 @@ class TestPython:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            ({"threads": 0}, "threads: 0 is not a whole number from 1"),
-            ({"batch_size": 0}, "batch_size: 0 is not a whole number from 1"),
-            ({"num_workers": 0}, "num_workers: 0 is not a whole number from 1"),
-            ({"test": -1}, "test: -1 is not a whole number from 0"),
+            ({"threads": 0}, "--threads 0: not a whole number from 1 to"),
+            ({"batch_size": 0}, "--batch 0: not a whole number from 1 to"),
+            ({"num_workers": 0}, "--num-workers 0: not a whole number from 1 to"),
+            ({"test": -1}, "--test -1: not a whole number from 0 to"),
             ({"data": "."}, "--data is for --test"),
             ({"labels": "labels.csv"}, "--labels belongs to --images"),
             ({"invert": True}, "invert=True: choose one of auto, yes, no"),

@@ -41,9 +41,8 @@ MOST_IMAGES: Final = 10**9 - 1
 LARGEST_SEED: Final = 2**32 - 1
 #: Ten times as slow.
 LARGEST_SHARE: Final = 10
-# A day; what is longer is a slip of the keyboard.
-_LEAST_SECONDS: Final = 0.001
-_MOST_SECONDS: Final = 86_400
+#: Of a budget: from what the clock can see to a day; what is longer is a slip of the keyboard.
+SECONDS: Final = (0.001, 86_400)
 
 
 def names_of(artifacts: Artifacts, folder: str | Path) -> tuple[list[str], Path]:
@@ -93,16 +92,16 @@ def path_of(given: str | Path | None) -> Path | None:
     return None if given is None else Path(given)
 
 
-def whole(name: str, given: int | Sequence[int] | None, most: int, *, least: int = 1) -> tuple[int, ...]:
+def whole(option: str, given: int | Sequence[int] | None, most: int, *, least: int = 1) -> tuple[int, ...]:
     """Return whole numbers, one, several or none, each once.
 
     Raises:
-        UsageError: Naming the argument and the number that is not from ``least`` to ``most``.
+        UsageError: Naming the option and the number that is not from ``least`` to ``most``.
     """
     numbers = () if given is None else (given,) if isinstance(given, int) else tuple(dict.fromkeys(given))
     for number in numbers:
         if not least <= number <= most:
-            raise UsageError(f"{name}: {number!r} is not a whole number from {least} to {most:,}", "pass such a one")
+            raise UsageError(f"{option} {number}: not a whole number from {least} to {most:,}", "pass such a one")
     return numbers
 
 
@@ -110,24 +109,12 @@ def check_range(least: float, most: float, **numbers: float | None) -> None:
     """Refuse numbers that are outside a range, NaN too; None is no number.
 
     Raises:
-        UsageError: Naming the argument.
+        UsageError: Naming the option.
     """
     for name, value in numbers.items():
         if value is not None and not least <= value <= most:
-            raise UsageError(f"{name}={value}:", f"pass a number from {least:g} to {most:,g}")
-
-
-def check_budget(seconds: float | None) -> None:
-    """Refuse what no one can wait for, and what is no time.
-
-    Raises:
-        UsageError: Naming the range.
-    """
-    if seconds is not None and not _LEAST_SECONDS <= seconds <= _MOST_SECONDS:
-        raise UsageError(
-            f"--budget {seconds:g}: not a number of seconds from {_LEAST_SECONDS} to {_MOST_SECONDS}",
-            "pass for example --budget 30",
-        )
+            option = f"--{name.replace('_', '-')}"
+            raise UsageError(f"{option} {value:g}: not a number from {least:g} to {most:,g}", "pass such a one")
 
 
 def check_pictures(
@@ -144,7 +131,7 @@ def check_pictures(
     Raises:
         UsageError: Naming it.
     """
-    whole("num_workers", num_workers, MOST_WORKERS, least=0)
+    whole("--num-workers", num_workers, MOST_WORKERS, least=0)
     if images is None:
         given = {"--labels": labels, "--num-workers": num_workers}
         lonely = [name for name, value in given.items() if value is not None]

@@ -22,9 +22,9 @@ from toolkit.verbs.arguments import (
     LARGEST_SHARE,
     MOST_IMAGES,
     MOST_THREADS,
+    SECONDS,
     Artifacts,
     Weights,
-    check_budget,
     check_pictures,
     check_range,
     file_of,
@@ -114,13 +114,13 @@ def run_benchmark(
         >>> all(row.median_s > 0 for row in report.latency)
         True
     """
-    check_budget(budget_s)
+    check_range(*SECONDS, budget=budget_s)
     check_range(0, LARGEST_SHARE, threshold=threshold, max_slowdown=max_slowdown)
-    whole("restarts", restarts, _MOST_RESTARTS, least=0)
-    whole("seed", seed, LARGEST_SEED, least=0)
+    whole("--restarts", restarts, _MOST_RESTARTS, least=0)
+    whole("--seed", seed, LARGEST_SEED, least=0)
     settings = bench.Settings(
-        batch_sizes=_given("batch_sizes", whole("batch_sizes", batch_sizes, MOST_IMAGES), "such as 1 or (1, 64)"),
-        threads=whole("threads", threads, MOST_THREADS),
+        batch_sizes=_given("batch_sizes", whole("--batch", batch_sizes, MOST_IMAGES), "such as 1 or (1, 64)"),
+        threads=whole("--threads", threads, MOST_THREADS),
         scenario=parse_scenario(scenario),
         budget_s=bench.DEFAULT_BUDGET_S if budget_s is None else budget_s,
         seed=seed,

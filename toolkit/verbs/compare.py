@@ -72,7 +72,7 @@ def compare_reports(
         ['eager']
     """
     check_range(0, LARGEST_SHARE, threshold=threshold, max_slowdown=max_slowdown)
-    whole("seed", seed, LARGEST_SEED, least=0)
+    whole("--seed", seed, LARGEST_SEED, least=0)
     names = _name(base, "base"), _name(head, "head")
     base, head = (each if isinstance(each, Report) else read_saved(Path(each)) for each in (base, head))
     _check_latencies(base, names[0])

@@ -108,8 +108,8 @@ def choose_pictures(
         ((2, 28, 28), ['Ankle boot', 'Ankle boot'])
     """
     number = None if label is None else _class_number(str(label))
-    whole("count", count, MOST_IMAGES)
-    whole("seed", seed, LARGEST_SEED, least=0)
+    whole("--count", count, MOST_IMAGES)
+    whole("--seed", seed, LARGEST_SEED, least=0)
     if wrong is None:
         if device != "cpu":
             raise UsageError("--device is for the model of --wrong", "pass --wrong ARTIFACT too, or leave it out")

@@ -98,8 +98,8 @@ def check_parity(
         >>> report.passed
         True
     """
-    whole("threads", threads, MOST_THREADS)
-    whole("seed", seed, _LARGEST_SEED, least=0)
+    whole("--threads", threads, MOST_THREADS)
+    whole("--seed", seed, _LARGEST_SEED, least=0)
     gates = _gates(max_drop, min_agreement, significance)
     check_pictures(images, labels, num_workers, data=data, full=full)
     device = resolve_device(device)

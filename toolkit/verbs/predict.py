@@ -119,10 +119,10 @@ def predict(
         >>> boot.label, f"{boot.probability:.0%}"
         ('Ankle boot', '94%')
     """
-    whole("num_workers", num_workers, MOST_WORKERS)
-    whole("batch_size", batch_size, MOST_IMAGES)
+    whole("--num-workers", num_workers, MOST_WORKERS)
+    whole("--batch", batch_size, MOST_IMAGES)
     check_pictures(images, labels, None)
-    numbers = whole("test", test, MOST_IMAGES, least=0)
+    numbers = whole("--test", test, MOST_IMAGES, least=0)
     if data and not numbers:
         raise UsageError("--data is for --test: pictures need no data set", "leave it out")
     own, notes = sources_of_own_pictures(Path(images), path_of(labels), read_label) if images else ([], ())

@@ -117,7 +117,7 @@ def open_predictor(
         DeviceUnavailableError: If the device is not here.
         FormatError, CheckpointError: If what is named cannot be used.
     """
-    whole("threads", threads, MOST_THREADS)
+    whole("--threads", threads, MOST_THREADS)
     device = resolve_device(device)
     if artifact in {BASELINE.name, BUNDLED} or (artifact is None and checkpoint):
         if artifact == BUNDLED:

@@ -22,8 +22,9 @@ from toolkit.verbs.arguments import (
     LARGEST_SEED,
     MOST_IMAGES,
     MOST_THREADS,
+    SECONDS,
     Weights,
-    check_budget,
+    check_range,
     loaded,
     path_of,
     whole,
@@ -90,11 +91,11 @@ def run_pipeline(
         raise UsageError("--train and --checkpoint exclude each other:", "leave one of them out")
     if data is not None and not train:
         raise UsageError("--data is for --train: without it no training data is needed", "leave it out")
-    check_budget(budget_s)
-    whole("seed", seed, LARGEST_SEED, least=0)
+    check_range(*SECONDS, budget=budget_s)
+    whole("--seed", seed, LARGEST_SEED, least=0)
     settings = Settings(
-        batch_sizes=whole("batch_sizes", batch_sizes, MOST_IMAGES) or DEFAULT_BATCH_SIZES,
-        threads=whole("threads", threads, MOST_THREADS),
+        batch_sizes=whole("--batch", batch_sizes, MOST_IMAGES) or DEFAULT_BATCH_SIZES,
+        threads=whole("--threads", threads, MOST_THREADS),
         budget_s=BUDGET_S if budget_s is None else budget_s,
         seed=seed,
         restarts=0,

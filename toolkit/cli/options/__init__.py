@@ -14,7 +14,6 @@ _RESULT = "Result"
 MEASURING = "Measuring"
 #: Panel for those that say how two runs are compared.
 COMPARING = "Comparing"
-_LARGEST_SEED = 2**32 - 1
 
 
 def _formats(incomplete: str) -> list[str]:
@@ -29,21 +28,6 @@ def writable(path: Path | None) -> Path | None:
     if path:
         check_writable(path)
     return path
-
-
-def checked_seed(number: int, largest: int) -> int:
-    """Return a seed that is from 0 to ``largest``.
-
-    Raises:
-        UsageError: If it is not.
-    """
-    if not 0 <= number <= largest:
-        raise UsageError(f"--seed {number}: not a whole number from 0 to {largest}", "pass for example --seed 1")
-    return number
-
-
-def _seed(number: int | None) -> int | None:
-    return None if number is None else checked_seed(number, _LARGEST_SEED)
 
 
 FormatsArgument = Annotated[
@@ -118,7 +102,6 @@ SeedOption = Annotated[
     int | None,
     typer.Option(
         "--seed",
-        callback=_seed,
         metavar="N",
         help="Of the order in which rows take turns; the report names it. Default: a new one.",
         show_default=False,
