@@ -391,7 +391,7 @@ class TestBadInput:
         assert_one_line(self.cli(*arguments))
 
     def test_a_fault_of_ours_is_not_exit_code_1(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("toolkit.verbs.doctor.diagnose", lambda: {}["nothing"])
+        monkeypatch.setattr("toolkit.verbs.doctor.check_machine", lambda: {}["nothing"])
         assert_one_line(self.cli("doctor"), "KeyError: 'nothing'", "--debug")
 
     def test_a_report_that_cannot_be_written_is_refused_before_the_work(self, exported: Path) -> None:

@@ -4,6 +4,7 @@ import json
 import sys
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -257,7 +258,8 @@ class TestCommand:
         def perfect(pool: Pool, *_: object, **__: object) -> Gallery:
             return find_wrong(pool_of((0, 0, 70)), FakeJudge(), count=9)
 
-        monkeypatch.setattr("toolkit.cli.show._find_wrong", perfect)
+        monkeypatch.setattr("toolkit.verbs.data.find_wrong", perfect)
+        monkeypatch.setattr("toolkit.verbs.data.open_predictor", lambda *_, **__: SimpleNamespace(warning=None))
         monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
         outcome = self.cli("data", "show", "--wrong", "onnx")
         assert outcome.code == 0

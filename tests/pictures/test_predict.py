@@ -7,13 +7,13 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from itertools import count, islice
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from hypothesis import given, settings
@@ -24,11 +24,12 @@ from rich.console import Console
 from made_up import bench, eager, row
 from support import Cli, save_small
 from toolkit.bench.engine.journal import keep_result
-from toolkit.cli.console import predictions
 from toolkit.cli.console.screen import drawing_bar
 from toolkit.errors import CorruptArtifactError, UsageError
 from toolkit.fashion.data import load_sample, sample_indices
+from toolkit.formats import FORMATS
 from toolkit.formats.manifest import BENCH, LEDGER
+from toolkit.formats.target import Target
 from toolkit.pictures.sources import Source
 from toolkit.pictures.stream import predict_each
 from toolkit.plain import cell
@@ -49,7 +50,7 @@ from toolkit.render.files.prediction_files import JsonWriter, predictions_csv
 from toolkit.render.words.prediction import Bars, _bar, one_line
 from toolkit.system.environment import new_report
 from toolkit.system.files import sha256_of, write_record
-from toolkit.verbs.predict import predict
+from toolkit.verbs.predict import Predictions, predict
 from toolkit.verbs.predictor import Predictor, open_predictor
 
 SAMPLE = load_sample()
@@ -269,13 +270,15 @@ class TestCommand:
         assert "a line" not in screen.getvalue()
 
     def test_ctrl_c_keeps_what_was_predicted(self, cli: Cli, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        whole = predictions.Stream.results
+        asked = count()
+        whole = Predictions.__next__
 
-        def interrupted(stream: predictions.Stream) -> Iterator[Any]:
-            yield from islice(whole(stream), 2)
-            raise KeyboardInterrupt
+        def interrupted(found: Predictions) -> Any:
+            if next(asked) == 2:
+                raise KeyboardInterrupt
+            return whole(found)
 
-        monkeypatch.setattr(predictions.Stream, "results", interrupted)
+        monkeypatch.setattr(Predictions, "__next__", interrupted)
         outcome = cli("predict", "pics", "--json", "-o", "saved.json")
         assert outcome.code == 130
         report = read_record(pictures.parent / "saved.json", Report)
@@ -365,6 +368,47 @@ class TestPredictor:
             assert not (place / BENCH).exists()
         keep_result(done, folder)
         assert read_record(folder / BENCH, Report) == done
+
+    @pytest.mark.parametrize("artifact", ["onnx", "torchscript", "torch-export", None])
+    def test_what_is_hashed_is_what_is_opened(
+        self, artifact: str | None, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Whoever replaces the file between the two replaces nothing; each file is hashed once."""
+        folder = Path(shutil.copytree(exported, tmp_path / "folder", ignore=shutil.ignore_patterns(BENCH)))
+        write_record(
+            bench(row(2e-5, target="model.onnx", format="onnx", runtime="onnxruntime")), folder / "report.json"
+        )
+        digests = {each.name: sha256_of(each) for each in folder.iterdir()}
+        hashed: list[str] = []
+
+        def swapped(target: Target) -> str:
+            hashed.append(whole(target))
+            for each in folder.glob("model.*"):
+                each.write_bytes(b"another file")
+            return hashed[-1]
+
+        whole = Target.digest
+        monkeypatch.setattr(Target, "digest", swapped)
+        found = open_predictor(artifact, folder)
+        assert found.record.verified
+        assert hashed == [found.record.sha256] == [digests[Path(found.record.target).name]]
+        assert (found.probabilities(SAMPLE.images).argmax(1) == SAMPLE.labels).mean() > 0.85
+        with pytest.raises(CorruptArtifactError) as caught:
+            open_predictor(str(folder / "model.onnx"))
+        assert str(caught.value).startswith(f"Artifact {folder / 'model.onnx'} does not open as onnx")
+        assert caught.value.path == folder / "model.onnx"
+        assert "fmnist-tk-copy" not in str(caught.value)
+
+    def test_weights_beside_a_model_are_copied_and_hashed_with_it(self, exported: Path, tmp_path: Path) -> None:
+        proto = onnx.load(exported / "model.onnx")
+        (tmp_path / "deep").mkdir()
+        onnx.save_model(
+            proto, tmp_path / "m.onnx", save_as_external_data=True, location="deep/m.bin", size_threshold=1024
+        )
+        found = open_predictor(str(tmp_path / "m.onnx"))
+        assert found.record.sha256 == Target(FORMATS["onnx"], tmp_path / "m.onnx").digest()
+        expected = open_predictor(str(exported / "model.onnx")).probabilities(SAMPLE.images[:9])
+        assert np.allclose(found.probabilities(SAMPLE.images[:9]), expected, atol=1e-6)
 
     def test_without_a_bench_those_of_the_table_in_order(self, exported: Path, tmp_path: Path) -> None:
         exported = Path(shutil.copytree(exported, tmp_path / "folder", ignore=shutil.ignore_patterns(BENCH)))
@@ -490,7 +534,7 @@ class TestStream:
 class TestPython:
     def test_files_bytes_and_arrays(self, pictures: Path) -> None:
         path = pictures / "a.png"
-        found = predict([path, str(path), path.read_bytes(), SAMPLE.images[0]], artifact="bundled")
+        found = list(predict([path, str(path), path.read_bytes(), SAMPLE.images[0]], artifact="bundled"))
         assert {each.label for each in found} == {"Ankle boot"}
         assert [each.inverted for each in found] == [True, True, True, None]
         assert len({each.probability for each in found}) == 1
@@ -498,7 +542,8 @@ class TestPython:
     def test_what_pillow_has_opened_and_tensors(self, pictures: Path) -> None:
         grey = SAMPLE.images[0]
         opened = [Image.open(pictures / "a.png"), *(Image.fromarray(grey).convert(mode) for mode in ("L", "P", "CMYK"))]
-        found = predict([*opened, torch.tensor(grey), torch.tensor(grey)[None], pictures / "a.png"], artifact="bundled")
+        tensors = [torch.tensor(grey), torch.tensor(grey)[None]]
+        found = list(predict([*opened, *tensors, pictures / "a.png"], artifact="bundled"))
         assert {each.label for each in found} == {"Ankle boot"}
         assert found[0].scores == found[-1].scores
         assert found[4].scores == found[5].scores
@@ -506,7 +551,7 @@ class TestPython:
     def test_one_that_cannot_be_read_has_its_reason_in_its_place(self, pictures: Path) -> None:
         gradient = torch.zeros(28, 28, requires_grad=True)
         odd = [np.zeros(10, np.int64), gradient, pictures / "empty.jpg", pictures / "none.png", b"", 3, None, "a\0b"]
-        found = predict([pictures / "a.png", *odd, SAMPLE.images[0]], artifact="bundled")
+        found = list(predict([pictures / "a.png", *odd, SAMPLE.images[0]], artifact="bundled"))
         assert isinstance(found[0], PredictionRecord)
         assert isinstance(found[-1], PredictionRecord)
         assert all(isinstance(each, UnreadableRecord) for each in found[1:-1])
@@ -517,20 +562,52 @@ class TestPython:
 
     def test_one_is_not_several(self, pictures: Path) -> None:
         for one in (str(pictures / "a.png"), SAMPLE.images[0], torch.zeros(28, 28), Image.new("L", (2, 2))):
-            with pytest.raises(UsageError, match=r"this is one: pass \[image\]"):
+            with pytest.raises(UsageError, match=r"this is one: pass \[picture\]"):
                 predict(one)
 
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            ({"threads": 0}, "threads: 0 is not a whole number from 1"),
-            ({"batch_size": 0}, "batch_size=0: pass 1 or more"),
+            ({"threads": 0}, "--threads 0: not a whole number from 1 to"),
+            ({"batch_size": 0}, "--batch 0: not a whole number from 1 to"),
+            ({"num_workers": 0}, "--num-workers 0: not a whole number from 1 to"),
+            ({"test": -1}, "--test -1: not a whole number from 0 to"),
+            ({"data": "."}, "--data is for --test"),
+            ({"labels": "labels.csv"}, "--labels belongs to --images"),
             ({"invert": True}, "invert=True: choose one of auto, yes, no"),
         ],
     )
     def test_numbers_that_make_no_sense_are_refused(self, options: dict[str, Any], message: str) -> None:
         with pytest.raises(UsageError, match=message):
             predict([SAMPLE.images[0]], artifact="bundled", **options)
+
+    def test_it_can_what_the_command_can(self, pictures: Path, cli: Cli) -> None:
+        (pictures / "up").unlink()
+        Path("labels.csv").write_text("a.png,9\nb.png,pullover\n")
+        arguments = ("pics/deep", "pics/**/b.png", "--test", "0", "--images", "pics", "--labels", "labels.csv")
+        told = cli("predict", *arguments, "--artifact", "bundled", "--json").report
+        options = {"images": "pics", "labels": Path("labels.csv"), "num_workers": 1, "artifact": "bundled"}
+        found = predict([Path("pics/deep"), "pics/**/b.png"], test=0, **options)
+        assert found.total == 6  # two of the folder, one by the pattern, two with labels, the test image
+        assert found.model.record == found.report.predictor == told.predictor == PREDICTOR
+        records = list(found)
+        assert [each for each in records if isinstance(each, PredictionRecord)] == list(told.predictions)
+        assert [each for each in records if isinstance(each, UnreadableRecord)] == list(told.unreadable)
+
+    def test_what_is_named_and_nowhere_there_is_refused_before_the_model_is_opened(self, in_empty_folder: Path) -> None:
+        with pytest.raises(UsageError, match=r"Nothing to predict: none\.png: there is no such file"):
+            predict(["none.png", "*.webp"], artifact="none.onnx")
+        assert list(predict([], artifact="bundled")) == []
+
+    def test_what_comes_one_by_one_is_taken_as_it_is_needed(self) -> None:
+        taken = count()
+        found = predict((SAMPLE.images[next(taken) % 9] for _ in count()), artifact="bundled", batch_size=8)
+        assert found.total is None
+        assert next(taken) == 0
+        assert [each.source for each in islice(found, 3)] == ["image 0", "image 1", "image 2"]
+        assert next(taken) < 8 + 3 * 8 + 4 * 4 * (os.cpu_count() or 1)
+        found.close()
+        assert list(found) == []
 
     @pytest.mark.parametrize("options", [{"batch_size": 0}, {"workers": 0}, {"invert": "Yes"}])
     def test_a_stream_is_refused_before_its_first_picture(self, options: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -95,19 +96,18 @@ class TestDocs:
     def test_every_function_has_the_parts_of_a_docstring(self, name: str) -> None:
         function = getattr(toolkit, name)
         text = inspect.getdoc(function) or ""
-        for part in ("Args:", "Returns:", "Raises:", "Example:"):
+        parameters = list(inspect.signature(function).parameters)
+        for part in (*(("Args:", "Raises:") if parameters else ()), "Returns:", "Example:"):
             assert re.search(rf"^{part}$", text, re.MULTILINE), part
         described = re.search(r"^Args:\n(.*?)\n\n", text, re.DOTALL | re.MULTILINE)
-        assert described is not None
-        assert re.findall(r"^    (\w+): ", described[1], re.MULTILINE) == list(inspect.signature(function).parameters)
+        assert re.findall(r"^    (\w+): ", described[1] if described else "", re.MULTILINE) == parameters
         assert ">>> " in text
 
     def test_every_error_that_is_promised_exists(self) -> None:
         errors = importlib.import_module("toolkit.errors")
         for name in FUNCTIONS:
             raised = re.search(r"^Raises:\n(.*?)\n\n", f"{inspect.getdoc(getattr(toolkit, name))}\n\n", re.S | re.M)
-            assert raised is not None
-            for each in re.findall(r"\b\w+Error\b", raised[1]):
+            for each in re.findall(r"\b\w+Error\b", raised[1] if raised else ""):
                 assert issubclass(getattr(errors, each), toolkit.ToolkitError)
 
 
@@ -197,18 +197,18 @@ class TestArguments:
             (lambda: toolkit.check_parity("onxx"), UnknownFormatError, "did you mean 'onnx'"),
             (lambda: toolkit.check_parity([]), UsageError, "No artifacts are named"),
             (lambda: toolkit.check_parity(precision="int4"), UsageError, "choose one of"),  # type: ignore[arg-type]
-            (lambda: toolkit.check_parity(threads=0), UsageError, "threads: 0"),
-            (lambda: toolkit.export_formats(threads=-1), UsageError, "threads: -1"),
+            (lambda: toolkit.check_parity(threads=0), UsageError, "--threads 0"),
+            (lambda: toolkit.export_formats(threads=-1), UsageError, "--threads -1"),
             (lambda: toolkit.export_formats(formats=["onx"]), UnknownFormatError, "did you mean 'onnx'"),
             (lambda: toolkit.export_formats("none.pth"), CheckpointError, "none.pth"),
             (lambda: toolkit.open_session("onnx", device="gpu"), UsageError, "Unknown device 'gpu'"),
             (lambda: toolkit.open_session("onnx", device="cuda:99"), DeviceUnavailableError, "cuda:99"),
             (lambda: toolkit.open_session("exported"), ArtifactNotFoundError, "it is a folder"),
-            (lambda: toolkit.run_benchmark(batch_sizes=[0]), UsageError, "batch_sizes: 0"),
+            (lambda: toolkit.run_benchmark(batch_sizes=[0]), UsageError, "--batch 0"),
             (lambda: toolkit.run_benchmark(batch_sizes=[]), UsageError, "batch_sizes is empty"),
-            (lambda: toolkit.run_benchmark(threads=[1, 0]), UsageError, "threads: 0"),
+            (lambda: toolkit.run_benchmark(threads=[1, 0]), UsageError, "--threads 0"),
             (lambda: toolkit.run_benchmark(budget_s=float("nan")), UsageError, "--budget nan"),
-            (lambda: toolkit.run_benchmark(restarts=-1), UsageError, "restarts: -1"),
+            (lambda: toolkit.run_benchmark(restarts=-1), UsageError, "--restarts -1"),
             (lambda: toolkit.run_benchmark(max_slowdown=0.1), UsageError, "pass --against"),
             (lambda: toolkit.run_benchmark(scenario="fast"), UsageError, "choose latency"),
             (lambda: toolkit.train("m.pth"), UsageError, "end the name in .safetensors"),
@@ -217,7 +217,7 @@ class TestArguments:
             (lambda: toolkit.train("m.safetensors", hidden=[0]), UsageError, "--hidden 0"),
             (lambda: toolkit.train("m.safetensors", seed=-1), UsageError, "--seed -1"),
             (lambda: toolkit.train("m.safetensors", holdout=-1), UsageError, "--holdout -1"),
-            (lambda: toolkit.train("m.safetensors", workers=0), UsageError, "workers: 0"),
+            (lambda: toolkit.train("m.safetensors", workers=0), UsageError, "--workers 0"),
         ],
     )
     def test_bad_input_is_a_typed_error_of_one_line(
@@ -265,6 +265,8 @@ class TestOddValues:
             monkeypatch.setattr(f"toolkit.verbs.{name}", self.accepted)
         monkeypatch.setattr("toolkit.verbs.bench.prepare_apart", self.accepted)
         monkeypatch.setattr("toolkit.verbs.predict.open_predictor", self.accepted)
+        monkeypatch.setattr("toolkit.verbs.bench.bench.self_check", self.accepted)
+        monkeypatch.setattr("toolkit.verbs.data.places.fetch_data", self.accepted)
 
     @staticmethod
     def accepted(*_: object, **__: object) -> None:
@@ -280,7 +282,11 @@ class TestOddValues:
         needed: dict[str, dict[str, Any]] = {
             "train": {"output": "m.safetensors"},
             "open_session": {"artifact": "none.onnx"},
-            "predict": {"images": []},
+            "predict": {"pictures": []},
+            "compare_reports": {"base": "none.json", "head": "none.json"},
+            "inspect_files": {"file": "none.onnx"},
+            "read_reports": {"reports": "none.json"},
+            "rejudge_parity": {"report": "none.json"},
             "compute_logits": {"session": bundled, "images": np.zeros((1, 28, 28), np.uint8)},
         }
         for value in ODD:
@@ -297,11 +303,27 @@ class TestOddValues:
 
     def test_a_number_stands_for_a_list_of_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
         seen: list[Any] = []
-        monkeypatch.setattr("toolkit.verbs.bench.prepare_apart", lambda request: request)
+        monkeypatch.setattr("toolkit.verbs.bench.prepare_apart", lambda _: SimpleNamespace(entries=()))
         monkeypatch.setattr("toolkit.bench.run_bench", lambda _, settings, *__, **___: seen.append(settings))
         monkeypatch.setattr("toolkit.verbs.bench.keep_result", lambda *_: None)
         toolkit.run_benchmark(batch_sizes=1, threads=2)
         assert (seen[0].batch_sizes, seen[0].threads) == ((1,), (2,))
+
+    @pytest.mark.parametrize(
+        ("files", "kept"),
+        [(["a/m.onnx", "a/n.onnx"], "a"), (["a/m.onnx", "b/m.onnx"], None), ([None], None)],
+    )
+    def test_a_bench_is_kept_beside_what_it_timed(
+        self, files: list[str | None], kept: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        rows = [SimpleNamespace(path=each and str(tmp_path / each), role="row") for each in files]
+        base = SimpleNamespace(path=str(tmp_path / "c/m.onnx"), role="base")
+        seen: list[Path] = []
+        monkeypatch.setattr("toolkit.verbs.bench.prepare_apart", lambda _: SimpleNamespace(entries=(*rows, base)))
+        monkeypatch.setattr("toolkit.bench.run_bench", lambda *_, **__: None)
+        monkeypatch.setattr("toolkit.verbs.bench.keep_result", lambda _, folder: seen.append(folder))
+        toolkit.run_benchmark(["m.onnx"])
+        assert seen == ([tmp_path / kept] if kept else [])
 
 
 class TestShown:

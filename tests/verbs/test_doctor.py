@@ -8,7 +8,7 @@ from toolkit.verbs import doctor
 
 
 def diagnosed() -> DoctorRecord:
-    record = doctor.diagnose().doctor
+    record = doctor.check_machine().doctor
     assert record is not None
     return record
 

@@ -24,7 +24,7 @@ from toolkit.plain import plain
 from toolkit.records import ArtifactMetadata, InspectRecord, ModelConfig, Report, TensorRecord
 from toolkit.render.terminal import render_report
 from toolkit.render.words.inspection import shortened
-from toolkit.verbs.inspection import compare_files, inspect_file
+from toolkit.verbs.inspection import inspect_files
 from toolkit.verbs.inspection.names import compute_weights_sha256
 from toolkit.verbs.inspection.pairs import compare_values, pair_tensors
 from toolkit.verbs.inspection.statistics import compute_statistics
@@ -71,7 +71,7 @@ def assert_one_line(outcome: Outcome, *words: str) -> None:
 
 
 def inspected(path: Path) -> InspectRecord:
-    (record,) = inspect_file(path).inspected
+    (record,) = inspect_files(path).inspected
     return record
 
 
@@ -135,7 +135,7 @@ class TestAnyFormat:
 
     @ALL
     def test_the_terminal_tells_it_at_any_width(self, info: FormatInfo, exported: Path) -> None:
-        report = inspect_file(exported / info.file_name)
+        report = inspect_files(exported / info.file_name)
         for width in (80, 140):
             console = Console(width=width)
             with console.capture() as captured:
@@ -156,7 +156,7 @@ class TestPairsOfFormats:
         outcome = cli("inspect", folder / a, folder / b)
         assert outcome.code == 0, outcome.out
         assert "✓ Same weights, other format: " in outcome.out
-        report = compare_files(folder / b, folder / a)
+        report = inspect_files(folder / b, folder / a)
         assert [pair.weight and pair.same for pair in report.tensor_pairs] == [True] * 4
         assert report.passed
 
@@ -195,7 +195,7 @@ class TestPairsOfFormats:
 
     def test_another_shape_of_the_model_is_told(self, folder: Path, tmp_path: Path) -> None:
         wide = save_small(tmp_path / "wide.safetensors", config=ModelConfig(layer_sizes=(784, 17, 10), final_relu=True))
-        report = compare_files(folder / "model.onnx", wide)
+        report = inspect_files(folder / "model.onnx", wide)
         assert {"layers", "final ReLU", "weights"} <= what(report).keys()
         assert "3 tensors of another shape" in what(report)["weights"]
 
@@ -267,7 +267,7 @@ class TestForeignFiles:
         record = inspected(path)
         assert record.computed_weights_sha256 == checkpoint.record.weights_sha256
         assert (record.weights_sha256, record.metadata, record.weights_agree) == (None, None, None)
-        report = compare_files(path, folder / "small.safetensors")
+        report = inspect_files(path, folder / "small.safetensors")
         assert report.passed
         assert [pair.transposed for pair in report.tensor_pairs if pair.a in {"m0", "m1"}] == [True, True]
 
@@ -282,7 +282,7 @@ class TestForeignFiles:
         assert [each.transposed for each in stored_in(tmp_path / "g.onnx") if each.name == "w"] == [False]
         for values, turned_ in ((square, True), (square.T, False)):  # a state dict does not tell how it stands
             torch.save({"w": torch.from_numpy(values.copy())}, tmp_path / "w.pth")
-            pair = compare_files(tmp_path / "w.pth", tmp_path / "m.onnx").tensor_pairs[0]
+            pair = inspect_files(tmp_path / "w.pth", tmp_path / "m.onnx").tensor_pairs[0]
             assert (pair.different, pair.transposed) == (0, turned_)
 
     def test_scripted_traced_and_frozen_modules_have_the_same_weights(self, tmp_path: Path) -> None:
@@ -295,8 +295,8 @@ class TestForeignFiles:
         assert expected
         for name in ("scripted", "traced", "frozen"):
             assert inspected(tmp_path / f"{name}.ts.pt").computed_weights_sha256 == expected, name
-            assert compare_files(tmp_path / "m.pth", tmp_path / f"{name}.ts.pt").passed, name
-        report = compare_files(tmp_path / "scripted.ts.pt", tmp_path / "traced.ts.pt")
+            assert inspect_files(tmp_path / "m.pth", tmp_path / f"{name}.ts.pt").passed, name
+        report = inspect_files(tmp_path / "scripted.ts.pt", tmp_path / "traced.ts.pt")
         assert what(report) == {"graph, node 1": "operators removed", "input": "names only"}
 
     def test_control_flow_is_shown_with_its_blocks(self, tmp_path: Path) -> None:
@@ -343,7 +343,7 @@ class TestForeignFiles:
         state = {name: each.bfloat16() for name, each in NeuralNetwork().state_dict().items()}
         torch.save(state, tmp_path / "b.pth")
         torch.save({name: each.float() for name, each in state.items()}, tmp_path / "f.pth")
-        report = compare_files(tmp_path / "b.pth", tmp_path / "f.pth")
+        report = inspect_files(tmp_path / "b.pth", tmp_path / "f.pth")
         assert what(report) == {"weights": "6 tensors of another dtype"}
         assert all(pair.different == 0 and not pair.same for pair in report.tensor_pairs)
 
@@ -382,7 +382,7 @@ class TestForeignFiles:
         assert cli("inspect", path).code == 0
         assert cli("inspect", path, path).code == 0  # the same bytes need no reading
         assert_one_line(cli("inspect", path, folder / "model.onnx"), "cannot be read")
-        text = next(pair for pair in compare_files(readable, folder / "model.onnx").tensor_pairs if pair.a == "text")
+        text = next(pair for pair in inspect_files(readable, folder / "model.onnx").tensor_pairs if pair.a == "text")
         assert (text.b, text.weight) == (None, False)
 
     def test_a_description_that_cannot_be_read_is_told(self, model: onnx.ModelProto, tmp_path: Path, cli: Cli) -> None:
@@ -447,7 +447,7 @@ class TestExternalData:
         ]
         assert record.weights_agree
         assert {each.file for each in record.tensors if each.dtype == "float32" and len(each.shape) == 2} == {"w.bin"}
-        report = compare_files(external, folder / "model.onnx")
+        report = inspect_files(external, folder / "model.onnx")
         assert report.passed
         assert {each.what for each in report.differences} == {"size", "files beside it"}
 
@@ -460,7 +460,7 @@ class TestExternalData:
         assert record.notes == (
             "its weights do not have the SHA-256 that it records: they were changed after it was written",
         )
-        assert what(compare_files(external, folder / "model.onnx")).keys() == {"weights"}
+        assert what(inspect_files(external, folder / "model.onnx")).keys() == {"weights"}
 
     def test_what_is_missing_is_said_and_the_rest_is_shown(self, external: Path, folder: Path, cli: Cli) -> None:
         (external.parent / "w.bin").unlink()
@@ -493,13 +493,13 @@ class TestGraphs:
         node = helper.make_node("Identity", ["logits_"], ["logits"], name="more")
         model.graph.node[-1].output[0] = "logits_"
         model.graph.node.append(node)
-        report = compare_files(folder / "model.onnx", save_model(model, tmp_path / "m.onnx"))
+        report = inspect_files(folder / "model.onnx", save_model(model, tmp_path / "m.onnx"))
         assert what(report) == {"graph, node 5": "operators added"}
-        assert compare_files(tmp_path / "m.onnx", folder / "model.onnx").differences[-1].detail == "operators removed"
+        assert inspect_files(tmp_path / "m.onnx", folder / "model.onnx").differences[-1].detail == "operators removed"
 
     def test_an_attribute_that_changed(self, model: onnx.ModelProto, folder: Path, tmp_path: Path) -> None:
         next(each for each in model.graph.node[1].attribute if each.name == "alpha").f = 2
-        report = compare_files(folder / "model.onnx", save_model(model, tmp_path / "m.onnx"))
+        report = inspect_files(folder / "model.onnx", save_model(model, tmp_path / "m.onnx"))
         (difference,) = [each for each in report.differences if each.counts]
         assert (difference.a, difference.b, difference.detail) == ("alpha=1", "alpha=2", "Gemm changed: alpha")
 
@@ -509,14 +509,14 @@ class TestGraphs:
             nodes = [helper.make_node("Relu", ["x"], ["y"]), helper.make_node("Sub", read, ["z"])]
             return save_model(make_model(nodes, "x", "z", {}), tmp_path / name)
 
-        report = compare_files(write("a.onnx", ["x", "y"]), write("b.onnx", names))
+        report = inspect_files(write("a.onnx", ["x", "y"]), write("b.onnx", names))
         assert what(report).keys() == {"graph, wiring"}
 
     def test_another_output_of_the_same_nodes(self, tmp_path: Path) -> None:
         nodes = [helper.make_node("Relu", ["x"], ["y"]), helper.make_node("Neg", ["x"], ["z"])]
         for target in "yz":
             save_model(make_model(nodes, "x", target, {}), tmp_path / f"{target}.onnx")
-        report = compare_files(tmp_path / "y.onnx", tmp_path / "z.onnx")
+        report = inspect_files(tmp_path / "y.onnx", tmp_path / "z.onnx")
         assert what(report).keys() == {"graph, wiring", "output"}
 
     def test_names_alone_are_no_difference(
@@ -554,7 +554,7 @@ class TestGraphs:
             ("Relu", "y.then_branch"),
             ("(return)", "y.then_branch"),
         ]
-        assert "operators replaced" in what(compare_files(a, b)).values()
+        assert "operators replaced" in what(inspect_files(a, b)).values()
 
     def test_a_fixed_batch_is_another_signature_in_any_format(
         self, model: onnx.ModelProto, folder: Path, tmp_path: Path
@@ -567,14 +567,14 @@ class TestGraphs:
             tells = inspected(other).signature
             assert tells
             expected = {"input", "output"} if tells.inputs[0].shape else set()
-            assert what(compare_files(other, fixed)).keys() == expected, info.name
+            assert what(inspect_files(other, fixed)).keys() == expected, info.name
 
     def test_a_node_that_gives_another_shape(self, tmp_path: Path) -> None:
         for width in (1, 2):
             weights = {"s": np.array([-1, 784 // width], np.int64)}
             nodes = [helper.make_node("Reshape", ["x", "s"], ["r"]), helper.make_node("Relu", ["r"], ["y"])]
             save_model(make_model(nodes, "x", "y", weights), tmp_path / f"{width}.onnx")
-        found = what(compare_files(tmp_path / "1.onnx", tmp_path / "2.onnx"))
+        found = what(inspect_files(tmp_path / "1.onnx", tmp_path / "2.onnx"))
         assert found["graph, r"] == "Reshape gives another dtype or shape"
         assert found["other tensors"] == "1 value differs by up to 392 in s"
 
@@ -582,7 +582,7 @@ class TestGraphs:
         model.producer_name, model.ir_version, model.opset_import[0].version = "somebody", 9, 19
         entry = model.metadata_props.add()
         entry.key, entry.value = "author", "me"
-        report = compare_files(folder / "model.onnx", save_model(model, tmp_path / "m.onnx"))
+        report = inspect_files(folder / "model.onnx", save_model(model, tmp_path / "m.onnx"))
         assert what(report).keys() == {"producer", "format version", "opset, ai.onnx", "property, author"}
 
 

@@ -33,9 +33,9 @@ def info(
 
         fmnist-tk data info --data /usr/share/datasets/fashion-mnist --json
     """
-    from toolkit.fashion.places import describe_places
+    from toolkit.verbs.data import check_data
 
-    finish(describe_places(data), as_json=as_json, output=output, quiet=quiet)
+    finish(check_data(data), as_json=as_json, output=output, quiet=quiet)
 
 
 def fetch(
@@ -64,8 +64,8 @@ def fetch(
 
         fmnist-tk data fetch --out data/FashionMNIST/raw
     """
-    from toolkit.fashion.places import fetch_data
     from toolkit.system.progress import silent
+    from toolkit.verbs.data import fetch_data
 
     bars = not quiet and sys.stderr.isatty()
     report = fetch_data(out, progress=silent if quiet else _step, bars=bars)

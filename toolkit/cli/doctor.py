@@ -26,6 +26,6 @@ def doctor(
 
         fmnist-tk doctor --json
     """
-    from toolkit.verbs.doctor import diagnose
+    from toolkit.verbs.doctor import check_machine
 
-    finish(diagnose(), as_json=as_json, output=output, quiet=quiet)
+    finish(check_machine(), as_json=as_json, output=output, quiet=quiet)

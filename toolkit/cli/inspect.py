@@ -48,9 +48,9 @@ def inspect(
     """
     check_files_differ({"--output": output}, {"FILE": [file], "OTHER": [other] if other else []})
     from toolkit.render.terminal import render_report
-    from toolkit.verbs.inspection import compare_files, inspect_file
+    from toolkit.verbs.inspection import inspect_files
 
     with stdout_to_stderr():  # a runtime that refuses a file may say so by itself
-        report = compare_files(file, other) if other else inspect_file(file)
+        report = inspect_files(file, other)
     parts = render_report(report, whole=whole)
     finish(report, as_json=as_json, output=output, quiet=quiet, instead=parts)

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
-from toolkit.cli.console import tell, typed
 from toolkit.cli.console.streams import stdout_to_stderr
 from toolkit.cli.options import (
     DEFAULT_FOLDER,
@@ -17,15 +16,15 @@ from toolkit.cli.options import (
     QuietOption,
     ThreadsOption,
     parse_choice,
+    parse_numbers,
+    writable,
 )
 from toolkit.cli.options.files import check_files_differ, check_pictures_kept
 from toolkit.cli.options.pictures import ImagesOption, LabelsOption
 from toolkit.errors import UsageError
-from toolkit.system.files import check_writable
 
 if TYPE_CHECKING:
-    from toolkit.pictures.sources import Found, Source
-    from toolkit.verbs.predictor import Predictor
+    from toolkit.pictures.sources import Source
 
 __all__ = ["predict"]
 
@@ -33,7 +32,6 @@ _MODEL, _RESULT = "Model", "Result"
 _LARGEST_BATCH = 65_536
 # No picture that is read has as many bytes: 89 million pixels of 3 bytes.
 _MOST_STDIN_BYTES = 1 << 28
-_MOST_DIGITS = 9
 
 
 def predict(
@@ -137,6 +135,7 @@ def predict(
             metavar="FILE",
             help="Also write the result to FILE: as CSV if it ends in .csv, else the report as JSON.",
             rich_help_panel=_RESULT,
+            callback=writable,
         ),
     ] = None,
     quiet: QuietOption = False,
@@ -159,50 +158,36 @@ def predict(
     """
     if as_json and as_csv:
         raise UsageError("--json and --csv are two formats of stdout:", "leave one out, or write it with -o FILE")
-    numbers = [] if test is None else _numbers(test)
-    from toolkit.verbs.predict import find_places
-
-    places, notes = find_places(_words(pictures or []), test=numbers, data=data, images=images, labels=labels)
-    if output:
-        check_writable(output)
-        _check_inputs_kept(output, places, {"--labels": labels, "--checkpoint": checkpoint}, images)
+    if not pictures and test is None and images is None:
+        raise UsageError("predict needs an IMAGE:", "pass files, folders, patterns, - for stdin, or --test 0")
+    numbers = () if test is None else parse_numbers("--test", test, "0,25", least=0)
+    from toolkit.cli.console.predictions import finish_predictions
     from toolkit.pictures.picture import Invert
+    from toolkit.system.environment import default_threads
+    from toolkit.verbs.predict import predict as predict_pictures
 
     how: Invert = parse_choice("--invert", invert, get_args(Invert), "way")
-    total, left = _count(places)
-    model = _open(artifact, folder, checkpoint, device, threads, quiet=quiet)
-    if model.record.sha256:  # it has a file, maybe one that was not named
-        check_files_differ({"--output": output}, {"the model": [Path(model.record.target)]})
-    from toolkit.cli.console.predictions import Stream, finish_stream
-    from toolkit.system.environment import new_report
-
-    notes = (*notes, *left)
-    if not quiet:
-        for note in notes:
-            tell(f"note: {note}")
-    report = new_report("predict").changed(
-        arguments=typed(), predictor=model.record, notes=(*([model.warning] if model.warning else []), *notes)
-    )
-    stream = Stream(model, places, how, batch, total, num_workers)
-    finish_stream(stream, report, as_json=as_json, as_csv=as_csv, output=output, quiet=quiet)
-
-
-def _check_inputs_kept(
-    output: Path, places: "list[Path | Found]", named: dict[str, Path | None], images: Path | None
-) -> None:
-    """Refuse to write the result over anything that is read.
-
-    Raises:
-        UsageError: Naming it.
-    """
-    from toolkit.pictures.sources import Source
-
-    words = [each for each in places if isinstance(each, Path)]
-    own = [each.content for each in places if isinstance(each, Source) and isinstance(each.content, Path)]
-    check_files_differ(
-        {"--output": output}, {"IMAGE": words, "--images": own, **{name: [path] for name, path in named.items()}}
-    )
-    check_pictures_kept({"--output": output}, [*words, images])
+    with stdout_to_stderr():  # an artifact may print
+        found = predict_pictures(
+            _words(pictures or []),
+            test=numbers,
+            data=data,
+            images=images,
+            labels=labels,
+            num_workers=num_workers,
+            artifact=artifact,
+            folder=folder,
+            checkpoint=checkpoint,
+            device=device,
+            threads=threads or default_threads(),
+            invert=how,
+            batch_size=batch,
+        )
+    model = [Path(found.model.record.target)] if found.model.record.sha256 else []  # maybe one that was not named
+    inputs = {"IMAGE": found.paths, "--labels": [labels], "--checkpoint": [checkpoint], "the model": model}
+    check_files_differ({"--output": output}, inputs)
+    check_pictures_kept({"--output": output}, [*found.paths, images])
+    finish_predictions(found, as_json=as_json, as_csv=as_csv, output=output, quiet=quiet)
 
 
 def _words(words: list[str]) -> "list[str | Source]":
@@ -212,14 +197,6 @@ def _words(words: list[str]) -> "list[str | Source]":
     if words.count(STDIN) > 1:
         raise UsageError("- stands for the one picture on stdin:", "pass it once")
     return [_stdin() if word == STDIN else word for word in words]
-
-
-def _numbers(text: str) -> list[int]:
-    words = [part.strip() for part in text.split(",")]
-    wrong = next((word for word in words if not word.isdecimal() or len(word) > _MOST_DIGITS), None)
-    if wrong is not None:
-        raise UsageError(f"--test {text}: {wrong!r} is not a whole number from 0", "write for example --test 0,25")
-    return list(map(int, words))
 
 
 def _stdin() -> "Source":
@@ -233,42 +210,3 @@ def _stdin() -> "Source":
     if len(content) > _MOST_STDIN_BYTES:
         raise UsageError(f"- has more than {_MOST_STDIN_BYTES:,} bytes on stdin", "pipe in one picture")
     return Source(STDIN, content)
-
-
-def _count(places: "list[Path | Found]") -> tuple[int, list[str]]:
-    """Return how many pictures there are, and what is left out.
-
-    Raises:
-        UsageError: If there is none.
-    """
-    from toolkit.pictures.folders import LeftOut
-    from toolkit.pictures.sources import walk
-    from toolkit.records import UnreadableRecord
-
-    total, problem, left = 0, None, LeftOut()
-    for each in walk(places, left):
-        if isinstance(each, UnreadableRecord):
-            problem = problem or each
-        else:
-            total += 1
-    if not total and problem:
-        raise UsageError(f"Nothing to predict: {problem.source}: {problem.reason}", problem.remedy)
-    return total, left.notes()
-
-
-def _open(
-    artifact: str | None, folder: Path, checkpoint: Path | None, device: str, threads: int | None, *, quiet: bool
-) -> "Predictor":
-    """Open the model and say on stderr which one it is."""
-    from toolkit.system.environment import default_threads
-    from toolkit.verbs.predictor import open_predictor
-
-    with stdout_to_stderr():  # an artifact may print
-        model = open_predictor(
-            artifact, folder, checkpoint=checkpoint, device=device, threads=threads or default_threads()
-        )
-    if not quiet:
-        tell(f"Predicting with {model.reason}")
-    if model.warning:
-        tell(f"warning: {model.warning}")
-    return model

@@ -1,24 +1,24 @@
 """``fmnist-tk report``."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from toolkit.cli.console import finish, say, show, tell, write, write_json
-from toolkit.cli.options import DebugOption, JsonOption, QuietOption
+from toolkit.cli.options import DebugOption, JsonOption, QuietOption, parse_choice
 from toolkit.cli.options.files import check_files_differ
 from toolkit.errors import OutputError, UsageError
 from toolkit.system.files import check_writable, write_bytes
 
 if TYPE_CHECKING:
-    from toolkit.render.words.saved import SavedReport
+    from toolkit.verbs.report import Form
 
 __all__ = ["report"]
 
-_SUFFIXES: Final = {
+_SUFFIXES: "Final[dict[str, Form]]" = {
     ".html": "html",
     ".htm": "html",
     ".md": "md",
@@ -96,42 +96,36 @@ def report(
         fmnist-tk report --schema
     """
     files, outputs = files or [], output or []
-    form = _chosen(form, as_json=as_json)
+    chosen = _chosen(form, as_json=as_json)
     if schema:
-        _tell_schema(files, outputs, form)
+        _tell_schema(files, outputs, chosen)
         return
-    if not files:
-        raise UsageError("report needs a FILE:", "pass the JSON that a command wrote, such as exported/report.json")
     for path in outputs:
         check_files_differ({"--output": path}, {"FILE": files})
-    from toolkit.bench.engine.journal import read_saved
-    from toolkit.render.words.saved import SavedReport
+    from toolkit.verbs.report import read_reports
 
-    saved = [SavedReport(str(path), read_saved(path)) for path in files]
-    if len(saved) == 1 and not outputs and form in {None, "json"}:
-        finish(saved[0].report, as_json=form == "json", output=None, quiet=quiet)
-    wanted = dict.fromkeys([*(_SUFFIXES[path.suffix.lower()] for path in outputs), *([form] if form else [])])
-    texts = {kind: _writers()[kind](saved) for kind in wanted}
+    reports = read_reports(files)
+    if len(files) == 1 and not outputs and chosen in {None, "json"}:
+        finish(reports.saved[0].report, as_json=chosen == "json", output=None, quiet=quiet)
+    wanted = dict.fromkeys([*(_SUFFIXES[path.suffix.lower()] for path in outputs), *([chosen] if chosen else [])])
+    texts = {each: reports.text(each) for each in wanted}
     failed = _write(outputs, texts, quiet=quiet)
-    if form:
-        (write_json if form == "json" else write)(texts[form])
+    if chosen:
+        (write_json if chosen == "json" else write)(texts[chosen])
     elif not (outputs or quiet):
-        for each in saved:
+        for each in reports.saved:
             say(f"== {each.file}", "")
             show(each.report)
     if failed:  # last: what can be shown or written is
         raise failed
-    if any(each.report.interrupted for each in saved):
-        raise typer.Exit(_INTERRUPTED)
-    raise typer.Exit(0 if all(each.report.passed for each in saved) else 1)
+    raise typer.Exit(_INTERRUPTED if reports.interrupted else 0 if reports.passed else 1)
 
 
-def _chosen(form: str | None, *, as_json: bool) -> str | None:
+def _chosen(form: str | None, *, as_json: bool) -> "Form | None":
     if as_json and form not in {None, "json"}:
         raise UsageError(f"--json and --format {form} are two results for one stdout", "leave one of them out")
-    if form is not None and form not in _KINDS:
-        raise UsageError(f"--format {form}: no such format of reports", f"choose one of {', '.join(_KINDS)}")
-    return "json" if as_json else form
+    chosen: Form | None = None if form is None else parse_choice("--format", form, _KINDS, "format of reports")
+    return "json" if as_json else chosen
 
 
 def _tell_schema(files: Sequence[Path], outputs: Sequence[Path], form: str | None) -> None:
@@ -151,54 +145,7 @@ def _tell_schema(files: Sequence[Path], outputs: Sequence[Path], form: str | Non
         write_bytes(path, f"{text}\n".encode())
 
 
-def _writers() -> "dict[str, Callable[[Sequence[SavedReport]], str]]":
-    """Return what makes a text of reports, by the name of its format; nothing is imported before it is needed."""
-    return {"html": _html, "md": _markdown, "csv": _csv, "json": _json}
-
-
-def _html(saved: "Sequence[SavedReport]") -> str:
-    from toolkit.render.page import report_page
-
-    return report_page(saved)
-
-
-def _markdown(saved: "Sequence[SavedReport]") -> str:
-    from toolkit.render.files.markdown import reports_markdown
-
-    return reports_markdown(saved)
-
-
-def _csv(saved: "Sequence[SavedReport]") -> str:
-    from toolkit.render.files.latency_csv import latency_csv
-
-    if not any(each.report.latency for each in saved):
-        if any(each.report.predictions or each.report.unreadable for each in saved):
-            return _csv_of_pictures(saved)
-        names = ", ".join(each.file for each in saved)
-        raise UsageError(
-            f"CSV holds what was timed or predicted, and nothing was in {names}",
-            "pass a report of bench, run or predict",
-        )
-    return latency_csv(saved)
-
-
-def _csv_of_pictures(saved: "Sequence[SavedReport]") -> str:
-    from toolkit.render.files.prediction_files import predictions_csv
-
-    if len(saved) > 1:
-        raise UsageError(f"CSV of pictures is of one report, not of {len(saved)}", "pass one FILE")
-    return predictions_csv(saved[0].report)
-
-
-def _json(saved: "Sequence[SavedReport]") -> str:
-    from toolkit.records import to_json
-
-    if len(saved) > 1:
-        raise UsageError(f"JSON is of one report, not of {len(saved)}", "pass one FILE")
-    return to_json(saved[0].report)
-
-
-def _write(outputs: Sequence[Path], texts: dict[str, str], *, quiet: bool) -> OutputError | None:
+def _write(outputs: Sequence[Path], texts: "dict[Form, str]", *, quiet: bool) -> OutputError | None:
     """Write every file; one that cannot be written keeps none of the others from it.
 
     Returns:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from toolkit.fashion.gallery import Gallery, Pool
+    from toolkit.fashion.gallery import Gallery
     from toolkit.records import Report
     from toolkit.render.words.gallery import Tile
 
@@ -139,44 +139,34 @@ def show(
 
         fmnist-tk data show --wrong onnx
     """
-    number = None if label is None else _class_number(label)
     path = _png_path(out, wrong=wrong is not None) if png else None
     if not png and out:
         raise UsageError("--out and --no-png exclude each other", "leave one of them out")
-    if wrong is not None and seed is not None:
-        raise UsageError("--seed is of a choice by chance, and --wrong makes none", "leave one of them out")
-    if wrong is None and device != "cpu":
-        raise UsageError("--device is for the model of --wrong", "pass --wrong ARTIFACT too, or leave it out")
-    if wrong is None and folder != DEFAULT_FOLDER:
-        raise UsageError("--folder is of the artifact of --wrong", "pass --wrong ARTIFACT too, or leave it out")
     check_files_differ(
         {"--output": output, "--out": path}, {"--wrong": artifacts_named([wrong], folder) if wrong else []}
     )
     chosen = _view(view, silent=as_json or quiet)
-    from toolkit.fashion.gallery import choose_samples, open_pool
+    from toolkit.fashion.places import SAMPLE
+    from toolkit.verbs.data import choose_pictures
 
-    pool = open_pool("train" if train else "test", data)
-    if pool.is_sample and not quiet:
-        _say_that_it_is_the_sample()
-    gallery = (
-        choose_samples(pool, count=count, label=number, seed=seed)
-        if wrong is None
-        else _find_wrong(pool, wrong, folder, device, count=count, label=number, quiet=quiet)
-    )
+    with stdout_to_stderr(), showing_progress(quiet=quiet) as progress:  # an artifact may print
+        gallery = choose_pictures(
+            label,
+            wrong=wrong,
+            part="train" if train else "test",
+            count=count,
+            seed=seed,
+            data=data,
+            folder=folder,
+            device=device,
+            progress=progress,
+        )
+    if gallery.report.datasets[0].name == SAMPLE and not quiet:
+        tell(
+            "The full data set is not here: these are of the bundled sample of 1,000 test images; "
+            "get all with: fmnist-tk data fetch"
+        )
     _finish(gallery, path, chosen, columns, as_json=as_json, output=output, quiet=quiet)
-
-
-def _class_number(text: str) -> int:
-    from toolkit.fashion.labels import find_label, near_label
-    from toolkit.records import LABELS
-
-    number = find_label(text)
-    if number is None:
-        near = near_label(text)
-        hint = f" (did you mean {near!r}?)" if near else ""
-        classes = ", ".join(f"{number} {name}" for number, name in enumerate(LABELS))
-        raise UsageError(f"--class {text}: no such class{hint}", f"pass one of {classes}")
-    return number
 
 
 def _png_path(out: Path | None, *, wrong: bool) -> Path:
@@ -200,27 +190,6 @@ def _view(wanted: str, *, silent: bool) -> View:
         shades=not console.no_color and console.color_system in {"256", "truecolor"},
         encoding=sys.stdout.encoding,
     )
-
-
-def _say_that_it_is_the_sample() -> None:
-    tell(
-        "The full data set is not here: these are of the bundled sample of 1,000 test images; "
-        "get all with: fmnist-tk data fetch"
-    )
-
-
-def _find_wrong(
-    pool: "Pool", artifact: str, folder: Path, device: str, *, count: int, label: int | None, quiet: bool
-) -> "Gallery":
-    from toolkit.fashion.gallery import find_wrong
-    from toolkit.verbs.predictor import open_predictor
-
-    with stdout_to_stderr():  # an artifact may print
-        predictor = open_predictor(artifact, folder, device=device)
-        if predictor.warning and not quiet:
-            tell(f"warning: {predictor.warning}")
-        with showing_progress(quiet=quiet) as progress:
-            return find_wrong(pool, predictor, count=count, label=label, progress=progress)
 
 
 def _finish(
@@ -265,6 +234,7 @@ def _pictures(
 
     from toolkit.render.terminal.blocks import Blocks
     from toolkit.render.words.gallery import gallery_heading, written
+    from toolkit.render.words.sheet import Remark
 
     assert report.gallery  # what chooses pictures makes one
     yield Text(gallery_heading(report, report.gallery))
@@ -273,6 +243,7 @@ def _pictures(
         yield _inline(report, tiles, view, columns)
     else:
         yield Blocks(tiles, shades=view == "blocks", columns=columns)
+    yield from (Remark(note, "warning") for note in report.notes)
     yield from written(report.gallery)
 
 

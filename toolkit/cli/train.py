@@ -1,6 +1,5 @@
 """``fmnist-tk train``."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +12,6 @@ from toolkit.cli.options import (
     JsonOption,
     QuietOption,
     ThreadsOption,
-    checked_seed,
     parse_percent,
 )
 from toolkit.cli.options.pictures import ImagesOption, LabelsOption, NumWorkersOption
@@ -23,8 +21,6 @@ __all__ = ["train"]
 
 # A layer of more features would need tens of gigabytes.
 _MOST_DIGITS = 5
-# torch's generator takes no more.
-_LARGEST_SEED = 2**63 - 1
 _COURSE = "What to train (not with --resume)"
 
 
@@ -34,17 +30,9 @@ def _option(
     help: str,
     metavar: str | None = None,
     min: float | None = None,
-    callback: Callable[[int], int] | None = None,
 ) -> Any:
     """Return an option that belongs to a training."""
-    return typer.Option(
-        name, help=help, metavar=metavar, min=min, callback=callback, rich_help_panel=_COURSE, show_default=False
-    )
-
-
-def _seed(number: int) -> int:
-    """Refuse what is no seed for torch; the range would fill a column of the help."""
-    return checked_seed(number, _LARGEST_SEED)
+    return typer.Option(name, help=help, metavar=metavar, min=min, rich_help_panel=_COURSE, show_default=False)
 
 
 def train(
@@ -78,7 +66,7 @@ def train(
     ] = "strong",
     seed: Annotated[
         int,
-        _option("--seed", metavar="N", callback=_seed, help="Of weights, order and augmentation. Default: 0."),
+        _option("--seed", metavar="N", help="Of weights, order and augmentation. Default: 0."),
     ] = 0,
     device: Annotated[
         str, _option("--device", metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps. Default: auto.")

@@ -28,11 +28,20 @@ def note_verified(folder: Path, records: list[ParityRecord]) -> None:
     write_record(Ledger(verified=tuple(entries.values())[-_MOST_ENTRIES:]), folder / LEDGER)
 
 
-def check_verified(target: Target, weights_sha256: str, device: str, remedy: str) -> VerificationRecord:
+def check_verified(
+    target: Target, weights_sha256: str, device: str, remedy: str, *, digest: str | None = None
+) -> VerificationRecord:
     """Make sure that parity has passed the artifact as it is, with the runtime as it is.
 
     A pass on one device counts on another, unless parity failed there: bench itself compares the outputs
     on its device with the reference before it times them.
+
+    Args:
+        target: The artifact; the ledger beside it tells.
+        weights_sha256: Of the checkpoint that it must compute.
+        device: Where it is to run.
+        remedy: What to do if parity has not passed it.
+        digest: Of the artifact, where that is known; None to compute it.
 
     Returns:
         What parity said last of it.
@@ -40,7 +49,7 @@ def check_verified(target: Target, weights_sha256: str, device: str, remedy: str
     Raises:
         UnverifiedArtifactError: If it has not, with the reason.
     """
-    digest, version = target.digest(), runtime_version(target.format)
+    digest, version = digest or target.digest(), runtime_version(target.format)
     same_bytes = [entry for entry in _ledger(target.path.parent).verified if entry.sha256 == digest]
     against = [entry for entry in same_bytes if entry.weights_sha256 == weights_sha256]
     current = [entry for entry in against if entry.runtime_version == version]
@@ -60,19 +69,15 @@ def check_verified(target: Target, weights_sha256: str, device: str, remedy: str
     return passed
 
 
-def last_pass(target: Target, device: str) -> VerificationRecord | None:
-    """Return what parity said when it passed the artifact as it is; None if it has not.
+def last_pass(target: Target, device: str, digest: str) -> VerificationRecord | None:
+    """Return what parity said when it passed an artifact of this digest; None if it has not.
 
     For who has an artifact and no checkpoint: whatever weights parity compared it with, the latest first.
-
-    Raises:
-        FormatError: If the artifact names files that are not beside it.
     """
-    digest = target.digest()
     entries = [entry for entry in _ledger(target.path.parent).verified if entry.sha256 == digest]
     for weights_sha256 in dict.fromkeys(entry.weights_sha256 for entry in reversed(entries)):
         try:
-            return check_verified(target, weights_sha256, device, "")
+            return check_verified(target, weights_sha256, device, "", digest=digest)
         except UnverifiedArtifactError:
             continue
     return None

@@ -1,7 +1,7 @@
 """Predict pictures one after another, however many: a few batches are in memory, never all of them."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -42,7 +42,7 @@ def predict_each(
     invert: Invert = "auto",
     batch_size: int = 64,
     workers: int | None = None,
-) -> Iterator[PredictionRecord | UnreadableRecord]:
+) -> Generator[PredictionRecord | UnreadableRecord, None, None]:
     """Yield what a model says of each picture, in the order of the sources.
 
     Pictures are decoded by threads, which are a batch ahead of the model and no more.
@@ -77,7 +77,7 @@ def check_count(name: str, value: int) -> None:
 
 def _predict_each(
     probabilities: Probabilities, sources: Iterable[Found], invert: Invert, batch_size: int, workers: int
-) -> Iterator[PredictionRecord | UnreadableRecord]:
+) -> Generator[PredictionRecord | UnreadableRecord, None, None]:
     waiting: list[_Decoded | UnreadableRecord] = []
     for each in _decode_all(sources, invert, workers, ahead=batch_size):
         waiting.append(each)

@@ -33,16 +33,16 @@ Weights = Loaded | str | Path | None
 #: Where artifacts lie unless something else is said.
 FOLDER: Final = "exported"
 MOST_THREADS: Final = 1024
+#: Processes or threads that read pictures.
+MOST_WORKERS: Final = 256
 #: Of one call: more fit into no memory.
 MOST_IMAGES: Final = 10**9 - 1
 #: Of the order of rounds, and of resampling.
 LARGEST_SEED: Final = 2**32 - 1
 #: Ten times as slow.
 LARGEST_SHARE: Final = 10
-# A day; what is longer is a slip of the keyboard.
-_LEAST_SECONDS: Final = 0.001
-_MOST_SECONDS: Final = 86_400
-_MOST_WORKERS: Final = 256
+#: Of a budget: from what the clock can see to a day; what is longer is a slip of the keyboard.
+SECONDS: Final = (0.001, 86_400)
 
 
 def names_of(artifacts: Artifacts, folder: str | Path) -> tuple[list[str], Path]:
@@ -92,16 +92,16 @@ def path_of(given: str | Path | None) -> Path | None:
     return None if given is None else Path(given)
 
 
-def whole(name: str, given: int | Sequence[int] | None, most: int, *, least: int = 1) -> tuple[int, ...]:
+def whole(option: str, given: int | Sequence[int] | None, most: int, *, least: int = 1) -> tuple[int, ...]:
     """Return whole numbers, one, several or none, each once.
 
     Raises:
-        UsageError: Naming the argument and the number that is not from ``least`` to ``most``.
+        UsageError: Naming the option and the number that is not from ``least`` to ``most``.
     """
     numbers = () if given is None else (given,) if isinstance(given, int) else tuple(dict.fromkeys(given))
     for number in numbers:
         if not least <= number <= most:
-            raise UsageError(f"{name}: {number!r} is not a whole number from {least} to {most:,}", "pass such a one")
+            raise UsageError(f"{option} {number}: not a whole number from {least} to {most:,}", "pass such a one")
     return numbers
 
 
@@ -109,66 +109,29 @@ def check_range(least: float, most: float, **numbers: float | None) -> None:
     """Refuse numbers that are outside a range, NaN too; None is no number.
 
     Raises:
-        UsageError: Naming the argument.
+        UsageError: Naming the option.
     """
     for name, value in numbers.items():
         if value is not None and not least <= value <= most:
-            raise UsageError(f"{name}={value}:", f"pass a number from {least:g} to {most:,g}")
-
-
-def check_budget(seconds: float | None) -> None:
-    """Refuse what no one can wait for, and what is no time.
-
-    Raises:
-        UsageError: Naming the range.
-    """
-    if seconds is not None and not _LEAST_SECONDS <= seconds <= _MOST_SECONDS:
-        raise UsageError(
-            f"--budget {seconds:g}: not a number of seconds from {_LEAST_SECONDS} to {_MOST_SECONDS}",
-            "pass for example --budget 30",
-        )
-
-
-def pictures_of(
-    images: str | Path | None,
-    labels: str | Path | None,
-    num_workers: int | None,
-    progress: Progress,
-    **excluded: object,
-) -> "OwnPictures | None":
-    """Return the own pictures that are meant; None without any.
-
-    Args:
-        images: Their folder.
-        labels: Their CSV, or None for one folder per class.
-        num_workers: Processes that read them.
-        progress: Told how many have been read.
-        excluded: By the names of options, a true value for each that was given and does not go with ``--images``.
-
-    Raises:
-        UsageError: If something does not go together.
-        OwnDataError: If they cannot be used.
-    """
-    whole("num_workers", num_workers, _MOST_WORKERS, least=0)
-    check_pictures(images, labels, num_workers, **excluded)
-    if images is None:
-        return None
-    from toolkit.fashion.labels import read_label
-    from toolkit.pictures.own_data import own_pictures
-
-    return own_pictures(
-        Path(images), path_of(labels), read_label=read_label, num_workers=num_workers or 0, progress=progress
-    )
+            option = f"--{name.replace('_', '-')}"
+            raise UsageError(f"{option} {value:g}: not a number from {least:g} to {most:,g}", "pass such a one")
 
 
 def check_pictures(
     images: str | Path | None, labels: str | Path | None, num_workers: int | None, **excluded: object
 ) -> None:
-    """Refuse what would have no effect.
+    """Refuse what makes no sense with own pictures, or has no effect without them.
+
+    Args:
+        images: Their folder.
+        labels: Their CSV, or None for one folder per class.
+        num_workers: Processes that read them.
+        excluded: By the names of options, a true value for each that was given and does not go with ``--images``.
 
     Raises:
         UsageError: Naming it.
     """
+    whole("--num-workers", num_workers, MOST_WORKERS, least=0)
     if images is None:
         given = {"--labels": labels, "--num-workers": num_workers}
         lonely = [name for name, value in given.items() if value is not None]
@@ -181,3 +144,21 @@ def check_pictures(
         raise UsageError(
             f"--images is in place of Fashion-MNIST, so {', '.join(others)} would have no effect", "leave one out"
         )
+
+
+def pictures_of(
+    images: str | Path | None, labels: str | Path | None, num_workers: int | None, progress: Progress
+) -> "OwnPictures | None":
+    """Read the own pictures that `check_pictures` has accepted; None without any.
+
+    Raises:
+        OwnDataError: If they cannot be used.
+    """
+    if images is None:
+        return None
+    from toolkit.fashion.labels import read_label
+    from toolkit.pictures.own_data import own_pictures
+
+    return own_pictures(
+        Path(images), path_of(labels), read_label=read_label, num_workers=num_workers or 0, progress=progress
+    )

@@ -22,9 +22,9 @@ from toolkit.verbs.arguments import (
     LARGEST_SHARE,
     MOST_IMAGES,
     MOST_THREADS,
+    SECONDS,
     Artifacts,
     Weights,
-    check_budget,
     check_pictures,
     check_range,
     file_of,
@@ -114,13 +114,13 @@ def run_benchmark(
         >>> all(row.median_s > 0 for row in report.latency)
         True
     """
-    check_budget(budget_s)
+    check_range(*SECONDS, budget=budget_s)
     check_range(0, LARGEST_SHARE, threshold=threshold, max_slowdown=max_slowdown)
-    whole("restarts", restarts, _MOST_RESTARTS, least=0)
-    whole("seed", seed, LARGEST_SEED, least=0)
+    whole("--restarts", restarts, _MOST_RESTARTS, least=0)
+    whole("--seed", seed, LARGEST_SEED, least=0)
     settings = bench.Settings(
-        batch_sizes=_given("batch_sizes", whole("batch_sizes", batch_sizes, MOST_IMAGES), "such as 1 or (1, 64)"),
-        threads=whole("threads", threads, MOST_THREADS),
+        batch_sizes=_given("batch_sizes", whole("--batch", batch_sizes, MOST_IMAGES), "such as 1 or (1, 64)"),
+        threads=whole("--threads", threads, MOST_THREADS),
         scenario=parse_scenario(scenario),
         budget_s=bench.DEFAULT_BUDGET_S if budget_s is None else budget_s,
         seed=seed,
@@ -131,7 +131,7 @@ def run_benchmark(
     )
     if max_slowdown is not None and against is None:
         raise UsageError("--max-slowdown needs something to be slower than:", "pass --against DIR or a checkpoint")
-    devices = _given("device", (device,) if isinstance(device, str) else tuple(device), "such as 'cpu'")
+    devices = _devices(device)
     check_pictures(images, labels, num_workers)
     names, place = names_of(artifacts, folder)
     with tempfile.TemporaryDirectory(prefix="fmnist-tk-bench-") as scratch:
@@ -152,7 +152,9 @@ def run_benchmark(
         report = bench.run_bench(
             prepared, settings, Path(scratch), journal=path_of(journal), progress=progress, watch=watch
         )
-    keep_result(report, place)
+    folders = {Path(each.path).parent for each in prepared.entries if each.path and each.role == "row"}
+    if len(folders) == 1:  # of files from several, no folder could tell which of its own was meant
+        keep_result(report, *folders)
     return report
 
 
@@ -169,9 +171,17 @@ def check_clock(device: str | Sequence[str] = "cpu") -> Report:
     Raises:
         DeviceUnavailableError: If a device is not here.
         ToolkitError: If the clock cannot be checked.
+
+    Example:
+        >>> import toolkit
+        >>> [check.device for check in toolkit.check_clock("cpu").self_checks]
+        ['cpu']
     """
-    names = _given("device", (device,) if isinstance(device, str) else tuple(device), "such as 'cpu'")
-    return bench.self_check(tuple(dict.fromkeys(map(resolve_device, names))))
+    return bench.self_check(tuple(dict.fromkeys(map(resolve_device, _devices(device)))))
+
+
+def _devices(device: str | Sequence[str]) -> tuple[str, ...]:
+    return _given("device", (device,) if isinstance(device, str) else tuple(device), "such as 'cpu'")
 
 
 def _given(name: str, several: tuple[_T, ...], example: str) -> tuple[_T, ...]:

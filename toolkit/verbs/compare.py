@@ -63,9 +63,16 @@ def compare_reports(
         ReportError: If a file cannot be read.
         ComparisonError: If one has no latencies, both are the same, no row is common, or the machines differ.
         UsageError: If a value makes no sense.
+
+    Example:
+        >>> import toolkit
+        >>> options = {"batch_sizes": 1, "budget_s": 1, "restarts": 0, "limits": False}
+        >>> base, head = (toolkit.run_benchmark("eager", **options) for _ in range(2))
+        >>> [row.target for row in toolkit.compare_reports(base, head).comparisons]
+        ['eager']
     """
     check_range(0, LARGEST_SHARE, threshold=threshold, max_slowdown=max_slowdown)
-    whole("seed", seed, LARGEST_SEED, least=0)
+    whole("--seed", seed, LARGEST_SEED, least=0)
     names = _name(base, "base"), _name(head, "head")
     base, head = (each if isinstance(each, Report) else read_saved(Path(each)) for each in (base, head))
     _check_latencies(base, names[0])

@@ -14,20 +14,35 @@ from toolkit.errors import FormatError, first_line
 from toolkit.fashion.data import describe_data
 from toolkit.formats import FORMATS, FormatInfo, check_packages, import_format
 from toolkit.records import DeviceRecord, DoctorRecord, FormatRecord, Report
+from toolkit.system.arguments import checked
 from toolkit.system.devices import describe_cpu, describe_devices
 from toolkit.system.environment import installed_version, new_report
 from toolkit.system.installed import installation_problem, may_have_gpu, torch_without_gpu
 
 _ASK_TORCH = """
 import json
+from toolkit.system.arguments import checked
 from toolkit.system.devices import describe_devices
 print(json.dumps([each.model_dump() for each in describe_devices()]))
 """
 _PATIENCE_S = 120
 
 
-def diagnose() -> Report:
-    """Look at devices, formats and data; nothing is changed and nothing is downloaded."""
+@checked
+def check_machine() -> Report:
+    """Say what works on this machine: devices, formats with their runtimes, and where Fashion-MNIST is.
+
+    Nothing is changed, downloaded or measured.
+
+    Returns:
+        A report with a `DoctorRecord` in ``doctor``; what does not work has its remedy there, and is no failure.
+
+    Example:
+        >>> import toolkit
+        >>> works = {each.format: each.works for each in toolkit.check_machine().doctor.formats}
+        >>> works["onnx"], works["torchscript"]
+        (True, True)
+    """
     devices, problem = _devices()
     record = DoctorRecord(
         devices=devices,

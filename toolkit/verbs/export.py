@@ -74,7 +74,7 @@ def export_formats(
         >>> report.passed, [artifact.file for artifact in report.artifacts]
         (True, ['model.ts.pt'])
     """
-    whole("threads", threads, MOST_THREADS)
+    whole("--threads", threads, MOST_THREADS)
     weights, folder = loaded(checkpoint), Path(folder)
     infos, skips = _choose([formats] if isinstance(formats, str) else formats)
     for name in (*(info.file_name for info in infos), GOLDEN, MANIFEST, LEDGER):

@@ -98,8 +98,8 @@ def check_parity(
         >>> report.passed
         True
     """
-    whole("threads", threads, MOST_THREADS)
-    whole("seed", seed, _LARGEST_SEED, least=0)
+    whole("--threads", threads, MOST_THREADS)
+    whole("--seed", seed, _LARGEST_SEED, least=0)
     gates = _gates(max_drop, min_agreement, significance)
     check_pictures(images, labels, num_workers, data=data, full=full)
     device = resolve_device(device)
@@ -139,9 +139,18 @@ def rejudge_parity(
         min_agreement: As there.
         significance: As there.
 
+    Returns:
+        The report with its checks judged anew.
+
     Raises:
         ReportError: If the file cannot be read.
         UsageError: If there is no parity in it, or a value makes no sense.
+
+    Example:
+        >>> import toolkit
+        >>> report = toolkit.check_parity("out", "model.pth")
+        >>> toolkit.rejudge_parity(report, max_drop=0).passed
+        True
     """
     gates = _gates(max_drop, min_agreement, significance)
     saved = report if isinstance(report, Report) else read_record(Path(report), Report)

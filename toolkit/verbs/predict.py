@@ -1,8 +1,11 @@
-"""Predict: what a model says of pictures."""
+"""Predict: what a model says of pictures, one after another, however many."""
 
 import io
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,42 +17,82 @@ from pydantic import SkipValidation
 from toolkit.errors import UsageError, first_line
 from toolkit.fashion.data import sources_of_test_set
 from toolkit.fashion.labels import read_label
+from toolkit.pictures.folders import LeftOut
 from toolkit.pictures.picture import Invert
-from toolkit.pictures.sources import Found, Source, expand_words, sources_of_own_pictures
-from toolkit.pictures.stream import check_count, predict_each
+from toolkit.pictures.sources import Found, Source, expand_words, sources_of_own_pictures, walk
+from toolkit.pictures.stream import predict_each
 from toolkit.plain import decoded
-from toolkit.records import PredictionRecord, UnreadableRecord
+from toolkit.records import PredictionRecord, Report, UnreadableRecord
 from toolkit.system.arguments import checked
-from toolkit.verbs.arguments import FOLDER, MOST_THREADS, check_pictures, whole
+from toolkit.system.environment import new_report
+from toolkit.verbs.arguments import FOLDER, MOST_IMAGES, MOST_WORKERS, check_pictures, path_of, whole
 from toolkit.verbs.predictor import Predictor, open_predictor
 
-__all__ = ["Predictor", "find_places", "open_predictor", "predict", "predict_each"]
-
-#: A file, the bytes of one, an opened picture, or pixels: an array or a tensor ``(28, 28)`` or ``(1, 28, 28)`` uint8.
-Picture = str | os.PathLike[str] | bytes | Image.Image | NDArray[np.uint8]
+#: A file, a folder or a pattern; the bytes of a file, an opened picture, or pixels: an array or a tensor ``(28, 28)``
+#: or ``(1, 28, 28)`` uint8; or a picture that has a name of its own.
+Picture = str | os.PathLike[str] | bytes | Image.Image | NDArray[np.uint8] | Source
+# A file or a folder, a picture, or what makes one when it is its turn.
+_Place = Path | Found | Callable[[], Found]
 _SHAPE = (28, 28)
 _REMEDY = "pass a path, the bytes of a file, a PIL image, or (28, 28) uint8, bright on black"
 
 
+@dataclass(eq=False)
+class Predictions(Iterator[PredictionRecord | UnreadableRecord]):
+    """What a model says of pictures, each when it is asked for: a few batches are in memory, never all of them.
+
+    Attributes:
+        model: Which one predicts, and why.
+        report: Of predict, with everything that is known before the first picture.
+        records: Of the pictures, in order.
+        batch_size: Pictures per call of the model; so many become known at once.
+        total: How many pictures there are; None where that is not known before they come.
+        paths: The files and folders that are read for them, where that is known before.
+    """
+
+    model: Predictor
+    report: Report
+    records: Generator[PredictionRecord | UnreadableRecord, None, None]
+    batch_size: int
+    total: int | None
+    paths: tuple[Path, ...]
+
+    def __next__(self) -> PredictionRecord | UnreadableRecord:
+        """Return what is said of the next picture."""
+        return next(self.records)
+
+    def close(self) -> None:
+        """Read and predict no more."""
+        self.records.close()
+
+
 @checked
 def predict(
-    images: Annotated[Iterable[Picture], SkipValidation],
+    pictures: Annotated[Iterable[Picture], SkipValidation] = (),
     *,
-    artifact: str | os.PathLike[str] | None = None,
-    folder: str | os.PathLike[str] = FOLDER,
-    checkpoint: str | os.PathLike[str] | None = None,
+    test: int | Sequence[int] = (),
+    data: str | Path | None = None,
+    images: str | Path | None = None,
+    labels: str | Path | None = None,
+    num_workers: int | None = None,
+    artifact: str | Path | None = None,
+    folder: str | Path = FOLDER,
+    checkpoint: str | Path | None = None,
     device: str = "cpu",
     threads: int | None = None,
     invert: Invert = "auto",
     batch_size: int = 64,
-) -> list[PredictionRecord | UnreadableRecord]:
+) -> Predictions:
     """Say what is on pictures.
 
-    Which model was taken is not told here; open one with `open_predictor` to know, or to use it more than once.
-
     Args:
-        images: Each the path of a picture, the bytes of its file, a PIL image, or pixels ``(28, 28)`` uint8, bright on
-            black, as an array or a tensor on the CPU. An array ``(N, 28, 28)`` is N images.
+        pictures: Each a file, a folder or a pattern; or the bytes of a file, a PIL image, or pixels ``(28, 28)`` uint8,
+            bright on black, as an array or a tensor on the CPU. An array ``(N, 28, 28)`` is N pictures.
+        test: Images of the test set by their number, from 0; they come last.
+        data: Folder of Fashion-MNIST, for ``test``; None for the bundled sample, then the usual places.
+        images: Folder of own pictures whose labels are known: with ``labels``, or one folder per class.
+        labels: CSV of ``file,label`` for ``images``.
+        num_workers: Threads that read pictures; None for as many as there are CPUs.
         artifact: A format, an artifact's file, a checkpoint's file, ``eager`` or ``bundled``. None for ``checkpoint``
             if there is one, else the fastest verified artifact in ``folder``, else the bundled checkpoint.
         folder: Of the artifacts; it need not be there.
@@ -57,16 +100,19 @@ def predict(
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         threads: On the CPU; None leaves it to the runtime.
         invert: Whether files show a garment dark on bright: ``auto`` looks at each, ``yes`` or ``no`` decides.
-        batch_size: Images per call of the model.
+        batch_size: Pictures per call of the model.
 
     Returns:
-        A record per image, in order: a `PredictionRecord` with ``label``, ``probability`` and the five most probable
-        ``scores``; of an image that cannot be read an `UnreadableRecord` with ``reason`` and ``remedy``, and the others
-        go on.
+        An iterator over a record per picture, in order: a `PredictionRecord` with ``label``, ``probability`` and the
+        five most probable ``scores``; of a picture that cannot be read an `UnreadableRecord` with ``reason`` and
+        ``remedy``, and the others go on. Its ``model`` says which one was taken, and why.
 
     Raises:
-        UsageError: If ``images`` is one image, not several, or a number or ``invert`` makes no sense.
-        ToolkitError: If the model cannot be used.
+        UsageError: If ``pictures`` is one picture, not several; if nothing is there of what it names; or if a value
+            makes no sense.
+        OwnDataError: If ``labels`` and ``images`` do not go together.
+        DataError: If images of the test set are not here.
+        ToolkitError: If the model cannot be used, or gives up between two pictures.
 
     Example:
         >>> import toolkit
@@ -75,85 +121,94 @@ def predict(
         >>> boot.label, f"{boot.probability:.0%}"
         ('Ankle boot', '94%')
     """
-    whole("threads", threads, MOST_THREADS)
-    check_count("batch_size", batch_size)
-    sources = _sources(_several(images))
+    whole("--num-workers", num_workers, MOST_WORKERS)
+    whole("--batch", batch_size, MOST_IMAGES)
+    check_pictures(images, labels, None)
+    numbers = whole("--test", test, MOST_IMAGES, least=0)
+    if data and not numbers:
+        raise UsageError("--data is for --test: pictures need no data set", "leave it out")
+    own, notes = sources_of_own_pictures(Path(images), path_of(labels), read_label) if images else ([], ())
+    labelled = [*own, *(sources_of_test_set(numbers, path_of(data)) if numbers else [])]
+    places = chain(_places(_several(pictures)), labelled)
+    known = [*places] if hasattr(pictures, "__len__") else None  # what comes one by one may never end
+    left = LeftOut()
+    total = None if known is None else _count(known, left)
     model = open_predictor(
-        None if artifact is None else os.fspath(artifact),
+        None if artifact is None else str(artifact),
         Path(folder),
-        checkpoint=None if checkpoint is None else Path(checkpoint),
+        checkpoint=path_of(checkpoint),
         device=device,
         threads=threads,
     )
-    return list(predict_each(model.probabilities, sources, invert=invert, batch_size=batch_size))
+    # What is passed over was told when the pictures were counted.
+    sources = walk((each() if callable(each) else each for each in (places if known is None else known)), LeftOut())
+    records = predict_each(model.probabilities, sources, invert=invert, batch_size=batch_size, workers=num_workers)
+    report = new_report("predict").changed(
+        predictor=model.record, notes=(*([model.warning] if model.warning else []), *notes, *left.notes())
+    )
+    return Predictions(model, report, records, batch_size, total, tuple(_paths(known or ())))
 
 
-def find_places(
-    words: Sequence[str | Source],
-    *,
-    test: Sequence[int] = (),
-    data: Path | None = None,
-    images: Path | None = None,
-    labels: Path | None = None,
-) -> tuple[list[Path | Found], tuple[str, ...]]:
-    """Return what words name, in their order, own labelled pictures and test images last; and notes on it.
-
-    Args:
-        words: Files, folders and patterns, or pictures themselves.
-        test: Numbers of images of the test set.
-        data: Folder of Fashion-MNIST, for ``test``.
-        images: Folder of own labelled pictures.
-        labels: CSV of ``file,label`` for ``images``; None for one folder per class.
-
-    Raises:
-        UsageError: If it names nothing, or what is named makes no sense.
-        OwnDataError: If labels and pictures do not go together.
-        DataError: If test images are needed and not here.
-    """
-    check_pictures(images, labels, None)
-    if data and not test:
-        raise UsageError("--data is for --test: pictures need no data set", "leave it out")
-    if not words and not test and images is None:
-        raise UsageError("predict needs an IMAGE:", "pass files, folders, patterns, - for stdin, or --test 0")
-    places: list[Path | Found] = []
-    for word in words:
-        places += expand_words([word]) if isinstance(word, str) else [word]
-    own, notes = sources_of_own_pictures(images, labels, read_label) if images else ([], ())
-    return [*places, *own, *(sources_of_test_set(test, data) if test else [])], notes
-
-
-def _several(images: Any) -> Iterator[Any]:
-    """Return an iterator over images.
+def _several(pictures: Any) -> Iterator[Any]:
+    """Return an iterator over pictures.
 
     Raises:
         UsageError: If they are one: the letters of a path would be taken for paths, the rows of an image for images.
     """
-    one = isinstance(images, str | bytes | os.PathLike | Image.Image) or getattr(images, "shape", ()) == _SHAPE
+    one = isinstance(pictures, str | bytes | os.PathLike | Image.Image) or getattr(pictures, "shape", ()) == _SHAPE
     if one:
-        raise UsageError("predict takes several images, this is one:", "pass [image]")
+        raise UsageError("predict takes several pictures, this is one:", "pass [picture]")
     try:
-        return iter(images)
+        return iter(pictures)
     except TypeError as error:
-        raise UsageError(f"images: {type(images).__name__} is not several images", "pass a list of them") from error
+        raise UsageError(f"pictures: {type(pictures).__name__} is not several", "pass a list of them") from error
 
 
-def _sources(images: Iterator[Any]) -> Iterator[Found]:
-    for number, image in enumerate(images):
+def _places(pictures: Iterator[Any]) -> Iterator[_Place]:
+    """Yield what pictures mean; a word may mean several files and folders, or nothing that is there."""
+    for number, picture in enumerate(pictures):
         name = f"image {number}"
-        if isinstance(image, str | os.PathLike):
-            yield _file(os.fsdecode(image))
-        elif isinstance(image, bytes):
-            yield Source(name, image)
-        elif isinstance(image, Image.Image):
-            yield _opened(name, image)
+        if isinstance(picture, str | os.PathLike):
+            yield from _named(os.fsdecode(picture))
+        elif isinstance(picture, Source):
+            yield picture
+        elif isinstance(picture, bytes):
+            yield Source(name, picture)
+        elif isinstance(picture, Image.Image):
+            yield partial(_opened, name, picture)
         else:
-            yield _pixels(name, image)
+            yield partial(_pixels, name, picture)
 
 
-def _file(path: str) -> Found:
-    if "\0" in path:  # the system would take it for the end
-        return UnreadableRecord(source=decoded(path), reason="has a NUL in its name", remedy="check the path")
-    return Source(decoded(path), Path(path))
+def _named(word: str) -> Iterable[Path | Found]:
+    if "\0" in word:  # the system would take it for the end
+        return [UnreadableRecord(source=decoded(word), reason="has a NUL in its name", remedy="check the path")]
+    return expand_words([word])
+
+
+def _paths(places: Iterable[_Place]) -> Iterator[Path]:
+    for each in places:
+        path = each.content if isinstance(each, Source) else each
+        if isinstance(path, Path):
+            yield path
+
+
+def _count(places: Iterable[_Place], left: LeftOut) -> int:
+    """Return how many pictures there are, of which none is opened; what is passed over is told to ``left``.
+
+    Raises:
+        UsageError: If all that is named is not there.
+    """
+    problem, total = None, 0
+    for each in places:
+        for found in (Source("", b""),) if callable(each) else walk([each], left):
+            if isinstance(found, UnreadableRecord):
+                problem = problem or found
+            else:
+                total += 1
+    if problem and not total:
+        raise UsageError(f"Nothing to predict: {problem.source}: {problem.reason}", problem.remedy)
+    return total
 
 
 def _opened(name: str, image: Image.Image) -> Found:

@@ -1,12 +1,12 @@
 """The model that predicts: an artifact or a checkpoint, which one and why.
 
 Whoever names none gets the fastest that parity has passed: the order is that of the folder's last bench, and whether an
-artifact counts is asked of its present bytes.
+artifact counts is asked of its present bytes, in a copy that is then opened.
 """
 
 from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
@@ -23,13 +23,15 @@ from toolkit.errors import (
     first_line,
 )
 from toolkit.formats import BASELINE, FORMATS, Session, check_packages, format_of, open_model
+from toolkit.formats.copied import Copy, copied
 from toolkit.formats.manifest import BENCH, REPORT
-from toolkit.formats.target import Target, artifacts_in, resolve_targets
+from toolkit.formats.target import artifacts_in, resolve_targets
 from toolkit.formats.verified import check_verified, last_pass
-from toolkit.records import LABELS, Precision, PredictorRecord, Report, read_record
+from toolkit.records import LABELS, LatencyRecord, Precision, PredictorRecord, Report, read_record
 from toolkit.records.units import seconds
 from toolkit.system.devices import resolve_device
 from toolkit.system.files import sha256_of
+from toolkit.verbs.arguments import MOST_THREADS, whole
 from toolkit.workload.scores import softmax
 
 #: What stands for the checkpoint that comes with the package.
@@ -111,12 +113,11 @@ def open_predictor(
         threads: On the CPU; None leaves it to the runtime.
 
     Raises:
-        UsageError: If a checkpoint is named twice, or ``threads`` is less than 1.
+        UsageError: If a checkpoint is named twice, or ``threads`` makes no sense.
         DeviceUnavailableError: If the device is not here.
         FormatError, CheckpointError: If what is named cannot be used.
     """
-    if threads is not None and threads < 1:
-        raise UsageError(f"threads={threads}:", "pass 1 or more, or leave it out")
+    whole("--threads", threads, MOST_THREADS)
     device = resolve_device(device)
     if artifact in {BASELINE.name, BUNDLED} or (artifact is None and checkpoint):
         if artifact == BUNDLED:
@@ -130,9 +131,10 @@ def open_predictor(
         _refuse_second(artifact, checkpoint)
         return _open_checkpoint(path, device, threads, "the checkpoint in eager")
     target = resolve_targets([artifact], folder, device)[0][0]
-    warning = _doubt(target, checkpoint, device)
-    words = f"{target.path}: named{'' if warning else ', parity has passed it'}"
-    return _open_artifact(target, device, threads, words, warning)
+    with copied(target) as copy:
+        warning = _doubt(copy, checkpoint, device)
+        words = f"{target.path}: named{'' if warning else ', parity has passed it'}"
+        return _open_artifact(copy, device, threads, words, warning)
 
 
 def _refuse_second(artifact: str, checkpoint: Path | None) -> None:
@@ -140,20 +142,22 @@ def _refuse_second(artifact: str, checkpoint: Path | None) -> None:
         raise UsageError(f"{artifact} and --checkpoint {checkpoint} are two checkpoints", "leave one of them out")
 
 
-def _doubt(target: Target, checkpoint: Path | None, device: str) -> str | None:
+def _doubt(copy: Copy, checkpoint: Path | None, device: str) -> str | None:
     """Return why a named artifact is not to be believed without another look, or None."""
+    target = copy.of
     remedy = f"check it with: fmnist-tk parity {target.path}"
     if checkpoint is None:
         return (
             None
-            if last_pass(target, device)
+            if last_pass(target, device, copy.sha256)
             else f"{target.path} is not verified: parity has not passed this file; {remedy}"
         )
     from toolkit.fashion.checkpoint import load_checkpoint
 
     remedy += f" --checkpoint {checkpoint}"
     try:
-        check_verified(target, load_checkpoint(checkpoint).record.weights_sha256, device, remedy)
+        weights_sha256 = load_checkpoint(checkpoint).record.weights_sha256
+        check_verified(target, weights_sha256, device, remedy, digest=copy.sha256)
     except UnverifiedArtifactError as error:
         return f"{error.statement}; {error.check}"
     except FormatError as error:
@@ -164,88 +168,87 @@ def _doubt(target: Target, checkpoint: Path | None, device: str) -> str | None:
 def _choose(folder: Path, device: str, threads: int | None) -> Predictor:
     """Open the fastest verified artifact that opens here, else the bundled checkpoint."""
     why = f"nothing in {folder} is verified" if folder.is_dir() else f"there is no folder {folder}"
-    for target, words in _verified(folder, device):
-        try:
-            check_packages(target.format)
-            return _open_artifact(target, device, threads, f"{target.path}: {words}", None)
-        except FormatError as error:
-            why = f"{target.path} does not open here: {error}"
+    with ExitStack() as copies:
+        for copy, words in _verified(folder, device, copies):
+            try:
+                check_packages(copy.of.format)
+                return _open_artifact(copy, device, threads, f"{copy.of.path}: {words}", None)
+            except FormatError as error:
+                why = f"{copy.of.path} does not open here: {error}"
     words = f"the bundled checkpoint in eager ({why}; write artifacts with: fmnist-tk run)"
     return _open_checkpoint(None, device, threads, words)
 
 
-def _verified(folder: Path, device: str) -> Iterator[tuple[Target, str]]:
+def _verified(folder: Path, device: str, copies: ExitStack) -> Iterator[tuple[Copy, str]]:
     """Yield the verified artifacts of a folder, and why each is where it is.
 
-    The fastest come first, but what is exact before what is of lower precision: nobody has asked for less.
+    The fastest come first, but what is exact before what is of lower precision: nobody has asked for less. What was
+    replaced since it was timed counts as not timed. Where the fastest opens, nothing else is copied.
     """
-    present = {target.path.name: target for target in artifacts_in(folder)}
-    source, order = _measured(folder, device)
-    places = {name: place for place, (name, _) in enumerate(order)}
-    measured = dict(reversed(order))
-    passed: list[tuple[bool, int, str]] = []
-    for name, target in present.items():
-        with suppress(FormatError, OSError):
-            if record := last_pass(target, device):
-                passed.append((record.precision != "float32", places.get(name, len(places)), name))
-    for _, _, name in sorted(passed):
-        time_s = measured.get(name)
-        how = f"{seconds(time_s)} per image at batch 1, {source}" if time_s else "no bench of it here"
-        yield present[name], f"the fastest verified artifact ({how})" if time_s else f"a verified artifact ({how})"
+    source, timed = _measured(folder, device)
+    places = {name: place for place, name in enumerate(timed)}
+    others: list[tuple[bool, str, Copy]] = []
+    for target in sorted(artifacts_in(folder), key=lambda each: places.get(each.path.name, len(places))):
+        name = target.path.name
+        record = None
+        with suppress(FormatError):
+            copy = copies.enter_context(copied(target))
+            record = last_pass(target, device, copy.sha256)
+        if record is None:
+            continue
+        time_s, sha256 = timed.get(name, (None, None))
+        if time_s and record.precision == "float32" and sha256 in {None, copy.sha256}:
+            yield copy, f"the fastest verified artifact ({seconds(time_s)} per image at batch 1, {source})"
+        else:
+            others.append((record.precision != "float32", name, copy))
+    for _, _, copy in sorted(others, key=lambda each: each[:2]):
+        yield copy, "a verified artifact (no bench of it here)"
 
 
-def _measured(folder: Path, device: str) -> tuple[Path, list[tuple[str, float]]]:
-    """Return which report of the folder timed its files last, and those, with seconds per call, sorted.
+def _measured(folder: Path, device: str) -> tuple[Path, dict[str, tuple[float, str | None]]]:
+    """Return which report of the folder timed its files last, and what it says of them, the fastest first.
 
     It is what `fmnist-tk run` or `fmnist-tk bench` left there, whichever came later and has rows of float32 at batch 1.
+
+    Returns:
+        The report, and by the names of files seconds per call, and the digest of what was timed where it is known.
     """
     reports: list[tuple[Path, Report]] = []
     for path in (folder / REPORT, folder / BENCH):
         with suppress(ReportError):
             reports.append((path, read_record(path, Report)))
     for path, report in sorted(reports, key=lambda each: each[1].created_at, reverse=True):
-        found = _timed(report, folder, device)
+        digests = {each.file: each.sha256 for each in report.artifacts}
+        found: dict[str, tuple[float, str | None]] = {}
+        for row in sorted(report.latency, key=lambda each: each.median_s):
+            name = Path(row.target).name
+            if _tells_order(row, device):
+                found.setdefault(name, (row.median_s, digests.get(name)))
         if found:
             return path, found
-    return folder / REPORT, []
+    return folder / REPORT, {}
 
 
-def _timed(report: Report, folder: Path, device: str) -> list[tuple[str, float]]:
-    """Return the files that a report has timed in float32 at batch 1, with seconds per call, sorted.
-
-    A file that was replaced since the report keeps its place only if it has the report's digest, or the report knows
-    none.
-    """
-    digests = {each.file: each.sha256 for each in report.artifacts}
-    found = []
-    for row in sorted(report.latency, key=lambda each: each.median_s):
-        name = Path(row.target).name
-        wanted = row.verified and row.role == "row" and row.device == device and row.precision == "float32"
-        if wanted and row.batch_size == 1 and row.format in FORMATS and _unchanged(folder / name, row.format, digests):
-            found.append((name, row.median_s))
-    return found
+def _tells_order(row: LatencyRecord, device: str) -> bool:
+    """Say whether a row is of a verified file that was called with single images, in float32."""
+    wanted = row.verified and row.role == "row" and row.device == device and row.precision == "float32"
+    return wanted and row.batch_size == 1 and row.format in FORMATS
 
 
-def _unchanged(path: Path, format: str, digests: dict[str, str]) -> bool:
-    with suppress(FormatError, OSError):
-        return path.name not in digests or Target(FORMATS[format], path).digest() == digests[path.name]
-    return False
-
-
-def _open_artifact(target: Target, device: str, threads: int | None, reason: str, warning: str | None) -> Predictor:
+def _open_artifact(copy: Copy, device: str, threads: int | None, reason: str, warning: str | None) -> Predictor:
     try:
-        session = target.open(device, threads)
+        session = copy.open(device, threads)
     except PrecisionError as error:  # what it computes in stands in the record; parity is where that is judged
         actual = next((each for each in get_args(Precision) if each == error.actual), None)
         if actual is None:
             raise
-        session = replace(target, declared=actual).open(device, threads)
+        session = copy.open(device, threads, actual)
     record = PredictorRecord(
-        target=str(target.path),
-        format=target.format.name,
+        target=str(copy.of.path),
+        format=copy.of.format.name,
         device=device,
         precision=session.precision,
-        sha256=target.digest(),
+        sha256=copy.sha256,
         verified=warning is None,
     )
     return Predictor(record, session, reason, warning)

@@ -22,8 +22,9 @@ from toolkit.verbs.arguments import (
     LARGEST_SEED,
     MOST_IMAGES,
     MOST_THREADS,
+    SECONDS,
     Weights,
-    check_budget,
+    check_range,
     loaded,
     path_of,
     whole,
@@ -73,19 +74,28 @@ def run_pipeline(
         progress: Called as ``progress(task, done, total, detail)`` after each step.
         watch: Called as ``watch(rows, done, planned)`` before the first round of bench and after each.
 
+    Returns:
+        A report of all: ``artifacts``, ``parity`` and ``latency``; what failed is in ``failures``.
+
     Raises:
         UsageError: If a value makes no sense.
         ToolkitError: If a part cannot run at all.
+
+    Example:
+        >>> import toolkit
+        >>> report = toolkit.run_pipeline("model.pth", "all", ["torchscript"], batch_sizes=1, budget_s=1)
+        >>> [each.file for each in report.artifacts], report.fastest[0].batch_size
+        (['model.ts.pt'], 1)
     """
     if train and checkpoint is not None:
         raise UsageError("--train and --checkpoint exclude each other:", "leave one of them out")
     if data is not None and not train:
         raise UsageError("--data is for --train: without it no training data is needed", "leave it out")
-    check_budget(budget_s)
-    whole("seed", seed, LARGEST_SEED, least=0)
+    check_range(*SECONDS, budget=budget_s)
+    whole("--seed", seed, LARGEST_SEED, least=0)
     settings = Settings(
-        batch_sizes=whole("batch_sizes", batch_sizes, MOST_IMAGES) or DEFAULT_BATCH_SIZES,
-        threads=whole("threads", threads, MOST_THREADS),
+        batch_sizes=whole("--batch", batch_sizes, MOST_IMAGES) or DEFAULT_BATCH_SIZES,
+        threads=whole("--threads", threads, MOST_THREADS),
         budget_s=BUDGET_S if budget_s is None else budget_s,
         seed=seed,
         restarts=0,

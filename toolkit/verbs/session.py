@@ -52,7 +52,7 @@ def open_session(
         >>> session.precision, session.signature.outputs[0].shape
         ('float32', ('batch', 10))
     """
-    whole("threads", threads, MOST_THREADS)
+    whole("--threads", threads, MOST_THREADS)
     device = resolve_device(device)
     if isinstance(artifact, Checkpoint):
         return open_model(artifact.model(), device, threads)

@@ -94,8 +94,9 @@ def train(
         >>> toolkit.load_checkpoint("trained.safetensors").record.training.recipe
         'quickstart'
     """
-    whole("workers", workers, MOST_THREADS)
-    whole("threads", threads, MOST_THREADS)
+    whole("--workers", workers, MOST_THREADS)
+    whole("--threads", threads, MOST_THREADS)
+    whole("--seed", seed, LARGEST_SEED, least=0)
     check_pictures(images, labels, num_workers, data=data, workers=workers)
     if test_share is not None and images is None:
         raise UsageError("--test-share is for own pictures, Fashion-MNIST has a test set", "pass --images DIR with it")

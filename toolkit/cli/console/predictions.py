@@ -1,30 +1,26 @@
 """How predictions reach stdout, a file and stderr while they are made."""
 
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
-from toolkit.cli.console import print_parts, say, showing_progress, tell, write, write_json
+from toolkit.cli.console import print_parts, say, showing_progress, tell, typed, write, write_json
 from toolkit.cli.console.streams import drop, stdout_to_stderr
 from toolkit.errors import OutputError
 from toolkit.records.units import rate, seconds
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from toolkit.pictures.picture import Invert
-    from toolkit.pictures.sources import Found
     from toolkit.records import PredictionRecord, Report, UnreadableRecord
     from toolkit.render.files.prediction_files import PredictionWriter
     from toolkit.system.progress import Progress
-    from toolkit.verbs.predictor import Predictor
+    from toolkit.verbs.predict import Predictions
 
 _INTERRUPTED = 130
 # Of a terminal's bar. Elsewhere a line is printed for a tenth of the pictures, and none while all goes fast.
@@ -33,74 +29,42 @@ _REDRAW_S, _NEXT_LINE_S = 0.1, 1.0
 _MOST_TOLD = 20
 
 
-@dataclass(frozen=True)
-class Stream:
-    """What is to be predicted.
-
-    Attributes:
-        model: It predicts.
-        places: Files, folders, pictures.
-        invert: As in `read_picture`.
-        batch_size: Pictures per call.
-        total: Pictures in all places.
-        workers: Threads that read pictures; None for as many as there are CPUs.
-    """
-
-    model: "Predictor"
-    places: "list[Path | Found]"
-    invert: "Invert"
-    batch_size: int
-    total: int
-    workers: int | None = None
-
-    def results(self) -> "Iterator[PredictionRecord | UnreadableRecord]":
-        """Yield the results in order."""
-        from toolkit.pictures.folders import LeftOut
-        from toolkit.pictures.sources import walk
-        from toolkit.pictures.stream import predict_each
-
-        return predict_each(
-            self._probabilities,
-            walk(self.places, LeftOut()),  # what is left out was told when they were counted
-            invert=self.invert,
-            batch_size=self.batch_size,
-            workers=self.workers,
-        )
-
-    def _probabilities(self, pixels: "NDArray[np.uint8]") -> "NDArray[np.float64]":
-        with stdout_to_stderr():  # an artifact may print
-            return self.model.probabilities(pixels)
-
-
-def finish_stream(
-    stream: Stream, report: "Report", *, as_json: bool, as_csv: bool, output: Path | None, quiet: bool
+def finish_predictions(
+    found: "Predictions", *, as_json: bool, as_csv: bool, output: Path | None, quiet: bool
 ) -> NoReturn:
-    """Predict, show and write as results come, and exit: 0, 1 when a picture could not be read, 130 after Ctrl-C.
+    """Show and write predictions as they come, and exit: 0, 1 when a picture could not be read, 130 after Ctrl-C.
 
     What was finished before Ctrl-C is kept, in the file too. A reader of stdout that leaves costs no file.
 
     Args:
-        stream: What to predict.
-        report: What is known before.
+        found: What a model says of pictures.
         as_json: Print the report as JSON.
         as_csv: Print CSV.
         output: File to write, CSV by its suffix, else JSON; None for none.
-        quiet: Print nothing on stdout, and on stderr only what could not be read.
+        quiet: Print nothing on stdout, and on stderr only what could not be read and what the model is suspected of.
 
     Raises:
         ToolkitError: If the model gives up, or the file or stdout cannot be written.
     """
     from toolkit.render.words.prediction import FEW
 
-    many, shown = stream.total > FEW, not (as_json or as_csv or quiet)
+    if not quiet:
+        tell(f"Predicting with {found.model.reason}")
+    if found.model.warning:
+        tell(f"warning: {found.model.warning}")
+    for note in () if quiet else found.report.notes:
+        if note != found.model.warning:
+            tell(f"note: {note}")
+    total = found.total or 0
+    many, shown = total > FEW, not (as_json or as_csv or quiet)
     # Lines on the same terminal show how far it has come, and would be drawn across a bar.
     measured = many and not quiet and not (shown and sys.stdout.isatty())
     stdout = None if quiet else _Stdout(_stdout_writer(as_json=as_json, as_csv=as_csv, many=many), alone=not output)
     with ExitStack() as stack:
         writers: list[PredictionWriter] = [stack.enter_context(_writing_file(output))] if output else []
         writers += [stdout] if stdout else []
-        meter = _Meter(stack.enter_context(showing_progress(quiet=not measured)), stream.total)
-        ended = _pump(stream, report, writers, meter.advance)
+        meter = _Meter(stack.enter_context(showing_progress(quiet=not measured)), total)
+        ended = _pump(found, writers, meter.advance)
     if many and not quiet:
         tell(meter.total())
     if stdout and stdout.error:
@@ -108,19 +72,18 @@ def finish_stream(
     raise typer.Exit(_INTERRUPTED if ended.interrupted else 0 if ended.passed else 1)
 
 
-def _pump(
-    stream: Stream, report: "Report", writers: "list[PredictionWriter]", advance: Callable[[int], None]
-) -> "Report":
+def _pump(found: "Predictions", writers: "list[PredictionWriter]", advance: Callable[[int], None]) -> "Report":
     """Hand every result to every writer; return the report without predictions."""
     from toolkit.records import UnreadableRecord
 
+    report = found.report.changed(arguments=typed())
     unreadable: list[UnreadableRecord] = []
     interrupted = False
     for writer in writers:
         writer.begin(report)
-    with closing(stream.results()) as results:  # type: ignore[type-var]  # a generator has close
+    with closing(found):
         try:
-            for done, each in enumerate(results, start=1):
+            for done, each in enumerate(_as_they_come(found), start=1):
                 if isinstance(each, UnreadableRecord):
                     unreadable.append(each)
                     _tell(each, len(unreadable))
@@ -133,6 +96,22 @@ def _pump(
     for writer in writers:
         writer.end(ended)
     return ended
+
+
+def _as_they_come(found: "Predictions") -> "Iterator[PredictionRecord | UnreadableRecord]":
+    """Yield predictions; while a batch of them is made, an artifact may print."""
+    batch: deque[PredictionRecord | UnreadableRecord] = deque()
+    more = True
+    while more:
+        try:
+            with stdout_to_stderr():
+                more = False
+                for each in islice(found, found.batch_size):
+                    batch.append(each)
+                    more = True
+        finally:  # Ctrl-C costs none that is finished
+            while batch:
+                yield batch.popleft()
 
 
 @contextmanager

@@ -14,7 +14,6 @@ _RESULT = "Result"
 MEASURING = "Measuring"
 #: Panel for those that say how two runs are compared.
 COMPARING = "Comparing"
-_LARGEST_SEED = 2**32 - 1
 
 
 def _formats(incomplete: str) -> list[str]:
@@ -24,26 +23,11 @@ def _formats(incomplete: str) -> list[str]:
     return [name for name in FORMATS if name.startswith(incomplete)]
 
 
-def _writable(path: Path | None) -> Path | None:
+def writable(path: Path | None) -> Path | None:
     """Refuse a report's path before the work, not after it."""
     if path:
         check_writable(path)
     return path
-
-
-def checked_seed(number: int, largest: int) -> int:
-    """Return a seed that is from 0 to ``largest``.
-
-    Raises:
-        UsageError: If it is not.
-    """
-    if not 0 <= number <= largest:
-        raise UsageError(f"--seed {number}: not a whole number from 0 to {largest}", "pass for example --seed 1")
-    return number
-
-
-def _seed(number: int | None) -> int | None:
-    return None if number is None else checked_seed(number, _LARGEST_SEED)
 
 
 FormatsArgument = Annotated[
@@ -118,7 +102,6 @@ SeedOption = Annotated[
     int | None,
     typer.Option(
         "--seed",
-        callback=_seed,
         metavar="N",
         help="Of the order in which rows take turns; the report names it. Default: a new one.",
         show_default=False,
@@ -166,7 +149,7 @@ OutputOption = Annotated[
         metavar="FILE",
         help="Also write the report to FILE as JSON.",
         rich_help_panel=_RESULT,
-        callback=_writable,
+        callback=writable,
     ),
 ]
 JunitOption = Annotated[
@@ -176,7 +159,7 @@ JunitOption = Annotated[
         metavar="FILE",
         help="Also write the result to FILE as JUnit XML, a case per check or row.",
         rich_help_panel=_RESULT,
-        callback=_writable,
+        callback=writable,
     ),
 ]
 MarkdownOption = Annotated[
@@ -186,7 +169,7 @@ MarkdownOption = Annotated[
         metavar="FILE",
         help="Also write a summary to FILE as Markdown.",
         rich_help_panel=_RESULT,
-        callback=_writable,
+        callback=writable,
     ),
 ]
 QuietOption = Annotated[
@@ -244,7 +227,7 @@ def parse_batch_sizes(text: str) -> tuple[int, ...]:
     Raises:
         UsageError: If one is not a whole number from 1.
     """
-    return _whole_numbers("--batch", text, "1,64", 10**_MOST_DIGITS - 1)
+    return parse_numbers("--batch", text, "1,64")
 
 
 def parse_threads(text: str | None) -> tuple[int, ...]:
@@ -253,7 +236,7 @@ def parse_threads(text: str | None) -> tuple[int, ...]:
     Raises:
         UsageError: If one is not a whole number from 1 to 1,024.
     """
-    return () if text is None else _whole_numbers("--threads", text, "1,2", _MOST_THREADS)
+    return () if text is None else parse_numbers("--threads", text, "1,2", _MOST_THREADS)
 
 
 def parse_percent(option: str, text: str) -> float:
@@ -271,14 +254,21 @@ def parse_percent(option: str, text: str) -> float:
     return value
 
 
-def _whole_numbers(option: str, text: str, example: str, most: int) -> tuple[int, ...]:
+def parse_numbers(
+    option: str, text: str, example: str, most: int = 10**_MOST_DIGITS - 1, *, least: int = 1
+) -> tuple[int, ...]:
+    """Return the whole numbers in ``1,2``, each once, in the order given.
+
+    Raises:
+        UsageError: If one is not a whole number from ``least`` to ``most``.
+    """
     numbers = []
     for part in text.split(","):
         word = part.strip()
-        if not word.isdecimal() or len(word) > _MOST_DIGITS or not 1 <= int(word) <= most:
+        if not word.isdecimal() or len(word) > _MOST_DIGITS or not least <= int(word) <= most:
             upper = "" if len(str(most)) >= _MOST_DIGITS else f" to {most:,}"
             raise UsageError(
-                f"{option} {text}: {word!r} is not a whole number from 1{upper}",
+                f"{option} {text}: {word!r} is not a whole number from {least}{upper}",
                 f"write for example {option} {example}",
             )
         numbers.append(int(word))

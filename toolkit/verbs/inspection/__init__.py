@@ -3,38 +3,45 @@
 from pathlib import Path
 
 from toolkit.records import Report
+from toolkit.system.arguments import checked
 from toolkit.system.environment import new_report
 from toolkit.verbs.inspection.differences import find_differences
 from toolkit.verbs.inspection.pairs import compare_tensors
 from toolkit.verbs.inspection.read import read_file
 
 
-def inspect_file(path: Path) -> Report:
-    """Describe a file: an artifact by the suffix of its format, anything else as a checkpoint.
+@checked
+def inspect_files(file: str | Path, other: str | Path | None = None) -> Report:
+    """Describe what stands inside a file, or in what two of them differ.
+
+    An artifact is known by its content and the suffix of its format; anything else is read as a checkpoint, and nothing
+    of it is run.
+
+    Args:
+        file: A checkpoint, or an artifact of any format.
+        other: Another one; a checkpoint and an artifact can be compared as well. None to describe ``file`` alone.
 
     Returns:
-        A report with one record under ``inspected``.
+        A report with a record for each file under ``inspected``. Of two it has their tensors in ``tensor_pairs``, and
+        has passed if no difference in ``differences`` counts.
 
     Raises:
-        ArtifactNotFoundError: If there is no such file.
-        FormatError, CheckpointError: If it cannot be read.
+        ArtifactNotFoundError: If a file is not there.
+        FormatError, CheckpointError: If one cannot be read; of two, its weights too.
+
+    Example:
+        >>> import toolkit
+        >>> report = toolkit.inspect_files("model.pth", "out/model.ts.pt")
+        >>> report.passed, [each.format for each in report.inspected]
+        (True, ['state-dict', 'torchscript'])
     """
-    return new_report("inspect").changed(inspected=(read_file(path).record,))
-
-
-def compare_files(a: Path, b: Path) -> Report:
-    """Describe two files and in what they differ; a checkpoint and an artifact can be compared as well.
-
-    Returns:
-        A report with two records under ``inspected``; it has passed if no difference counts.
-
-    Raises:
-        ArtifactNotFoundError: If one of them is not there.
-        FormatError, CheckpointError: If one cannot be read, its weights too.
-    """
-    first, second = read_file(a), read_file(b)
+    first = read_file(Path(file))
+    report = new_report("inspect").changed(inspected=(first.record,))
+    if other is None:
+        return report
+    second = read_file(Path(other))
     pairs = compare_tensors(first, second)
-    return new_report("inspect").changed(
+    return report.changed(
         inspected=(first.record, second.record),
         tensor_pairs=pairs,
         differences=find_differences(first.record, second.record, pairs),
