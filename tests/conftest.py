@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import onnxruntime
 import pytest
 import torch
 from filelock import FileLock
 from hypothesis import settings
 
+from forked import Importer
 from support import Cli, MadeOnce, Outcome, save_small
 from toolkit import bench
 from toolkit.bench.engine.rounds import Rounds
@@ -86,6 +88,19 @@ def limits_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("toolkit.bench.measure_limits", lambda *_: known)
 
 
+@pytest.fixture(autouse=True)
+def onnx_runtime_waits_asleep(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let its threads sleep while they wait, here where nothing is timed: other tests need the cores meanwhile."""
+    real = onnxruntime.SessionOptions
+
+    def options() -> onnxruntime.SessionOptions:
+        settings = real()
+        settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        return settings
+
+    monkeypatch.setattr(onnxruntime, "SessionOptions", options)
+
+
 _checked: dict[tuple[str, ...], tuple[SelfCheckRecord, ...]] = {}
 
 
@@ -103,14 +118,30 @@ def clock_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench, "_self_checks", self_checks)
 
 
+@pytest.fixture(scope="session")
+def importer() -> Iterator[Importer]:
+    """The process that has torch imported."""
+    process = Importer()
+    yield process
+    process.end()
+
+
 @pytest.fixture
-def short_budgets(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let every bench take a second for its rounds and open each worker once, whatever its command asks for."""
+def torch_at_hand(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the processes of a bench find torch imported; on Linux, for elsewhere a fork may not survive that."""
+    if sys.platform == "linux":
+        monkeypatch.setattr("toolkit.bench.engine.launch._start", request.getfixturevalue("importer").start)
+
+
+@pytest.fixture
+def short_budgets(torch_at_hand: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every bench take a second for its rounds and open one worker of one thread per row, whatever is asked for."""
 
     def short(*arguments: Any, budget_s: float, restarts: int, **more: Any) -> Rounds:
         return Rounds(*arguments, budget_s=min(budget_s, 1.0), restarts=0, **more)
 
     monkeypatch.setattr("toolkit.bench.Rounds", short)
+    monkeypatch.setattr("toolkit.bench.default_threads", lambda: 1)
 
 
 @pytest.fixture

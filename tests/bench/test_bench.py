@@ -143,6 +143,7 @@ def test_every_format_and_eager_get_a_row_per_batch_size_and_thread_count(export
     assert report.self_checks[0].passed
 
 
+@pytest.mark.usefixtures("torch_at_hand")
 def test_limits_can_be_left_out(exported: Path, bundled: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench_module, "measure_limits", None)  # calling it would fail
     report = run_benchmark(targets(exported, "onnx"), bundled, QUICK)
@@ -150,6 +151,7 @@ def test_limits_can_be_left_out(exported: Path, bundled: Checkpoint, monkeypatch
     assert [(row.bound, row.share_of_limit) for row in report.latency] == [(None, None)] * 2
 
 
+@pytest.mark.usefixtures("torch_at_hand")
 def test_what_parity_has_not_passed_is_refused_or_marked(folder: Path, bundled: Checkpoint) -> None:
     (folder / "verified.json").unlink()
     onnx = targets(folder, "onnx")
@@ -160,6 +162,7 @@ def test_what_parity_has_not_passed_is_refused_or_marked(folder: Path, bundled: 
     assert [each.format for each in report.fastest] == ["eager"]
 
 
+@pytest.mark.usefixtures("torch_at_hand")
 def test_an_unverified_row_of_another_model_says_what_is_wrong_with_it(folder: Path, tmp_path: Path) -> None:
     wrong = load_checkpoint(save_small(tmp_path / "m.safetensors"))
     report = run_benchmark(targets(folder, "onnx"), wrong, QUICK, unverified=True)
@@ -221,6 +224,7 @@ def test_a_worker_that_runs_onnx_loads_no_libtorch_and_keeps_its_answers_apart(e
     assert result.stdout == "[]\n"
 
 
+@pytest.mark.usefixtures("torch_at_hand")
 def test_a_batch_that_no_memory_holds_is_a_failed_row(exported: Path, bundled: Checkpoint) -> None:
     report = run_benchmark(targets(exported, "onnx"), bundled, replace(QUICK, batch_sizes=(1, 10**9)))
     assert [(row.format, row.batch_size) for row in report.latency] == [("eager", 1), ("onnx", 1)]
@@ -269,6 +273,7 @@ def bench_options(folder: Path) -> list[object]:
     return ["bench", "onnx", "--folder", folder, *options]
 
 
+@pytest.mark.usefixtures("torch_at_hand")
 def test_the_command_line_measures_a_folder_against_another(cli: Cli, exported: Path, folder: Path) -> None:
     outcome = cli(*bench_options(exported), "--against", folder, "--max-slowdown", "900%", "--seed", "7", "--json")
     assert outcome.code == 0, outcome.err
@@ -287,6 +292,7 @@ def test_the_command_line_measures_a_folder_against_another(cli: Cli, exported: 
     assert not list(exported.glob("*.partial"))
 
 
+@pytest.mark.usefixtures("torch_at_hand")
 def test_the_command_line_measures_a_checkpoint_against_another(cli: Cli, exported: Path, tmp_path: Path) -> None:
     other = save_small(tmp_path / "small.safetensors")
     report = cli(*bench_options(exported), "--against", other, "--json").report
@@ -311,7 +317,7 @@ def test_the_command_line_measures_a_checkpoint_against_another(cli: Cli, export
         (["--checkpoint", "none.pth"], "Checkpoint none.pth"),
     ],
 )
-@pytest.mark.usefixtures("in_empty_folder")
+@pytest.mark.usefixtures("in_empty_folder", "torch_at_hand")
 def test_bad_options_are_one_line(options: list[str], message: str, cli: Cli, exported: Path) -> None:
     outcome = cli(*bench_options(exported), *options)
     assert outcome.code == 2
@@ -320,6 +326,7 @@ def test_bad_options_are_one_line(options: list[str], message: str, cli: Cli, ex
     assert outcome.out == ""
 
 
+@pytest.mark.usefixtures("torch_at_hand")
 def test_what_the_folder_of_against_lacks_is_told(cli: Cli, exported: Path, folder: Path) -> None:
     (folder / "model.ts.pt").unlink()
     outcome = cli("bench", "onnx", "torchscript", *bench_options(exported)[2:], "--against", folder)

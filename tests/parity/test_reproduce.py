@@ -2,10 +2,13 @@
 
 import ast
 import json
+import runpy
 import shutil
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
+from contextlib import chdir
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -243,13 +246,21 @@ def run_elsewhere(folder: Path, place: Path, artifact: Path | None = None, name:
     return ended.returncode, (ended.stderr.strip().splitlines() or [""])[-1]
 
 
+def run_cured(folder: Path, place: Path, artifact: Path, name: str) -> None:
+    """Run a reproduction with a right file in this process, which has its runtime loaded; an error is the script's."""
+    moved = shutil.copytree(folder, place)
+    shutil.copyfile(artifact, moved / name)
+    with chdir(moved), warnings.catch_warnings(action="ignore"):
+        runpy.run_path("repro.py", run_name="__main__")
+
+
 def check_whole(found: Case, made: Reproduction, place: Path, message: str) -> np.ndarray:
     """Check what holds for every reproduction, and return its input."""
     assert made.shown, made.note
     assert made.folder is not None
     name = found.info.file_name
     assert message in made.note
-    assert run_elsewhere(made.folder, place / "cured", found.right, name)[0] == 0
+    run_cured(made.folder, place / "cured", found.right, name)
     facts = json.loads((made.folder / "versions.json").read_text(encoding="utf-8"))
     assert facts["artifact"]["sha256"] == sha256_of(made.folder / name) == sha256_of(found.broken)
     assert [each.name for each in made.folder.parent.iterdir()] == [made.folder.name]  # nothing temporary is left
