@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.bench.engine.job import Answer, Finished, Job, Measured, Opened, Order, Warmed
-from toolkit.bench.engine.launch import die_with_parent
 from toolkit.bench.engine.measure import (
     CallTimes,
     closed_loop,
@@ -37,6 +36,7 @@ from toolkit.formats import FORMATS, VARIANTS, Session, import_format
 from toolkit.formats.golden import Golden, read_golden
 from toolkit.formats.target import Target
 from toolkit.records import MemoryReading
+from toolkit.system.processes import die_with_parent
 
 _DEVICE_CALLS: Final = 20
 _WAKE_S: Final = 0.002
