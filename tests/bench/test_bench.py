@@ -24,7 +24,8 @@ from toolkit.errors import UnverifiedArtifactError
 from toolkit.fashion.checkpoint import Checkpoint, load_checkpoint
 from toolkit.formats import FORMATS
 from toolkit.formats.golden import read_golden
-from toolkit.formats.target import Target, resolve_targets
+from toolkit.formats.resolve import resolve_targets
+from toolkit.formats.target import Target
 from toolkit.formats.verified import check_verified, note_verified
 from toolkit.parity import Reference, check_artifact, make_plan
 from toolkit.records import CheckRecord

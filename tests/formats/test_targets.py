@@ -17,8 +17,9 @@ from toolkit.errors import ArtifactNotFoundError, PrecisionError
 from toolkit.fashion.checkpoint import Checkpoint
 from toolkit.formats import FORMATS, format_of
 from toolkit.formats.manifest import MANIFEST
+from toolkit.formats.resolve import resolve_targets
 from toolkit.formats.session import call_session
-from toolkit.formats.target import Target, resolve_targets
+from toolkit.formats.target import Target
 from toolkit.records import Precision
 from toolkit.verbs.predictor import open_predictor
 

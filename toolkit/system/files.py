@@ -10,6 +10,9 @@ from toolkit.errors import FolderBusyError, OutputError
 from toolkit.records import Record, to_json
 
 _CHUNK_BYTES = 1 << 20
+# Weights hardly compress, so on a file system that packs files they stay above this.
+_LEAST_WRITTEN = 1 / 16
+_SMALL_BYTES = 1 << 24
 
 
 @contextmanager
@@ -78,6 +81,13 @@ def sha256_of(path: Path) -> str:
         while chunk := file.read(_CHUNK_BYTES):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def is_hollow(path: Path) -> bool:
+    """Say whether hardly any of a large file was ever written, so that its size says nothing of its content."""
+    status = path.stat()
+    blocks = getattr(status, "st_blocks", None)  # of 512 bytes; not on every system
+    return status.st_size > _SMALL_BYTES and blocks is not None and blocks * 512 < status.st_size * _LEAST_WRITTEN
 
 
 @contextmanager

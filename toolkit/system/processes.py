@@ -15,10 +15,18 @@ _SPIN_VARIABLES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "OMP_PR
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
-def start_module(words: Sequence[str], threads: int, **streams: Any) -> subprocess.Popen[bytes]:
-    """Start ``python -m`` in a process group of its own: Ctrl-C is the parent's to handle."""
+def start_module(words: Sequence[str], threads: int, *, spin: bool = True, **streams: Any) -> subprocess.Popen[bytes]:
+    """Start ``python -m`` in a process group of its own: Ctrl-C is the parent's to handle.
+
+    Args:
+        words: The module and its arguments.
+        threads: For the runtimes that it imports.
+        spin: Whether their threads may spin after a call, as is each runtime's own way; False while others compute.
+        streams: As `subprocess.Popen` takes them.
+    """
+    environment = clean_environment(threads) | ({} if spin else {"OMP_WAIT_POLICY": "passive"})
     return subprocess.Popen(  # noqa: S603  our own module under our own interpreter
-        [sys.executable, "-P", "-m", *words], env=clean_environment(threads), start_new_session=True, **streams
+        [sys.executable, "-P", "-m", *words], env=environment, start_new_session=True, **streams
     )
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
 from toolkit.errors import UsageError
 from toolkit.formats import FORMATS, format_of
-from toolkit.formats.target import Target, resolve_targets
+from toolkit.formats.resolve import resolve_targets
+from toolkit.formats.target import Target
 from toolkit.system.progress import Progress
 
 if TYPE_CHECKING:

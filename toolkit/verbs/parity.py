@@ -6,7 +6,7 @@ from typing import Final
 from toolkit import parity
 from toolkit.errors import UsageError
 from toolkit.fashion.data import load_test_set
-from toolkit.formats.target import resolve_targets
+from toolkit.formats.resolve import resolve_targets
 from toolkit.parity.probes import SEED
 from toolkit.records import Precision, Report, read_record
 from toolkit.system.arguments import checked

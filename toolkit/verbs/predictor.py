@@ -25,7 +25,7 @@ from toolkit.errors import (
 from toolkit.formats import BASELINE, FORMATS, Session, check_packages, format_of, open_model
 from toolkit.formats.copied import Copy, copied
 from toolkit.formats.manifest import BENCH, REPORT
-from toolkit.formats.target import artifacts_in, resolve_targets
+from toolkit.formats.resolve import artifacts_in, resolve_targets
 from toolkit.formats.verified import check_verified, last_pass
 from toolkit.records import LABELS, LatencyRecord, Precision, PredictorRecord, Report, read_record
 from toolkit.records.units import seconds

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from toolkit.errors import UsageError, first_line
 from toolkit.fashion.checkpoint import Checkpoint
 from toolkit.formats import Session, open_model
-from toolkit.formats.target import resolve_targets
+from toolkit.formats.resolve import resolve_targets
 from toolkit.records import LABELS, Precision
 from toolkit.system.arguments import checked
 from toolkit.system.devices import resolve_device
