@@ -80,6 +80,7 @@ def predict(
     threads: int | None = None,
     invert: Invert = "auto",
     batch_size: int = 64,
+    trust: bool = False,
 ) -> Predictions:
     """Say what is on pictures.
 
@@ -99,6 +100,8 @@ def predict(
         threads: On the CPU; None leaves it to the runtime.
         invert: Whether files show a garment dark on bright: ``auto`` looks at each, ``yes`` or ``no`` decides.
         batch_size: Pictures per call of the model.
+        trust: Whether to open artifacts that ask for more than to compute; still in a process apart that writes
+            nothing.
 
     Returns:
         An iterator over a record per picture, in order: a `PredictionRecord` with ``label``, ``probability`` and the
@@ -136,6 +139,7 @@ def predict(
         checkpoint=path_of(checkpoint),
         device=device,
         threads=threads,
+        trusted=trust,
     )
     sources = walk(each() if callable(each) else each for each in (places if known is None else known))
     records = predict_each(model.probabilities, sources, invert=invert, batch_size=batch_size, workers=num_workers)

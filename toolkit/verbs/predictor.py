@@ -100,6 +100,7 @@ def open_predictor(
     checkpoint: Path | None = None,
     device: str = "cpu",
     threads: int | None = None,
+    trusted: bool = False,
 ) -> Predictor:
     """Open what shall predict.
 
@@ -111,6 +112,7 @@ def open_predictor(
         checkpoint: Weights: run in eager PyTorch, or beside an artifact what it must have been verified against.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         threads: On the CPU; None leaves it to the runtime.
+        trusted: Whether to open an artifact that asks for more than to compute.
 
     Raises:
         UsageError: If a checkpoint is named twice, or ``threads`` makes no sense.
@@ -130,7 +132,7 @@ def open_predictor(
     if artifact not in FORMATS and path.is_file() and not format_of(path):
         _refuse_second(artifact, checkpoint)
         return _open_checkpoint(path, device, threads, "the checkpoint in eager")
-    target = resolve_targets([artifact], folder, device)[0][0]
+    target = resolve_targets([artifact], folder, device, trusted=trusted)[0][0]
     with copied(target) as copy:
         warning = _doubt(copy, checkpoint, device)
         words = f"{target.path}: named{'' if warning else ', parity has passed it'}"
