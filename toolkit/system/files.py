@@ -91,19 +91,24 @@ def is_hollow(path: Path) -> bool:
 
 
 @contextmanager
-def folder_lock(folder: Path) -> Iterator[None]:
+def folder_lock(folder: Path, name: str = ".lock", wait_s: float = 0.0) -> Iterator[None]:
     """Hold ``folder`` for one writer; the system lets go when the process ends, however it ends.
 
+    Args:
+        folder: It is made if it is not there.
+        name: Of the lock: who holds another one is not in the way.
+        wait_s: How long to wait for another process that holds it.
+
     Raises:
-        FolderBusyError: If another process holds it.
+        FolderBusyError: If another process holds it all that time.
         OutputError: If the folder cannot be made or written.
     """
     from filelock import FileLock, Timeout
 
     make_folder(folder)
-    lock = FileLock(folder / ".lock")
+    lock = FileLock(folder / name)
     try:
-        lock.acquire(blocking=False)
+        lock.acquire(timeout=wait_s)
     except Timeout as error:
         raise FolderBusyError(folder) from error
     except OSError as error:

@@ -13,6 +13,7 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.bench.engine.outputs import wrong_outputs
 from toolkit.errors import (
     CorruptArtifactError,
     FormatError,
@@ -24,7 +25,8 @@ from toolkit.errors import (
 )
 from toolkit.formats import BASELINE, FORMATS, Session, check_packages, format_of, open_model
 from toolkit.formats.copied import Copy, copied
-from toolkit.formats.manifest import BENCH, REPORT
+from toolkit.formats.golden import read_golden
+from toolkit.formats.manifest import BENCH, GOLDEN, REPORT, read_manifest
 from toolkit.formats.resolve import artifacts_in, resolve_targets
 from toolkit.formats.verified import check_verified, last_pass
 from toolkit.records import LABELS, LatencyRecord, Precision, PredictorRecord, Report, read_record
@@ -245,6 +247,8 @@ def _open_artifact(copy: Copy, device: str, threads: int | None, reason: str, wa
         if actual is None:
             raise
         session = copy.open(device, threads, actual)
+    if warning is None and (wrong := _wrong(session, copy, device)):
+        raise CorruptArtifactError(copy.of.path, copy.of.format.name, f"parity's note of it is not true: {wrong}")
     record = PredictorRecord(
         target=str(copy.of.path),
         format=copy.of.format.name,
@@ -254,6 +258,19 @@ def _open_artifact(copy: Copy, device: str, threads: int | None, reason: str, wa
         verified=warning is None,
     )
     return Predictor(record, session, reason, warning)
+
+
+def _wrong(session: Session, copy: Copy, device: str) -> str | None:
+    """Return in what a session differs from the reference's outputs in the folder: its ledger is only a file there."""
+    folder, passed = copy.of.path.parent, last_pass(copy.of, device, copy.sha256)
+    manifest = read_manifest(folder)
+    if not (passed and manifest and manifest.golden_weights_sha256 == passed.weights_sha256):
+        return None  # the outputs, if there are any, are of other weights
+    try:
+        golden = read_golden(folder / GOLDEN)
+        return wrong_outputs(session, golden, golden.inputs)
+    except Exception as error:  # noqa: BLE001  whatever a runtime raises for good inputs
+        return first_line(error)
 
 
 def _open_checkpoint(path: Path | None, device: str, threads: int | None, reason: str) -> Predictor:
