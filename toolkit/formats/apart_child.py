@@ -141,12 +141,7 @@ def _given(question: "Question", questions: BinaryIO) -> bytearray:
     """Read the array that follows a question; it may be written to."""
     if question.given is None:
         return bytearray()
-    import numpy as np
-
-    size = np.dtype(question.given.dtype).itemsize
-    for each in question.given.shape:
-        size *= each
-    return bytearray(questions.read(size))
+    return bytearray(questions.read(question.given.size_bytes()))
 
 
 def main() -> None:
