@@ -148,7 +148,7 @@ def importer() -> Iterator[Importer]:
 def torch_at_hand(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the processes of a bench find torch imported; on Linux, for elsewhere a fork may not survive that."""
     if sys.platform == "linux":
-        monkeypatch.setattr("toolkit.bench.engine.launch._start", request.getfixturevalue("importer").start)
+        monkeypatch.setattr("toolkit.bench.engine.launch.start_module", request.getfixturevalue("importer").start)
 
 
 @pytest.fixture
