@@ -20,13 +20,13 @@ from typing import Any
 from result_file import conditions, reasons_of, save
 
 from toolkit.bench import DEFAULT_BATCH_SIZES, Settings, run_bench
-from toolkit.bench.engine.launch import worker_environment
 from toolkit.bench.engine.prepare import Prepared, prepare_entries
 from toolkit.bench.machine.fitness import judge, read_counters
 from toolkit.bench.statistics import paired_ratio
 from toolkit.fashion.checkpoint import load_checkpoint
 from toolkit.records import quantile
 from toolkit.system.environment import default_threads
+from toolkit.system.processes import clean_environment
 from toolkit.verbs.export import export_formats
 
 _HERE = Path(__file__).parent
@@ -69,7 +69,7 @@ def eager_rows(budget_s: float, threads: int, scratch: Path) -> dict[str, Any]:
     command = [sys.executable, "-P", str(_HERE / "torch_timer.py"), entries[0].golden, str(threads), *sizes]
     theirs: list[dict[str, float]] = []
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=worker_environment(threads)
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=clean_environment(threads)
     ) as timer:
 
         def let_them_measure(*_: object) -> None:
@@ -128,7 +128,7 @@ def _theirs(python: str, folder: Path, threads: int, batch: int) -> float:
 
 def _printed(command: Sequence[str], threads: int) -> str:
     """Return what a process prints that is started as bench starts its workers; it may import this checkout."""
-    environment = {**worker_environment(threads), "PYTHONPATH": str(_HERE.parent)}
+    environment = {**clean_environment(threads), "PYTHONPATH": str(_HERE.parent)}
     return subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 

@@ -31,7 +31,7 @@ from toolkit.bench.engine import launch
 from toolkit.bench.engine.job import Entry
 from toolkit.bench.engine.prepare import Prepared, prepare_entries
 from toolkit.fashion.checkpoint import load_checkpoint
-from toolkit.formats.target import resolve_targets
+from toolkit.formats.resolve import resolve_targets
 from toolkit.records import LatencyRecord, Report, quantile
 from toolkit.system.environment import default_threads, usable_cpus
 from toolkit.verbs.export import export_formats

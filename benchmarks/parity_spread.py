@@ -20,7 +20,8 @@ from toolkit.errors import DataNotFoundError
 from toolkit.fashion.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from toolkit.fashion.data import load_data, load_sample
 from toolkit.fashion.model import Mlp
-from toolkit.formats.target import Target, resolve_targets
+from toolkit.formats.resolve import resolve_targets
+from toolkit.formats.target import Target
 from toolkit.parity import Reference, check_artifact, make_plan
 from toolkit.parity.rules.tolerance import LIMIT_IN_UNITS
 from toolkit.records import LABELS, PIXELS, ModelConfig, ParityRecord, quantile

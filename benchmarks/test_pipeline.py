@@ -7,7 +7,8 @@ import pytest
 from toolkit.fashion.checkpoint import load_checkpoint
 from toolkit.fashion.data import load_test_set
 from toolkit.formats import FORMATS, import_format
-from toolkit.formats.target import Target, resolve_targets
+from toolkit.formats.resolve import resolve_targets
+from toolkit.formats.target import Target
 from toolkit.parity import Reference, check_artifact, check_parity, make_plan
 from toolkit.records import ArtifactMetadata
 from toolkit.system.environment import versions

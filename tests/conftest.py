@@ -1,10 +1,12 @@
 """What the tests share: a command line in this process, a folder of artifacts, checkpoints of all kinds."""
 
+import atexit
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,10 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("shared", deadline=None)
 settings.load_profile("shared")
 
+
+# What is exported here is not noted in the list of whoever runs the tests.
+os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="fmnist-tk-state-")
+atexit.register(shutil.rmtree, os.environ["XDG_STATE_HOME"], ignore_errors=True)
 
 _LONGEST = {"test_readme.py", "test_run.py"}
 
@@ -75,6 +81,18 @@ def same_threads() -> Iterator[None]:
     before = torch.get_num_threads()
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def exported_here(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take every artifact for this user's own; for a stranger's, where a test has ``from_strangers``."""
+    ours = "from_strangers" not in request.fixturenames
+    monkeypatch.setattr("toolkit.formats.target.is_exported_here", lambda digest: ours)
+
+
+@pytest.fixture
+def from_strangers() -> None:
+    """Take every artifact for a stranger's, as on a machine that got it from elsewhere."""
 
 
 @pytest.fixture(autouse=True)
@@ -130,7 +148,7 @@ def importer() -> Iterator[Importer]:
 def torch_at_hand(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the processes of a bench find torch imported; on Linux, for elsewhere a fork may not survive that."""
     if sys.platform == "linux":
-        monkeypatch.setattr("toolkit.bench.engine.launch._start", request.getfixturevalue("importer").start)
+        monkeypatch.setattr("toolkit.bench.engine.launch.start_module", request.getfixturevalue("importer").start)
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ import time
 from collections import Counter
 
 from toolkit.bench.engine.job import Answer, Finished, Job, Measured, Opened, Order, Warmed
-from toolkit.bench.engine.launch import die_with_parent
 from toolkit.bench.engine.worker import _lines
+from toolkit.system.processes import die_with_parent
 
 
 def misbehave(how: str, answers: int) -> None:

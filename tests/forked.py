@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-from toolkit.bench.engine.launch import worker_environment
+from toolkit.system.processes import clean_environment
 
 _MOST_BYTES = 1 << 17
 
@@ -31,12 +31,12 @@ class Importer:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", __file__, str(number)],
                 pass_fds=[number],
-                env=worker_environment(1),
+                env=clean_environment(1),
                 start_new_session=True,
             )
 
     def start(self, words: Sequence[str], threads: int, **streams: Any) -> "Forked":
-        """Do what `toolkit.bench.engine.launch` does when it starts a process."""
+        """Do what `toolkit.system.processes.start_module` does."""
         process, files, closed = Forked(), [], []
         for name in ("stdin", "stdout", "stderr"):
             match streams[name]:
@@ -52,7 +52,7 @@ class Importer:
                 case file:
                     files.append(file.fileno())
         process.news, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        order = {"words": list(words), "environment": worker_environment(threads), "folder": str(Path.cwd())}
+        order = {"words": list(words), "environment": clean_environment(threads), "folder": str(Path.cwd())}
         with theirs:
             socket.send_fds(self._orders, [json.dumps(order).encode()], [*files, theirs.fileno()])
         for each in closed:

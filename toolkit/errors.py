@@ -187,10 +187,11 @@ class ArtifactNotFoundError(FormatError):
 class CorruptArtifactError(FormatError):
     """The runtime cannot open the file as an artifact of its format."""
 
-    def __init__(self, path: Path, format: str, reason: str) -> None:
+    def __init__(self, path: Path, format: str, reason: str, remedy: str | None = None) -> None:
         self.path, self.format = path, format
         statement = f"Artifact {path} does not open as {format}: {reason}"
-        super().__init__(reason, f"write it again with: fmnist-tk export {format}", statement=statement)
+        again = f"write it again: with fmnist-tk export {format}, if that wrote it"
+        super().__init__(reason, remedy or again, statement=statement)
 
 
 class UnsafeArtifactError(FormatError):
@@ -200,7 +201,7 @@ class UnsafeArtifactError(FormatError):
         self,
         path: Path,
         requested: Iterable[str],
-        remedy: str = "export it again with torch.export.save and tensors only",
+        remedy: str = "if you know where it comes from, open it with --trust",
     ) -> None:
         self.path, self.requested = path, tuple(requested)
         reason = f"refused, nothing of it was run: it asks for {', '.join(self.requested)}"
@@ -283,7 +284,9 @@ def to_fields(error: ToolkitError) -> dict[str, str]:
 
 def from_fields(fields: Mapping[str, str]) -> ToolkitError:
     """Return the error that another process has put into fields; one of its class, with its message."""
-    kind = globals()[fields["class"]]
+    kind = globals().get(fields.get("class", ""))
+    if not (isinstance(kind, type) and issubclass(kind, ToolkitError)):  # the other process may be a stranger's
+        kind = ToolkitError
     error: ToolkitError = kind.__new__(kind)  # each class is made of other arguments
     ToolkitError.__init__(error, fields["reason"], fields["remedy"], statement=fields["statement"])
     for name in fields.keys() - {"class"}:

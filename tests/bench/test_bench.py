@@ -16,7 +16,6 @@ from onnx import TensorProto, helper, numpy_helper
 from support import Cli, save_small
 from toolkit import bench as bench_module
 from toolkit.bench import Settings, run_benchmark
-from toolkit.bench.engine import launch
 from toolkit.bench.engine.job import Entry, Job
 from toolkit.bench.engine.outputs import batch_of, wrong_outputs
 from toolkit.bench.engine.prepare import Request, prepare_request
@@ -25,10 +24,12 @@ from toolkit.errors import UnverifiedArtifactError
 from toolkit.fashion.checkpoint import Checkpoint, load_checkpoint
 from toolkit.formats import FORMATS
 from toolkit.formats.golden import read_golden
-from toolkit.formats.target import Target, resolve_targets
+from toolkit.formats.resolve import resolve_targets
+from toolkit.formats.target import Target
 from toolkit.formats.verified import check_verified, note_verified
 from toolkit.parity import Reference, check_artifact, make_plan
 from toolkit.records import CheckRecord
+from toolkit.system.processes import clean_environment
 
 REAL_MEASURE_LIMITS = bench_module.measure_limits  # conftest puts known limits in its place for every test
 QUICK = Settings(batch_sizes=(1,), threads=(1,), budget_s=0.3, control=False, against_limits=False, restarts=0)
@@ -235,7 +236,7 @@ def test_a_batch_that_no_memory_holds_is_a_failed_row(exported: Path, bundled: C
 
 def test_the_worker_gets_its_threads_before_a_runtime_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_WAIT_POLICY", "active")  # of this shell; it would make one runtime spin
-    environment = launch.worker_environment(3)
+    environment = clean_environment(3)
     assert environment["OMP_NUM_THREADS"] == environment["MKL_NUM_THREADS"] == "3"
     assert environment["NVIDIA_TF32_OVERRIDE"] == "0"
     assert environment["PYTHONHASHSEED"] == "0"

@@ -1,6 +1,8 @@
 """Targets: which format a file is of, how it is opened, and what a folder holds."""
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,15 +13,18 @@ import pytest
 import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
+import toolkit
 import toolkit.formats
 from support import Cli
-from toolkit.errors import ArtifactNotFoundError, PrecisionError
+from toolkit.errors import ArtifactNotFoundError, CorruptArtifactError, PrecisionError
 from toolkit.fashion.checkpoint import Checkpoint
 from toolkit.formats import FORMATS, format_of
 from toolkit.formats.manifest import MANIFEST
+from toolkit.formats.resolve import resolve_targets
 from toolkit.formats.session import call_session
-from toolkit.formats.target import Target, resolve_targets
-from toolkit.records import Precision
+from toolkit.formats.target import Target
+from toolkit.records import Ledger, Precision, read_record, to_json
+from toolkit.system.files import sha256_of
 from toolkit.verbs.predictor import open_predictor
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit")
@@ -256,3 +261,53 @@ def test_a_graph_of_a_gpu_is_refused_on_the_cpu(exported: Path, cli: Cli) -> Non
     refused = cli("bench", "eager-cudagraph", "--folder", exported, "--batch", "1")
     assert refused.code == 2
     assert "cuda" in refused.err
+
+
+class TestTheLedger:
+    """`verified.json` is a file that anybody can write: it is believed where nothing contradicts it."""
+
+    def test_notes_of_several_processes_at_once_are_all_kept(self, folder: Path, tmp_path: Path) -> None:
+        before = read_record(folder / "verified.json", Ledger).verified
+        code = """
+import sys
+from pathlib import Path
+from toolkit.formats.verified import note_verified
+from toolkit.records import ParityRecord, Report, read_record
+[first, *_] = read_record(Path(sys.argv[1]), Report).parity
+for number in range(10):
+    digest = f"{int(sys.argv[3]) * 100 + number:064x}"
+    note_verified(Path(sys.argv[2]), [first.changed(sha256=digest)])
+"""
+        report = tmp_path / "report.json"
+        report.write_text(to_json(toolkit.check_parity("onnx", folder=folder)))
+        words = [sys.executable, "-c", code, str(report), str(folder)]
+        processes = [subprocess.Popen([*words, str(number)]) for number in range(4)]
+        assert [each.wait(300) for each in processes] == [0] * 4
+        assert len(read_record(folder / "verified.json", Ledger).verified) == len(before) + 40
+
+    def test_what_contradicts_the_manifest_or_the_golden_outputs_is_not_believed(
+        self, exported: Path, folder: Path
+    ) -> None:
+        """Weights were changed, and the ledger says that exactly these bytes passed."""
+        proto = onnx.load(folder / "model.onnx")
+        bias = next(each for each in proto.graph.initializer if each.name == "linear_relu_stack.4.bias")
+        bias.raw_data = np.roll(np.frombuffer(bias.raw_data, np.float32), 1).tobytes()
+        onnx.save(proto, folder / "model.onnx")
+        real, forged = sha256_of(exported / "model.onnx"), sha256_of(folder / "model.onnx")
+        _replace(folder / "verified.json", real, forged)
+        assert open_predictor("onnx", folder).warning
+        assert open_predictor(folder=folder).record.format != "onnx"
+        _replace(folder / "manifest.json", real, forged)
+        with pytest.raises(CorruptArtifactError, match="its outputs are off by"):
+            open_predictor("onnx", folder)
+        assert open_predictor(folder=folder).record.format != "onnx"
+
+    def test_other_outputs_than_the_manifest_lists_are_not_believed(self, folder: Path) -> None:
+        assert open_predictor("onnx", folder).warning is None
+        with (folder / "golden.npz").open("ab") as file:
+            file.write(b"more")
+        assert open_predictor("onnx", folder).warning
+
+
+def _replace(path: Path, old: str, new: str) -> None:
+    path.write_text(path.read_text().replace(old, new))

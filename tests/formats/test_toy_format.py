@@ -91,6 +91,14 @@ class Session:
     def to_host(self, logits):
         return logits
 '''
+SCAN = '''
+"""NumPy refuses pickles by itself: a toy can do nothing but compute."""
+
+
+def scan(path):
+    """Name what a toy asks for beside computing: nothing."""
+    return []
+'''
 # One process for all commands: what is proved is that they know the format, not how fast they start.
 COMMANDS = """
 import contextlib, io, json, pathlib, sys
@@ -156,6 +164,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     folder.mkdir()
     (folder / "__init__.py").write_text(textwrap.dedent(INIT).lstrip())
     (folder / "runtime.py").write_text(textwrap.dedent(RUNTIME).lstrip())
+    (folder / "scan.py").write_text(textwrap.dedent(SCAN).lstrip())
     ended = subprocess.run(
         [sys.executable, "-c", COMMANDS],
         cwd=root,

@@ -7,7 +7,7 @@ import typer
 
 from toolkit.cli.console import finish
 from toolkit.cli.console.streams import stdout_to_stderr
-from toolkit.cli.options import DebugOption, JsonOption, OutputOption, QuietOption
+from toolkit.cli.options import DebugOption, JsonOption, OutputOption, QuietOption, TrustOption
 from toolkit.cli.options.files import check_files_differ
 
 __all__ = ["inspect"]
@@ -30,6 +30,7 @@ def inspect(
     file: FileArgument,
     other: OtherArgument = None,
     whole: AllOption = False,
+    trust: TrustOption = False,
     as_json: JsonOption = False,
     output: OutputOption = None,
     quiet: QuietOption = False,
@@ -51,6 +52,6 @@ def inspect(
     from toolkit.verbs.inspection import inspect_files
 
     with stdout_to_stderr():  # a runtime that refuses a file may say so by itself
-        report = inspect_files(file, other)
+        report = inspect_files(file, other, trust=trust)
     parts = render_report(report, whole=whole)
     finish(report, as_json=as_json, output=output, quiet=quiet, instead=parts)

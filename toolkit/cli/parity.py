@@ -20,6 +20,7 @@ from toolkit.cli.options import (
     QuietOption,
     TargetsArgument,
     ThreadsOption,
+    TrustOption,
     parse_choice,
 )
 from toolkit.cli.options.files import (
@@ -148,6 +149,7 @@ def parity(
             rich_help_panel=_RULE,
         ),
     ] = None,
+    trust: TrustOption = False,
     junit: JunitOption = None,
     markdown: MarkdownOption = None,
     as_json: JsonOption = False,
@@ -226,6 +228,7 @@ def parity(
                 num_workers=num_workers,
                 seed=seed,
                 reproduce=repro,
+                trust=trust,
                 progress=progress,
             )
     finish(report, as_json=as_json, output=output, quiet=quiet, junit=junit, markdown=markdown)

@@ -15,6 +15,7 @@ from toolkit.cli.options import (
     JsonOption,
     QuietOption,
     ThreadsOption,
+    TrustOption,
     parse_choice,
     parse_numbers,
     writable,
@@ -120,6 +121,7 @@ def predict(
             rich_help_panel=_MODEL,
         ),
     ] = 64,
+    trust: TrustOption = False,
     as_json: JsonOption = False,
     as_csv: Annotated[
         bool,
@@ -182,6 +184,7 @@ def predict(
             threads=threads or default_threads(),
             invert=how,
             batch_size=batch,
+            trust=trust,
         )
     model = [Path(found.model.record.target)] if found.model.record.sha256 else []  # maybe one that was not named
     inputs = {"IMAGE": found.paths, "--labels": [labels], "--checkpoint": [checkpoint], "the model": model}

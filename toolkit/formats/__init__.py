@@ -4,6 +4,7 @@ The folder's ``__init__`` holds ``INFO`` and loads no runtime. Its module ``runt
 needs no runtime, or not every format can do, has a module of its own, which may be missing:
 
 * ``content.recognises(path)``: whether a file is of this format, whatever it is called;
+* ``scan.scan(path)``: what a file asks for beside computing; without it, nobody's file is opened but this user's own;
 * ``files.files(path)``: all files of an artifact, itself first;
 * ``graph.describe(path)``: graph and tensors, for inspect;
 * ``prefixes.cut(path, device, threads)``: the graph cut after each node, to find the layer that is wrong;

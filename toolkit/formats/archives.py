@@ -4,7 +4,7 @@ import pickletools
 import re
 import zipfile
 from collections.abc import Iterator
-from io import BytesIO
+from io import SEEK_END, BytesIO
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +16,8 @@ WEIGHTS_GLOBAL: Final = re.compile(
 # Ways to name a global other than in one literal. torch writes protocol 2, which has none of them.
 _INDIRECT = {"STACK_GLOBAL", "INST", "EXT1", "EXT2", "EXT4"}
 _DIRECTORY_ATTRIBUTE = 0x10
+# What an archive may grow by when it is unpacked: torch compresses code alone, and that shrinks some ten times.
+_GROWTH, _GROWTH_BYTES = 20, 64 << 20
 #: What the reading of a broken zip file can raise.
 ZIP_ERRORS: Final = (
     zipfile.BadZipFile,
@@ -40,12 +42,26 @@ def damaged_member(archive: zipfile.ZipFile) -> str | None:
         One of `ZIP_ERRORS`: If the archive cannot be read.
     """
     seen: set[str] = set()
+    refuse_bomb(archive)
     for each in archive.infolist():
         # torch finds members whatever their case, so two of one name would be one here and another there.
         if each.external_attr & _DIRECTORY_ATTRIBUTE or each.filename.lower() in seen:
             return each.filename
         seen.add(each.filename.lower())
     return archive.testzip()
+
+
+def refuse_bomb(archive: zipfile.ZipFile) -> None:
+    """Refuse an archive that unpacks to far more than its file, before anything of it is unpacked.
+
+    Raises:
+        zipfile.BadZipFile: If it does.
+    """
+    assert archive.fp is not None  # it is open
+    size = archive.fp.seek(0, SEEK_END)
+    unpacked = sum(each.file_size for each in archive.infolist())
+    if unpacked > _GROWTH_BYTES + _GROWTH * size:
+        raise zipfile.BadZipFile(f"its {size:,} bytes would unpack to {unpacked:,}")
 
 
 def requested_globals(data: bytes) -> tuple[str, ...]:
@@ -75,6 +91,7 @@ def foreign_pickles(data: bytes) -> tuple[str, ...]:
     """
     try:
         with zipfile.ZipFile(BytesIO(data)) as archive:
+            refuse_bomb(archive)
             pickles = [archive.read(name) for name in archive.namelist() if name.endswith(".pkl")]
     except ZIP_ERRORS:
         return ("something that is no archive of torch",)
@@ -109,6 +126,7 @@ def extra_file(path: Path, name: str) -> str | None:
         One of `ZIP_ERRORS`: If the archive cannot be read.
     """
     with zipfile.ZipFile(path) as archive:
+        refuse_bomb(archive)
         found = next((each for each in archive.namelist() if each.endswith(f"/extra/{name}")), None)
         return archive.read(found).decode(errors="replace") or None if found else None
 
@@ -116,6 +134,7 @@ def extra_file(path: Path, name: str) -> str | None:
 def read_members(path: Path, suffix: str) -> Iterator[tuple[str, bytes]]:
     """Yield name and content of the members of a zip whose names end in ``suffix``."""
     with zipfile.ZipFile(path) as archive:
+        refuse_bomb(archive)
         for name in archive.namelist():
             if name.lower().endswith(suffix):
                 yield name, archive.read(name)

@@ -51,6 +51,7 @@ def copied(target: Target) -> Iterator[Copy]:
     """
     with TemporaryDirectory(prefix="fmnist-tk-copy-", ignore_cleanup_errors=True) as scratch:
         place = Path(scratch) / target.path.name
+        target.check_file()
         try:
             for file in target.files():
                 copy = place.parent / file.relative_to(target.path.parent)

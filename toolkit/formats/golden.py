@@ -1,12 +1,15 @@
 """``golden.npz``: a few inputs and their float64 logits, so that an artifact can be checked anywhere."""
 
 import io
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.errors import first_line
+from toolkit.formats.archives import ZIP_ERRORS, refuse_bomb
 from toolkit.system.files import write_bytes
 
 
@@ -37,6 +40,19 @@ def write_golden(golden: Golden, path: Path) -> None:
 
 
 def read_golden(path: Path) -> Golden:
-    """Read what `write_golden` wrote."""
+    """Read what `write_golden` wrote.
+
+    Raises:
+        ValueError: If it is something else, or would unpack to far more than its size.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            refuse_bomb(archive)
+        return _read(path)
+    except (KeyError, *ZIP_ERRORS) as error:
+        raise ValueError(f"{path.name} is not what the toolkit writes ({first_line(error)})") from error
+
+
+def _read(path: Path) -> Golden:
     with np.load(path) as stored:
         return Golden(stored["inputs"], stored["logits"], float(stored["limit"]))

@@ -18,6 +18,7 @@ from toolkit.system.devices import device_type, synchronize
 
 # The lowest first: it decides where several meet.
 _PRECISIONS: dict[torch.dtype, Precision] = {
+    torch.qint8: "int8",
     torch.bfloat16: "bfloat16",
     torch.float16: "float16",
     torch.float32: "float32",

@@ -8,12 +8,11 @@ for each node.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from toolkit.errors import CannotCutError
 from toolkit.formats import FormatInfo, Session, check_packages, optional
-from toolkit.formats.reshaped import IMAGE_SHAPES, declared_shape, fit_session
 
 
 @dataclass(frozen=True)
@@ -39,20 +38,10 @@ class Step:
     gives: frozenset[str]
 
 
-def open_prefixes(
-    info: FormatInfo, path: Path, device: str, threads: int | None, reshape: tuple[int, ...] = IMAGE_SHAPES[0]
-) -> Iterator[Prefix]:
-    """Cut an artifact after each node between its images and its logits, in order of execution.
+def open_prefixes(info: FormatInfo, path: Path, device: str, threads: int | None) -> Iterator[Prefix]:
+    """Cut an artifact in this process after each node; each prefix takes the shape that the graph wants.
 
-    Nodes that give no floating-point tensor are left out where the graph tells. Each prefix is made when it is
-    asked for, and nothing fails before the first is. The file is only read.
-
-    Args:
-        info: The format of the artifact.
-        path: The artifact.
-        device: Where the prefixes run.
-        threads: For each session; None leaves it to the runtime.
-        reshape: Shape of one image as the graph takes it, where the graph itself does not say.
+    Args and what is left out: as `toolkit.formats.target.Target.prefixes`.
 
     Raises:
         CannotCutError: If the format cannot be cut, or the graph cannot be cut: control flow, for example.
@@ -62,9 +51,7 @@ def open_prefixes(
     cut = optional(info, "prefixes", "cut")
     if cut is None:
         raise CannotCutError(path, info.name, "the toolkit has no way to cut this format")
-    for prefix in cut(path, device, threads):
-        shape = declared_shape(prefix.session.signature) or reshape
-        yield replace(prefix, session=fit_session(prefix.session, shape))
+    yield from cut(path, device, threads)
 
 
 def on_the_way(steps: Sequence[Step], start: str, end: str) -> list[int]:

@@ -1,44 +1,28 @@
-"""Targets: what a name on the command line means, what is known of it, and how it is opened."""
+"""Targets: what is known of an artifact, and how it is opened."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
-from typing import Final
 
 from toolkit.errors import (
     ArtifactNotFoundError,
-    CorruptArtifactError,
     FormatError,
     PrecisionError,
     ReportError,
-    UnknownFormatError,
     UnsafeArtifactError,
 )
-from toolkit.formats import (
-    FORMATS,
-    FormatInfo,
-    Session,
-    check_device,
-    check_packages,
-    find_format,
-    format_of,
-    import_format,
-    optional,
-)
-from toolkit.formats.manifest import BENCH, GOLDEN, LEDGER, MANIFEST, REPORT, listed, read_manifest
-from toolkit.records import ArtifactMetadata, Precision, SkipRecord, parse_record
-from toolkit.system.files import sha256_of
-
-# What may lie beside artifacts and is none: what the toolkit writes there, texts, pictures, tables, weights.
-_OWN: Final = frozenset({MANIFEST, LEDGER, GOLDEN, REPORT, BENCH})
-_NO_ARTIFACTS: Final = frozenset(
-    (
-        *(".md", ".txt", ".log", ".json", ".yml", ".yaml", ".toml", ".html", ".xml", ".csv", ".png", ".svg", ".jpg"),
-        *(".npz", ".npy", ".py", ".partial", ".pth", ".ckpt", ".safetensors", ""),
-    )
-)
+from toolkit.formats import FormatInfo, Session, check_device, check_packages, import_format, optional
+from toolkit.formats.apart import ForeignArtifact
+from toolkit.formats.exported_here import is_exported_here
+from toolkit.formats.graph import Contents, describe_artifact
+from toolkit.formats.manifest import listed
+from toolkit.formats.prefix import Prefix, open_prefixes
+from toolkit.formats.reshaped import IMAGE_SHAPES, declared_shape, fit_session
+from toolkit.records import ArtifactMetadata, Precision, parse_record
+from toolkit.system.files import is_hollow, sha256_of
 
 
 @dataclass(frozen=True)
@@ -49,17 +33,31 @@ class Target:
         format: The format.
         path: Its file.
         declared: The precision that it must have; None for what `expected_precision` finds.
+        trusted: Whether its user answers for what it does beside computing: it is not scanned.
     """
 
     format: FormatInfo
     path: Path
     declared: Precision | None = None
+    trusted: bool = False
+
+    def check_file(self) -> None:
+        """Make sure that there is a file, all of it written, whose size says what it takes to read it.
+
+        Raises:
+            ArtifactNotFoundError: If there is none.
+            UnsafeArtifactError: If most of it was never written.
+        """
+        if not self.path.is_file():
+            raise ArtifactNotFoundError(self.path, "check the path")
+        if is_hollow(self.path):
+            raise UnsafeArtifactError(self.path, ["memory for a file that is mostly a hole"])
 
     def files(self) -> tuple[Path, ...]:
         """Return all files that it consists of, itself first.
 
         Raises:
-            UnsafeArtifactError: If it names a file outside its own folder.
+            UnsafeArtifactError: If it names a file outside its own folder, or one that is mostly a hole.
             CorruptArtifactError: If it names one that is not there.
         """
         files = optional(self.format, "files", "files")
@@ -102,177 +100,118 @@ class Target:
         named = self.path.name == self.format.file_name
         return named and import_format(self.format).read_metadata(self.path) is not None
 
+    def check_safe(self) -> None:
+        """Refuse what would do more than compute when it is opened; nothing of it runs.
+
+        Raises:
+            UnsafeArtifactError: Naming what it asks for; for a format that nothing can scan, that.
+        """
+        if self.trusted or self._is_ours():
+            return
+        scan = optional(self.format, "scan", "scan")
+        asked = scan(self.path) if scan else [f"trust: nothing tells what a file of {self.format.name} does"]
+        if asked:
+            raise UnsafeArtifactError(self.path, asked)
+
     def load(self, device: str, threads: int | None = None) -> Session:
-        """Open it as it is on exactly ``device``: it takes the shape that the artifact wants.
+        """Open it in this process as it is on exactly ``device``: it takes the shape that the artifact wants.
 
         Args:
             device: Where it must run.
             threads: On the CPU; None leaves it to the runtime.
 
         Raises:
-            FormatError: If it does not open there, or would compute in another precision than it must.
+            FormatError: If it does not open there, asks for more than to compute, or would compute in another
+                precision than it must.
         """
+        return self._judged(self.load_here(device, threads))
+
+    def open(self, device: str, threads: int | None = None) -> Session:
+        """Open it on exactly ``device`` as a session that takes ``(N, 1, 28, 28)``, whatever shape it wants itself.
+
+        What this user has not exported on this machine is opened in a process apart. It is opened once, and not called.
+
+        Arguments and errors as `load`.
+        """
+        return self.fit(self._judged(self.session(device, threads)))
+
+    def session(self, device: str, threads: int | None = None) -> Session:
+        """Open it as it is, here or apart as `open` does, in whatever precision it computes.
+
+        Raises:
+            FormatError: If it does not open on ``device``, or asks for more than to compute.
+        """
+        apart = self._apart()
+        return apart.load(device, threads) if apart else self.load_here(device, threads)
+
+    def load_here(self, device: str, threads: int | None = None) -> Session:
+        """Open it as `session` does, in this process."""
         check_device(self.format, device)
-        if not self.path.is_file():
-            raise ArtifactNotFoundError(self.path, "check the path")
+        self.check_file()
         self.files()
-        session = import_format(self.format).load(self.path, device, threads)
+        self.check_safe()
+        return import_format(self.format).load(self.path, device, threads)
+
+    def _judged(self, session: Session) -> Session:
         wanted = self.expected_precision()
         if wanted and session.precision != wanted:
             remedy = f"declare it with --precision {session.precision}, or export the artifact again in {wanted}"
             raise PrecisionError(wanted, session.precision, remedy)
         return session
 
-    def open(self, device: str, threads: int | None = None) -> Session:
-        """Open it on exactly ``device`` as a session that takes ``(N, 1, 28, 28)``, whatever shape it wants itself.
-
-        Arguments and errors as `load`. It is opened once, and not called.
-        """
-        return self.fit(self.load(device, threads))
-
     def fit(self, session: Session) -> Session:
         """Return a session of this artifact, as `load` gave it, as one that takes ``(N, 1, 28, 28)``."""
-        from toolkit.formats.reshaped import IMAGE_SHAPES, declared_shape, fit_session
-
         shape = declared_shape(session.signature)
         return fit_session(session, IMAGE_SHAPES[0] if shape is None and self._is_our_export() else shape)
 
+    def contents(self) -> Contents | None:
+        """Return what stands inside; None where its format has no reader. The file is only read.
 
-def resolve_targets(
-    names: Sequence[str], folder: Path, device: str, declared: Precision | None = None
-) -> tuple[list[Target], list[SkipRecord]]:
-    """Find the artifacts that ``names`` mean.
+        Raises:
+            FormatError: If it cannot be read as one of its format, or asks for more than to compute.
+        """
+        apart = self._apart()
+        return apart.contents() if apart else describe_artifact(self.format, self.path)
 
-    A name is a format, meaning its artifact in ``folder``, or a file. What is named must be there and must work on
-    ``device``. With no names, every artifact in the folder is taken that does, and each other is a skip.
+    def prefixes(
+        self, device: str, threads: int | None, reshape: tuple[int, ...] = IMAGE_SHAPES[0]
+    ) -> Iterator[Prefix]:
+        """Cut it after each node between its images and its logits, in order of execution.
 
-    Args:
-        names: Formats and files; empty for all of the folder.
-        folder: Of artifacts that are named by their format.
-        device: Where they must run.
-        declared: The precision that all of them must have, for what cannot be read from files.
+        Nodes that give no floating-point tensor are left out where the graph tells. Each prefix is made when it is
+        asked for, and nothing fails before the first is. The file is only read.
 
-    Raises:
-        FormatError: If something named cannot be used, or there is nothing at all.
-    """
-    if names:
-        targets = [_named(name, folder, declared) for name in names]
-        for target in targets:
-            check_runs(target, device)
-        return list(dict.fromkeys(targets)), []
-    present, skips = _in_folder(folder, declared)
-    found: list[Target] = []
-    for target in present:
+        Args:
+            device: Where the prefixes run.
+            threads: For each session; None leaves it to the runtime.
+            reshape: Shape of one image as the graph takes it, where the graph itself does not say.
+
+        Raises:
+            CannotCutError: If the format cannot be cut, or the graph cannot be cut: control flow, for example.
+            FormatError: If the artifact does not open.
+        """
+        apart = self._apart()
+        cut = apart.prefixes(device, threads) if apart else open_prefixes(self.format, self.path, device, threads)
+        for prefix in cut:
+            shape = declared_shape(prefix.session.signature) or reshape
+            yield replace(prefix, session=fit_session(prefix.session, shape))
+
+    def _apart(self) -> ForeignArtifact | None:
+        """Return the process that opens it; None for what this user has exported here, which this process opens."""
+        return None if self._is_ours() else _foreign(self, self._digest_if_whole())
+
+    def _is_ours(self) -> bool:
+        digest = self._digest_if_whole()
+        return digest is not None and is_exported_here(digest)
+
+    def _digest_if_whole(self) -> str | None:
         try:
-            check_runs(target, device)
-            found.append(target)
-        except FormatError as error:
-            usual = target.path.name == target.format.file_name
-            skips.append(skip_of(target.format.name if usual else target.path.name, error))
-    if present and not found:
-        why_and_remedy = "; ".join(f"{skip.what}: {skip.reason}; {skip.remedy}" for skip in skips)
-        raise ArtifactNotFoundError(folder, f"nothing in it runs on {device}: {why_and_remedy}")
-    if not found:
-        raise ArtifactNotFoundError(folder, f"write some with: fmnist-tk export --folder {folder}")
-    return found, skips
+            return self.digest()
+        except (FormatError, OSError):
+            return None
 
 
-def artifacts_in(folder: Path) -> list[Target]:
-    """Return every file of a folder that is an artifact, by format and name; none of a folder that is not there."""
-    return _targets(_formats_in(folder))
-
-
-def _targets(formats: dict[Path, FormatInfo | None], declared: Precision | None = None) -> list[Target]:
-    found = (Target(info, path, declared) for path, info in formats.items() if info)
-    return sorted(found, key=lambda target: (target.format.name, target.path.name))
-
-
-def _formats_in(folder: Path) -> dict[Path, FormatInfo | None]:
-    """Return the format of each file that the toolkit does not write beside artifacts."""
-    files = sorted(path for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
-    return {path: format_of(path) for path in files if path.name not in _OWN and not path.name.startswith(".")}
-
-
-def _in_folder(folder: Path, declared: Precision | None) -> tuple[list[Target], list[SkipRecord]]:
-    """Return the artifacts of a folder by format and name; and a skip for each format and each file that is left out.
-
-    Raises:
-        ArtifactNotFoundError: If one that the manifest lists has gone: its check would silently be left out.
-    """
-    formats = _formats_in(folder)
-    targets = _targets(formats, declared)
-    _check_complete(folder)
-    missing = [info for info in FORMATS.values() if not any(target.format == info for target in targets)]
-    skips = [skip_of(info.name, _not_exported(folder / info.file_name, info, folder)) for info in missing]
-    beside = {file for target in targets for file in _files_if_whole(target)}
-    for path, found in formats.items():
-        if not found and path not in beside and path.suffix.lower() not in _NO_ARTIFACTS:
-            skips.append(
-                SkipRecord(
-                    what=path.name,
-                    reason="neither its name nor its content is that of a format",
-                    remedy=f"formats are {', '.join(FORMATS)}; move it out of {folder} if it is none",
-                )
-            )
-    return targets, skips
-
-
-def _files_if_whole(target: Target) -> tuple[Path, ...]:
-    """Return the files of an artifact; of one that is damaged, which parity reports, only itself."""
-    try:
-        return target.files()
-    except FormatError:
-        return (target.path,)
-
-
-def _check_complete(folder: Path) -> None:
-    manifest = read_manifest(folder)
-    for each in manifest.artifacts if manifest else ():
-        if not (folder / each.file).is_file():
-            remedy = f"write it with: fmnist-tk export {each.format} --folder {folder}"
-            raise ArtifactNotFoundError(folder / each.file, remedy, "manifest.json lists it")
-
-
-def check_runs(target: Target, device: str) -> None:
-    """Find out whether an artifact's runtime has ``device`` here: the format may, and this build of it not.
-
-    Raises:
-        MissingPackageError, UnsupportedDeviceError: If it has not. A file that does not open is another
-            matter, which parity reports.
-    """
+@lru_cache(maxsize=1)  # the next question about the same bytes goes to the same process
+def _foreign(target: Target, digest: str | None) -> ForeignArtifact:  # noqa: ARG001  the digest is a key: other bytes, another process
     check_packages(target.format)
-    check_device(target.format, device)
-    if device != "cpu":
-        with suppress(CorruptArtifactError, PrecisionError, UnsafeArtifactError):
-            target.load(device)
-
-
-def skip_of(what: str, error: FormatError) -> SkipRecord:
-    """Return the record of something left out because of ``error``."""
-    return SkipRecord(what=what, reason=error.statement, remedy=error.remedy)
-
-
-def _named(name: str, folder: Path, declared: Precision | None) -> Target:
-    if name in FORMATS:
-        info = find_format(name)
-        path = folder / info.file_name
-        if not path.is_file():
-            raise _not_exported(path, info, folder)
-        return Target(info, path, declared)
-    path = Path(name)
-    if path.is_dir():
-        raise ArtifactNotFoundError(path, f"pass a file, or check all of it with --folder {path}", "it is a folder")
-    found = format_of(path)
-    if path.is_file() and found:
-        return Target(found, path, declared)
-    if path.is_file():
-        suffixes = ", ".join(suffix for info in FORMATS.values() for suffix in info.suffixes)
-        reason = f"its content is of no format, and its name does not end in one of {suffixes}"
-        raise ArtifactNotFoundError(path, "pass an artifact", reason)
-    if found or len(path.parts) > 1:
-        raise ArtifactNotFoundError(path, "check the path")
-    raise UnknownFormatError(name, FORMATS)
-
-
-def _not_exported(path: Path, info: FormatInfo, folder: Path) -> ArtifactNotFoundError:
-    return ArtifactNotFoundError(path, f"write it with: fmnist-tk export {info.name} --folder {folder}")
+    return ForeignArtifact(target.format.name, target.path, trusted=target.trusted)

@@ -4,13 +4,14 @@ from pathlib import Path
 
 from toolkit.errors import OutputError, ReportError, UnverifiedArtifactError
 from toolkit.formats import runtime_version
-from toolkit.formats.manifest import LEDGER
+from toolkit.formats.manifest import GOLDEN, LEDGER, MANIFEST, listed, read_manifest
 from toolkit.formats.target import Target
 from toolkit.records import Ledger, ParityRecord, VerificationRecord, read_record
-from toolkit.system.files import write_record
+from toolkit.system.files import folder_lock, sha256_of, write_record
 
 # The oldest entries go: they are of artifacts that were replaced long ago.
 _MOST_ENTRIES = 200
+_LOCK, _WAIT_S = ".verified.lock", 30.0
 
 
 def note_verified(folder: Path, records: list[ParityRecord]) -> None:
@@ -23,9 +24,10 @@ def note_verified(folder: Path, records: list[ParityRecord]) -> None:
     records = [each for each in records if each.weights_sha256 and (each.precision or each.declared == "float32")]
     if not records:
         return
-    entries = {_key(entry): entry for entry in _ledger_to_replace(folder).verified}
-    entries.update({_key(record): _entry(record) for record in records})
-    write_record(Ledger(verified=tuple(entries.values())[-_MOST_ENTRIES:]), folder / LEDGER)
+    with folder_lock(folder, _LOCK, _WAIT_S):  # or what another process notes at the same time would be lost
+        entries = {_key(entry): entry for entry in _ledger_to_replace(folder).verified}
+        entries.update({_key(record): _entry(record) for record in records})
+        write_record(Ledger(verified=tuple(entries.values())[-_MOST_ENTRIES:]), folder / LEDGER)
 
 
 def check_verified(
@@ -55,6 +57,9 @@ def check_verified(
     current = [entry for entry in against if entry.runtime_version == version]
     failed = next((entry for entry in current if entry.device == device and not entry.passed), None)
     passed = next((entry for entry in reversed(current) if entry.passed), None)
+    contradiction = _contradiction(target.path, digest, weights_sha256)
+    if contradiction:
+        raise UnverifiedArtifactError(target.path, contradiction, remedy)
     if failed or passed is None:
         reason = "parity has not passed this file"
         if failed or current:
@@ -67,6 +72,22 @@ def check_verified(
             reason = "parity judged it against another checkpoint than this one"
         raise UnverifiedArtifactError(target.path, reason, remedy)
     return passed
+
+
+def _contradiction(path: Path, digest: str, weights_sha256: str) -> str | None:
+    """Return in what the manifest contradicts the ledger, a file that anybody can write; None if in nothing."""
+    try:
+        manifest, entry = read_manifest(path.parent), listed(path)
+    except ReportError as error:
+        return error.statement
+    golden = path.parent / GOLDEN
+    if manifest and golden.is_file() and manifest.golden_sha256 not in {None, sha256_of(golden)}:
+        return f"{GOLDEN} is not the one that {MANIFEST} lists"
+    if entry and entry.sha256 != digest:
+        return f"it is not the file that {MANIFEST} lists"
+    if entry and entry.weights_sha256 != weights_sha256:
+        return f"{MANIFEST} lists it with other weights"
+    return None
 
 
 def last_pass(target: Target, device: str, digest: str) -> VerificationRecord | None:

@@ -10,6 +10,9 @@ from toolkit.errors import FolderBusyError, OutputError
 from toolkit.records import Record, to_json
 
 _CHUNK_BYTES = 1 << 20
+# Weights hardly compress, so on a file system that packs files they stay above this.
+_LEAST_WRITTEN = 1 / 16
+_SMALL_BYTES = 1 << 24
 
 
 @contextmanager
@@ -80,20 +83,32 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
+def is_hollow(path: Path) -> bool:
+    """Say whether hardly any of a large file was ever written, so that its size says nothing of its content."""
+    status = path.stat()
+    blocks = getattr(status, "st_blocks", None)  # of 512 bytes; not on every system
+    return status.st_size > _SMALL_BYTES and blocks is not None and blocks * 512 < status.st_size * _LEAST_WRITTEN
+
+
 @contextmanager
-def folder_lock(folder: Path) -> Iterator[None]:
+def folder_lock(folder: Path, name: str = ".lock", wait_s: float = 0.0) -> Iterator[None]:
     """Hold ``folder`` for one writer; the system lets go when the process ends, however it ends.
 
+    Args:
+        folder: It is made if it is not there.
+        name: Of the lock: who holds another one is not in the way.
+        wait_s: How long to wait for another process that holds it.
+
     Raises:
-        FolderBusyError: If another process holds it.
+        FolderBusyError: If another process holds it all that time.
         OutputError: If the folder cannot be made or written.
     """
     from filelock import FileLock, Timeout
 
     make_folder(folder)
-    lock = FileLock(folder / ".lock")
+    lock = FileLock(folder / name)
     try:
-        lock.acquire(blocking=False)
+        lock.acquire(timeout=wait_s)
     except Timeout as error:
         raise FolderBusyError(folder) from error
     except OSError as error:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
 from toolkit.errors import UsageError
 from toolkit.formats import FORMATS, format_of
-from toolkit.formats.target import Target, resolve_targets
+from toolkit.formats.resolve import resolve_targets
+from toolkit.formats.target import Target
 from toolkit.system.progress import Progress
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def loaded(weights: Weights) -> "Checkpoint":
     return load_checkpoint(weights) if weights is None or isinstance(weights, str | Path) else weights
 
 
-def reference_of(weights: Weights, against: str | Path | None) -> "Checkpoint | Target":
+def reference_of(weights: Weights, against: str | Path | None, *, trusted: bool) -> "Checkpoint | Target":
     """Return what artifacts must compute: a file with the suffix of a format is an artifact.
 
     Raises:
@@ -76,7 +77,7 @@ def reference_of(weights: Weights, against: str | Path | None) -> "Checkpoint | 
     artifact = against or (weights if isinstance(weights, str | Path) and format_of(Path(weights)) else None)
     if artifact is None:
         return loaded(weights)
-    (target,), _ = resolve_targets([str(artifact)], Path(FOLDER), "cpu")
+    (target,), _ = resolve_targets([str(artifact)], Path(FOLDER), "cpu", trusted=trusted)
     return target
 
 

@@ -56,6 +56,7 @@ def run_benchmark(
     max_slowdown: float | None = None,
     threshold: float = bench.DEFAULT_THRESHOLD,
     unverified: bool = False,
+    trust: bool = False,
     limits: bool = True,
     images: str | Path | None = None,
     labels: str | Path | None = None,
@@ -84,6 +85,7 @@ def run_benchmark(
         max_slowdown: Largest loss of a row against its base before the report fails: 0.05 is 5 %.
         threshold: Differences up to this do not matter: 0.02 is 2 %.
         unverified: Whether to time what parity has not passed as well; its rows say so.
+        trust: Whether to time artifacts that ask for more than to compute, each in its own process as all are.
         limits: Whether to measure what the machine can do at most, ten seconds on a CPU.
         images: Folder of own pictures that the timed calls get: with ``labels``, or one folder per class.
         labels: CSV of ``file,label`` for ``images``.
@@ -142,6 +144,7 @@ def run_benchmark(
             checkpoint=file_of(checkpoint),
             devices=devices,
             unverified=unverified,
+            trusted=trust,
             against=None if against is None else str(against),
             scratch=scratch,
             pictures=str(keep_pictures(own, Path(scratch))) if own else None,

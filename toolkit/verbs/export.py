@@ -9,9 +9,11 @@ from pathlib import Path
 from toolkit.errors import FormatError, OutputError, first_line
 from toolkit.fashion.checkpoint import Checkpoint
 from toolkit.formats import FORMATS, FormatInfo, check_packages, find_format, import_format
+from toolkit.formats.exported_here import note_exported
 from toolkit.formats.golden import write_golden
 from toolkit.formats.manifest import GOLDEN, LEDGER, MANIFEST, read_manifest
-from toolkit.formats.target import Target, skip_of
+from toolkit.formats.resolve import skip_of
+from toolkit.formats.target import Target
 from toolkit.formats.verified import note_verified
 from toolkit.parity import Reference, check_artifact, evaluate_reference, make_plan
 from toolkit.parity.reference import make_golden
@@ -152,6 +154,8 @@ def _make(
         progress("export", number, len(infos), info.name)
         path = staging / info.file_name
         reason = _export_one(info, checkpoint, path)
+        if reason is None:
+            note_exported([Target(info, path).digest()])
         if reason is None and plan:
             record = check_artifact(Target(info, path), plan, threads=threads)
             made.checked.append(record.changed(target=str(staging.parent / path.name)))

@@ -6,7 +6,7 @@ from typing import Final
 from toolkit import parity
 from toolkit.errors import UsageError
 from toolkit.fashion.data import load_test_set
-from toolkit.formats.target import resolve_targets
+from toolkit.formats.resolve import resolve_targets
 from toolkit.parity.probes import SEED
 from toolkit.records import Precision, Report, read_record
 from toolkit.system.arguments import checked
@@ -50,6 +50,7 @@ def check_parity(
     num_workers: int | None = None,
     seed: int = SEED,
     reproduce: str | Path | None = None,
+    trust: bool = False,
     progress: Progress = silent,
 ) -> Report:
     """Check that artifacts compute the function of a checkpoint, or of another artifact.
@@ -79,6 +80,8 @@ def check_parity(
         num_workers: Processes that read ``images``; None for this one alone.
         seed: Of the random inputs and of the search.
         reproduce: Folder for a small input and a script that show what fails; None for none.
+        trust: Whether to open artifacts that ask for more than to compute; still in a process apart that writes
+            nothing.
         progress: Called as ``progress(task, done, total, detail)`` after each artifact.
 
     Returns:
@@ -105,8 +108,8 @@ def check_parity(
     device = resolve_device(device)
     names, place = names_of(artifacts, folder)
     with leaving_torch_as_it_is():
-        targets, skips = resolve_targets(names, place, device, precision)
-        model = reference_of(reference, against)
+        targets, skips = resolve_targets(names, place, device, precision, trusted=trust)
+        model = reference_of(reference, against, trusted=trust)
         own = pictures_of(images, labels, num_workers, progress)
         return parity.check_parity(
             targets,

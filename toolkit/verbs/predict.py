@@ -82,6 +82,7 @@ def predict(
     threads: int | None = None,
     invert: Invert = "auto",
     batch_size: int = 64,
+    trust: bool = False,
 ) -> Predictions:
     """Say what is on pictures.
 
@@ -101,6 +102,8 @@ def predict(
         threads: On the CPU; None leaves it to the runtime.
         invert: Whether files show a garment dark on bright: ``auto`` looks at each, ``yes`` or ``no`` decides.
         batch_size: Pictures per call of the model.
+        trust: Whether to open artifacts that ask for more than to compute; still in a process apart that writes
+            nothing.
 
     Returns:
         An iterator over a record per picture, in order: a `PredictionRecord` with ``label``, ``probability`` and the
@@ -139,6 +142,7 @@ def predict(
         checkpoint=path_of(checkpoint),
         device=device,
         threads=threads,
+        trusted=trust,
     )
     # What is passed over was told when the pictures were counted.
     sources = walk((each() if callable(each) else each for each in (places if known is None else known)), LeftOut())

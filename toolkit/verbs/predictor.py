@@ -13,6 +13,7 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.bench.engine.outputs import wrong_outputs
 from toolkit.errors import (
     CorruptArtifactError,
     FormatError,
@@ -24,8 +25,9 @@ from toolkit.errors import (
 )
 from toolkit.formats import BASELINE, FORMATS, Session, check_packages, format_of, open_model
 from toolkit.formats.copied import Copy, copied
-from toolkit.formats.manifest import BENCH, REPORT
-from toolkit.formats.target import artifacts_in, resolve_targets
+from toolkit.formats.golden import read_golden
+from toolkit.formats.manifest import BENCH, GOLDEN, REPORT, read_manifest
+from toolkit.formats.resolve import artifacts_in, resolve_targets
 from toolkit.formats.verified import check_verified, last_pass
 from toolkit.records import LABELS, LatencyRecord, Precision, PredictorRecord, Report, read_record
 from toolkit.records.units import seconds
@@ -100,6 +102,7 @@ def open_predictor(
     checkpoint: Path | None = None,
     device: str = "cpu",
     threads: int | None = None,
+    trusted: bool = False,
 ) -> Predictor:
     """Open what shall predict.
 
@@ -111,6 +114,7 @@ def open_predictor(
         checkpoint: Weights: run in eager PyTorch, or beside an artifact what it must have been verified against.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         threads: On the CPU; None leaves it to the runtime.
+        trusted: Whether to open an artifact that asks for more than to compute.
 
     Raises:
         UsageError: If a checkpoint is named twice, or ``threads`` makes no sense.
@@ -130,7 +134,7 @@ def open_predictor(
     if artifact not in FORMATS and path.is_file() and not format_of(path):
         _refuse_second(artifact, checkpoint)
         return _open_checkpoint(path, device, threads, "the checkpoint in eager")
-    target = resolve_targets([artifact], folder, device)[0][0]
+    target = resolve_targets([artifact], folder, device, trusted=trusted)[0][0]
     with copied(target) as copy:
         warning = _doubt(copy, checkpoint, device)
         words = f"{target.path}: named{'' if warning else ', parity has passed it'}"
@@ -243,6 +247,8 @@ def _open_artifact(copy: Copy, device: str, threads: int | None, reason: str, wa
         if actual is None:
             raise
         session = copy.open(device, threads, actual)
+    if warning is None and (wrong := _wrong(session, copy, device)):
+        raise CorruptArtifactError(copy.of.path, copy.of.format.name, f"parity's note of it is not true: {wrong}")
     record = PredictorRecord(
         target=str(copy.of.path),
         format=copy.of.format.name,
@@ -252,6 +258,19 @@ def _open_artifact(copy: Copy, device: str, threads: int | None, reason: str, wa
         verified=warning is None,
     )
     return Predictor(record, session, reason, warning)
+
+
+def _wrong(session: Session, copy: Copy, device: str) -> str | None:
+    """Return in what a session differs from the reference's outputs in the folder: its ledger is only a file there."""
+    folder, passed = copy.of.path.parent, last_pass(copy.of, device, copy.sha256)
+    manifest = read_manifest(folder)
+    if not (passed and manifest and manifest.golden_weights_sha256 == passed.weights_sha256):
+        return None  # the outputs, if there are any, are of other weights
+    try:
+        golden = read_golden(folder / GOLDEN)
+        return wrong_outputs(session, golden, golden.inputs)
+    except Exception as error:  # noqa: BLE001  whatever a runtime raises for good inputs
+        return first_line(error)
 
 
 def _open_checkpoint(path: Path | None, device: str, threads: int | None, reason: str) -> Predictor:

@@ -10,7 +10,8 @@ from toolkit.errors import FormatError, UsageError
 from toolkit.fashion import training
 from toolkit.formats import FORMATS
 from toolkit.formats.manifest import REPORT
-from toolkit.formats.target import Target, check_runs, skip_of
+from toolkit.formats.resolve import check_runs, skip_of
+from toolkit.formats.target import Target
 from toolkit.parity import check_parity
 from toolkit.records import Report, SkipRecord
 from toolkit.system.arguments import checked

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from toolkit.errors import UsageError, first_line
 from toolkit.fashion.checkpoint import Checkpoint
 from toolkit.formats import Session, open_model
-from toolkit.formats.target import resolve_targets
+from toolkit.formats.resolve import resolve_targets
 from toolkit.records import LABELS, Precision
 from toolkit.system.arguments import checked
 from toolkit.system.devices import resolve_device
@@ -26,6 +26,7 @@ def open_session(
     device: str = "cpu",
     threads: int | None = None,
     precision: Precision | None = None,
+    trust: bool = False,
 ) -> Session:
     """Open an artifact on exactly one device, ready for `compute_logits`.
 
@@ -37,13 +38,16 @@ def open_session(
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``; nothing falls back to the CPU by itself.
         threads: On the CPU; None leaves it to the runtime. libtorch has one number for the whole process.
         precision: The arithmetic that is expected; None for the format's own. Another one does not open.
+        trust: Whether to open an artifact that asks for more than to compute; still in a process apart that writes
+            nothing.
 
     Returns:
         A session, with its ``precision`` and ``signature``. Its four steps can be called by themselves, as a
         benchmark does: ``to_device(images)``, ``run(batch)``, ``synchronize()``, ``to_host(logits)``.
 
     Raises:
-        FormatError: If the artifact is not there, is damaged, or does not run as asked for.
+        FormatError: If the artifact is not there, is damaged, asks for more than to compute, or does not run as asked
+            for.
         DeviceUnavailableError: If the device is not here.
 
     Example:
@@ -56,7 +60,7 @@ def open_session(
     device = resolve_device(device)
     if isinstance(artifact, Checkpoint):
         return open_model(artifact.model(), device, threads)
-    (target,), _ = resolve_targets([str(artifact)], Path(folder), device, precision)
+    (target,), _ = resolve_targets([str(artifact)], Path(folder), device, precision, trusted=trust)
     return target.open(device, threads)
 
 

@@ -8,9 +8,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import get_type_hints
 
-from toolkit.bench.engine.launch import die_with_parent
 from toolkit.records import read_record
 from toolkit.system.files import write_record
+from toolkit.system.processes import die_with_parent
 
 
 def main(place: str, request_path: str, result_path: str) -> None:

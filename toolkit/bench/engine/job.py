@@ -24,6 +24,7 @@ class Entry(Record):
         default=None, description="In which parity has passed it, which it must have; null: whatever it says itself."
     )
     verified: bool
+    trusted: bool = Field(default=False, description="Whether its user answers for what it does beside computing.")
     baseline: bool = Field(default=False, description="Whether it is what the others are compared with.")
     role: Literal["row", "control", "base"] = "row"
     file_bytes: NonNegativeInt | None = None

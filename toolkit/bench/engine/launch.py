@@ -2,31 +2,26 @@
 
 import os
 import selectors
-import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, TypeVar
 
 from pydantic import ValidationError
 
 from toolkit.bench.engine.job import Answer, Job, Order
 from toolkit.records import Record, read_record
 from toolkit.system.files import write_record
+from toolkit.system.processes import kill_group, last_words, start_module, wait
 
 Request = TypeVar("Request", bound=Record)
 Result = TypeVar("Result", bound=Record)
 
 WORKER, CHILD = "toolkit.bench.engine.worker", "toolkit.bench.engine.child"
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-# How long threads spin after a call: each runtime's own default is measured, not what this shell happens to say.
-_SPIN_VARIABLES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "OMP_PROC_BIND", "GOMP_CPU_AFFINITY")
 _CHUNK_BYTES = 1 << 16
 _END_TIMEOUT_S = 5.0
-_PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 class WorkerError(Exception):
@@ -45,7 +40,9 @@ class WorkerProcess:
         """
         self._log = log
         with log.open("wb") as stderr:
-            self._process = _start([WORKER], job.threads, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr)
+            self._process = start_module(
+                [WORKER], job.threads, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr
+            )
         assert self._process.stdin is not None  # both are pipes
         assert self._process.stdout is not None
         self._orders: IO[bytes] = self._process.stdin
@@ -74,9 +71,9 @@ class WorkerProcess:
             raise WorkerError(f"no answer within {timeout_s:.0f} s, it was killed")
         if not line.endswith(b"\n"):
             self._close_pipes()
-            code = _wait(self._process, _END_TIMEOUT_S)
+            code = wait(self._process, _END_TIMEOUT_S)
             self.kill()
-            raise WorkerError(last_words(code, self._log))
+            raise WorkerError(last_words(code, self._log.read_bytes()))
         try:
             answer = Answer.model_validate_json(line)
         except ValidationError as error:
@@ -98,7 +95,7 @@ class WorkerProcess:
 
     def kill(self) -> None:
         """End it and whatever it has started, at once; nothing happens when it has ended already."""
-        _kill_group(self._process)
+        kill_group(self._process)
         self._close_pipes()
 
     def _send(self, line: str) -> None:
@@ -169,67 +166,11 @@ def run_child(module: str, arguments: Sequence[str], *, threads: int, log: Path,
         None after exit code 0, else why there is no result.
     """
     with log.open("wb") as output:
-        process = _start([module, *arguments], threads, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        process = start_module([module, *arguments], threads, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
     try:
-        code = _wait(process, timeout_s)
+        code = wait(process, timeout_s)
     finally:
-        _kill_group(process)  # also on Ctrl-C: no child survives the parent
+        kill_group(process)  # also on Ctrl-C: no child survives the parent
     if code is None:
         return f"no result within {timeout_s:.0f} s"
-    return None if code == 0 else last_words(code, log)
-
-
-def die_with_parent() -> None:
-    """Ask Linux to kill this process with its parent, even inside a call that never returns; and first, for memory."""
-    with suppress(OSError, AttributeError):
-        import ctypes
-
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
-    with suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
-
-
-def worker_environment(threads: int) -> dict[str, str]:
-    """Return the environment of a clean process: thread counts and spinning are read when a runtime is imported."""
-    environment = {name: value for name, value in os.environ.items() if name not in _SPIN_VARIABLES}
-    environment.update(dict.fromkeys(_THREAD_VARIABLES, str(threads)))
-    environment["PYTHONHASHSEED"] = "0"  # or dictionaries of one process are laid out more luckily than another's
-    environment["PYTHONIOENCODING"] = "utf-8"  # of what it prints, whatever the terminal can show
-    environment["NVIDIA_TF32_OVERRIDE"] = "0"  # float32 rows are float32, whatever a library would choose
-    root = str(Path(__file__).resolve().parents[3])
-    if root not in sys.path[1:]:  # run from a checkout that is not installed
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-    return environment
-
-
-def last_words(code: int | None, log: Path) -> str:
-    """Return how a process ended, and the last line that it wrote."""
-    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    words = f": {lines[-1][:300]}" if lines else ""
-    if code is None:
-        return f"the worker said nothing and did not end{words}"
-    if code < 0:
-        names = {each.value: each.name for each in signal.Signals}  # real-time signals have none
-        return f"the worker was killed by {names.get(-code, f'signal {-code}')}{words}"
-    return f"the worker ended with exit code {code}{words}"
-
-
-def _start(words: Sequence[str], threads: int, **streams: Any) -> "subprocess.Popen[bytes]":
-    """Start ``python -m`` in a process group of its own: Ctrl-C is the parent's to handle."""
-    return subprocess.Popen(  # noqa: S603  our own module under our own interpreter
-        [sys.executable, "-P", "-m", *words], env=worker_environment(threads), start_new_session=True, **streams
-    )
-
-
-def _wait(process: "subprocess.Popen[bytes]", timeout_s: float) -> int | None:
-    try:
-        return process.wait(timeout_s)
-    except subprocess.TimeoutExpired:
-        return None
-
-
-def _kill_group(process: "subprocess.Popen[bytes]") -> None:
-    """Kill a process with all of its group, which may outlive it."""
-    with suppress(ProcessLookupError, PermissionError):  # macOS refuses a group of which only a zombie is left
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    return None if code == 0 else last_words(code, log.read_bytes())

@@ -16,7 +16,8 @@ from toolkit.errors import ToolkitError, UnverifiedArtifactError, UsageError, fr
 from toolkit.formats import BASELINE, VARIANTS, FormatInfo, check_device, runtime_version
 from toolkit.formats.golden import write_golden
 from toolkit.formats.manifest import GOLDEN, read_manifest
-from toolkit.formats.target import Target, resolve_targets
+from toolkit.formats.resolve import resolve_targets
+from toolkit.formats.target import Target
 from toolkit.formats.verified import check_verified
 from toolkit.records import CheckpointRecord, DatasetRecord, Record, SkipRecord, VerificationRecord
 from toolkit.system.devices import device_type
@@ -40,6 +41,7 @@ class Request(Record):
     against: str | None
     scratch: str
     pictures: str | None = None
+    trusted: bool = False
 
 
 class Prepared(Record):
@@ -77,7 +79,7 @@ def prepare_request(request: Request) -> Prepared:
         variants = [name for name in request.names if name in VARIANTS]
         artifacts = [name for name in request.names if name not in VARIANTS]
         if artifacts or not variants:
-            targets, left_out = resolve_targets(artifacts, Path(request.folder), device)
+            targets, left_out = resolve_targets(artifacts, Path(request.folder), device, trusted=request.trusted)
         else:
             targets, left_out = [], []
         entries += prepare_entries(
@@ -182,6 +184,7 @@ def _artifact(target: Target, name: str, device: str, golden: Path, verified: Ve
         runtime_version=runtime_version(target.format),
         precision=verified.precision if verified else target.declared,
         verified=verified is not None,
+        trusted=target.trusted,
         file_bytes=target.path.stat().st_size,
     )
 
@@ -235,7 +238,7 @@ def _bases(
             remedy = f"write it with: fmnist-tk export {info.name} --folder {against}"
             missing.append(SkipRecord(what=f"{info.name} of {against}", reason=f"it has no {info.name}", remedy=remedy))
             continue
-        target = Target(info, place)
+        target = Target(info, place, trusted=head.trusted)
         words = shlex.join([str(place)])
         verified = _verified(target, manifest.golden_weights_sha256, device, words, tolerate=unverified)
         entries.append(_artifact(target, str(place), device, golden, verified).changed(role="base"))

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, TextIO
@@ -20,7 +21,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.bench.engine.job import Answer, Finished, Job, Measured, Opened, Order, Warmed
-from toolkit.bench.engine.launch import die_with_parent
 from toolkit.bench.engine.measure import (
     CallTimes,
     closed_loop,
@@ -37,6 +37,7 @@ from toolkit.formats import FORMATS, VARIANTS, Session, import_format
 from toolkit.formats.golden import Golden, read_golden
 from toolkit.formats.target import Target
 from toolkit.records import MemoryReading
+from toolkit.system.processes import die_with_parent
 
 _DEVICE_CALLS: Final = 20
 _WAKE_S: Final = 0.002
@@ -71,11 +72,15 @@ class Worker:
         started = time.perf_counter()
         self._runtime = self._import_runtime()
         imported = time.perf_counter()
+        target = self._target
+        if target:
+            target.check_safe()
+            target = replace(target, trusted=True)  # scanned once, outside of what is timed
         self._empty = read_memory(reset=True)
         begun = time.perf_counter()
-        session = self._load()
+        session = self._load(target)
         load_s = time.perf_counter() - begun
-        self._opened = self._target.fit(session) if self._entry.path else session
+        self._opened = target.fit(session) if target else session
         return Opened(import_s=imported - started, load_s=load_s, precision=self._session.precision)
 
     def _warm(self, order: Order) -> Warmed:
@@ -175,11 +180,11 @@ class Worker:
         assert self._golden is not None  # it was warmed
         return wrong_outputs(self._session, self._golden, self._ready_images)
 
-    def _load(self) -> Session:
+    def _load(self, target: Target | None) -> Session:
         """Open what the job names; this alone is timed."""
         entry, threads = self._entry, self._job.threads
-        if entry.path:
-            return self._target.load(entry.device, threads)
+        if target:
+            return target.load(entry.device, threads)
         from toolkit.fashion.checkpoint import load_checkpoint
 
         model = load_checkpoint(Path(entry.checkpoint) if entry.checkpoint else None).model()
@@ -187,8 +192,11 @@ class Worker:
         return session
 
     @property
-    def _target(self) -> Target:
-        return Target(FORMATS[self._entry.format], Path(self._entry.path), self._entry.precision)
+    def _target(self) -> Target | None:
+        entry = self._entry
+        if not entry.path:
+            return None
+        return Target(FORMATS[entry.format], Path(entry.path), entry.precision, trusted=entry.trusted)
 
     def _import_runtime(self) -> Any:
         if self._entry.path:

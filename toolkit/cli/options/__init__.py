@@ -137,6 +137,13 @@ DataOption = Annotated[
         show_default=False,
     ),
 ]
+TrustOption = Annotated[
+    bool,
+    typer.Option(
+        "--trust",
+        help="Open artifacts that ask for more than to compute; you answer for where they come from.",
+    ),
+]
 JsonOption = Annotated[
     bool,
     typer.Option("--json", help="Print the report as JSON, and nothing else, on stdout.", rich_help_panel=_RESULT),

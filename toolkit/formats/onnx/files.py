@@ -4,20 +4,25 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.errors import CorruptArtifactError, UnsafeArtifactError, first_line
+from toolkit.system.files import is_hollow
 
 # What the field that names an external file is called; a graph without these bytes has none.
 _MARK = b"location"
 _NAME = "onnx"
 _REMEDY = "put the file beside the artifact, or save the model with its weights inside"
+# A message of protocol buffers ends there.
+_LARGEST_BYTES = 2 << 30
 
 
 def files(path: Path) -> tuple[Path, ...]:
     """Return all files that a model consists of, itself first: it may keep its weights beside it.
 
     Raises:
-        UnsafeArtifactError: If it names a file outside its own folder.
+        UnsafeArtifactError: If it names a file outside its own folder, or one that is mostly a hole.
         CorruptArtifactError: If it names one that is not there.
     """
+    if path.stat().st_size > _LARGEST_BYTES:
+        raise CorruptArtifactError(path, _NAME, "it is larger than 2 GiB, where every ONNX file ends")
     content = path.read_bytes()
     return (path, *_external_files(path, content)) if _MARK in content else (path,)
 
@@ -30,20 +35,33 @@ def _external_files(path: Path, content: bytes) -> list[Path]:
     except Exception as error:
         raise CorruptArtifactError(path, _NAME, first_line(error)) from error
     names = dict.fromkeys(
-        entry.value for tensor in _all_tensors(proto) for entry in tensor.external_data if entry.key == "location"
+        entry.value for tensor in all_tensors(proto) for entry in tensor.external_data if entry.key == "location"
     )
-    folder, files = path.parent.resolve(), []
+    # A cache may keep the model and its weights in one folder, and show links to both in another.
+    folders, files = {path.parent.resolve(), path.resolve().parent}, []
     for name in names:
         file = (path.parent / name).resolve()  # a link that leads outside is outside
-        if folder not in file.parents:
+        if not folders & {*file.parents}:
             raise UnsafeArtifactError(path, [f"the file {name} outside its folder"], _REMEDY)
         if not file.is_file():
             raise CorruptArtifactError(path, _NAME, f"its weights are in {name}, which is not beside it")
+        if is_hollow(file):
+            raise UnsafeArtifactError(path, [f"{name}, which is mostly a hole"])
         files.append(path.parent / name)
     return files
 
 
-def _all_tensors(proto: Any) -> list[Any]:
+def external_data(tensor: Any) -> tuple[str, int, int | None]:
+    """Return where the values of a tensor are: file, first byte, and their number if that is told.
+
+    Raises:
+        ValueError: If these are no numbers.
+    """
+    told = {each.key: each.value for each in tensor.external_data}
+    return told.get("location", ""), int(told.get("offset") or 0), int(told["length"]) if told.get("length") else None
+
+
+def all_tensors(proto: Any) -> list[Any]:
     """Return every tensor of a model: of its graph, and of the functions that it brings along."""
     found = _tensors(proto.graph)
     for function in proto.functions:

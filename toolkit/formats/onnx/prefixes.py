@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import onnx
 
 from toolkit.errors import CannotCutError
 from toolkit.formats import Session
-from toolkit.formats.onnx.runtime import load, read_proto
+from toolkit.formats.onnx.runtime import open_session, read_proto, weights_precision
 from toolkit.formats.prefix import Prefix, Step, on_the_way
 
 _NAME = "onnx"
@@ -65,12 +64,8 @@ def _prefix(proto: onnx.ModelProto, place: int, output: str) -> onnx.ModelProto:
 
 
 def _open(model: onnx.ModelProto, path: Path, device: str, threads: int | None) -> Session:
-    """Open a prefix through a file, which is how `load` opens the whole, and which is gone afterwards."""
     onnx.load_external_data_for_model(model, str(path.parent))
-    with TemporaryDirectory() as folder:
-        file = Path(folder) / "prefix.onnx"
-        file.write_bytes(model.SerializeToString())
-        return load(file, device, threads)
+    return open_session(model.SerializeToString(), path, device, threads, weights_precision(model))
 
 
 def _weights(graph: onnx.GraphProto) -> set[str]:

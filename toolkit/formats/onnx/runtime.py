@@ -1,6 +1,7 @@
 """Writes ONNX, and opens it in ONNX Runtime."""
 
 import io
+import re
 import warnings
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -35,6 +36,12 @@ _LOWER: tuple[tuple[Precision, set[int]], ...] = (
     ("bfloat16", {_TYPE.BFLOAT16}),
     ("float16", {_TYPE.FLOAT16}),
 )
+# Before the sentence that tells what is wrong, ONNX Runtime puts a code, a path, its own source file, a C++ function.
+_BEFORE_REASON = re.compile(
+    r"^\[ONNXRuntimeError\] : \d+ : \w+ : (Load model from .* failed:)?(/\S+:\d+ .*?\) (?=[A-Z]))?"
+)
+_OPSET_TOO_NEW = re.compile(r"Opset (\d+) is under development.* is till opset (\d+)", re.DOTALL)
+_TOO_NEW = "pip install --upgrade onnxruntime, or export the model with an older opset and IR version"
 _LOAD_ERRORS_ONLY = 3  # ONNX Runtime's severity for errors; its warnings are told through the provider check
 
 
@@ -77,6 +84,13 @@ def load(path: Path, device: str, threads: int | None = None) -> Session:
         UnsupportedDeviceError: If this build of ONNX Runtime has no provider for the device.
         PrecisionError: If the provider would use TF32.
     """
+    return open_session(path, path, device, threads, weights_precision(read_proto(path)))
+
+
+def open_session(
+    source: Path | bytes, path: Path, device: str, threads: int | None, precision: Precision
+) -> "OnnxRuntimeSession":
+    """Open a graph, as `load` does, that is a file or the bytes of one; errors name ``path``."""
     provider, options = _provider(device)
     settings = onnxruntime.SessionOptions()
     settings.log_severity_level = _LOAD_ERRORS_ONLY
@@ -84,9 +98,9 @@ def load(path: Path, device: str, threads: int | None = None) -> Session:
         settings.intra_op_num_threads = threads
         settings.inter_op_num_threads = 1
     try:
-        session = onnxruntime.InferenceSession(path, settings, providers=[(provider, options)])
+        session = onnxruntime.InferenceSession(source, settings, providers=[(provider, options)])
     except Exception as error:
-        raise CorruptArtifactError(path, _NAME, first_line(error)) from error
+        raise _refused(path, str(error)) from error
     used = session.get_providers()[0]
     if used != provider:
         raise UnsupportedDeviceError(
@@ -95,7 +109,7 @@ def load(path: Path, device: str, threads: int | None = None) -> Session:
             f"ONNX Runtime fell back to {used}",
             "check that its CUDA and cuDNN libraries are installed",
         )
-    return OnnxRuntimeSession(session, device, weights_precision(path))
+    return OnnxRuntimeSession(session, device, precision)
 
 
 def read_metadata(path: Path) -> str | None:
@@ -132,11 +146,17 @@ class OnnxRuntimeSession:
             inputs=tuple(_spec(each) for each in session.get_inputs()),
             outputs=tuple(_spec(each) for each in session.get_outputs()),
         )
+        declared = next((each.dtype for each in self.signature.inputs), None)
+        self._dtype = declared if declared in {"float16", "float64"} else "float32"
         self.precision = precision
         self._refuse_tf32()
 
     def to_device(self, images: NDArray[np.float32]) -> Any:
-        """Copy ``(N, 1, 28, 28)`` float32 to the device; on the CPU the array itself is the batch."""
+        """Copy ``(N, 1, 28, 28)`` float32 to the device as the dtype that the graph declares.
+
+        On the CPU and in float32 the array itself is the batch.
+        """
+        images = images.astype(self._dtype, copy=False)
         if self._kind == "cpu":
             return images
         return onnxruntime.OrtValue.ortvalue_from_numpy(images, self._kind, self._index)
@@ -166,13 +186,9 @@ class OnnxRuntimeSession:
                 raise PrecisionError("float32", "tf32", "use an ONNX Runtime whose CUDA provider knows use_tf32 (1.18)")
 
 
-def weights_precision(path: Path) -> Precision:
-    """Return the lowest precision in which a graph stores its matrices or to which it casts.
-
-    Raises:
-        CorruptArtifactError: If the file is no ONNX graph.
-    """
-    graph = read_proto(path).graph
+def weights_precision(proto: onnx.ModelProto) -> Precision:
+    """Return the lowest precision in which a graph stores its matrices or to which it casts."""
+    graph = proto.graph
     used = {name for node in graph.node for name in node.input}
     types = {each.data_type for each in graph.initializer if len(each.dims) > 1 and each.name in used}
     types |= {each.i for node in graph.node if node.op_type == "Cast" for each in node.attribute if each.name == "to"}
@@ -189,6 +205,15 @@ def read_proto(path: Path) -> onnx.ModelProto:
         return onnx.load(path, load_external_data=False)
     except Exception as error:
         raise CorruptArtifactError(path, _NAME, first_line(error)) from error
+
+
+def _refused(path: Path, said: str) -> CorruptArtifactError:
+    """Return what ONNX Runtime says of a model that it does not open, and what helps."""
+    reason = first_line(ValueError(_BEFORE_REASON.sub("", said)))
+    if opsets := _OPSET_TOO_NEW.search(said):
+        reason = f"it needs opset {opsets[1]}, this ONNX Runtime supports models till opset {opsets[2]}"
+    too_new = opsets or "max supported IR version" in said
+    return CorruptArtifactError(path, _NAME, reason, _TOO_NEW if too_new else None)
 
 
 def _provider(device: str) -> tuple[str, dict[str, str]]:

@@ -1,9 +1,7 @@
 """Writes and opens exported programs."""
 
 import io
-import json
 import warnings
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +11,10 @@ from torch.export import Dim, ExportedProgram
 from torch.export.passes import move_to_device_pass
 from torch.fx import GraphModule
 
-from toolkit.errors import CorruptArtifactError, UnsafeArtifactError, first_line
+from toolkit.errors import CorruptArtifactError, first_line
 from toolkit.fashion.model import Mlp
 from toolkit.formats import Session
-from toolkit.formats.archives import extra_file, foreign_pickles, read_members
+from toolkit.formats.archives import extra_file
 from toolkit.formats.libtorch import LibtorchSession, check_archive, check_placed, set_threads
 from toolkit.formats.libtorch_device import device_memory_bytes, device_times
 from toolkit.records import ArtifactMetadata, Signature, TensorSpec
@@ -73,7 +71,7 @@ def open_module(path: Path, device: str) -> tuple[GraphModule, set[torch.dtype],
     """Return an exported program as a module on ``device``, the floating-point dtypes of its weights, its signature.
 
     Raises:
-        CorruptArtifactError, UnsafeArtifactError: If it does not open.
+        CorruptArtifactError: If it does not open.
         UnsupportedDeviceError: If some of its weights stay on another device.
     """
     program = open_program(path)
@@ -89,10 +87,9 @@ def open_program(path: Path) -> ExportedProgram:
     """Return the program in an archive, on the device that it was exported on.
 
     Raises:
-        CorruptArtifactError, UnsafeArtifactError: If it does not open.
+        CorruptArtifactError: If it does not open.
     """
     check_archive(path, _NAME)
-    _refuse_code(path)
     try:
         with warnings.catch_warnings():
             # torch 2.11 reads its own weights from a buffer that cannot be written, and says so.
@@ -112,36 +109,6 @@ def _dtypes(program: ExportedProgram) -> set[torch.dtype]:
     """Return the floating-point dtypes of all weights: parameters, buffers and constants that were lifted."""
     tensors = (*program.state_dict.values(), *program.tensor_constants.values())
     return {tensor.dtype for tensor in tensors if tensor.is_floating_point()}
-
-
-def _refuse_code(path: Path) -> None:
-    """Refuse an archive that would run code of its own when it is loaded.
-
-    torch.export.load unpickles freely where a weight says that it is pickled, and example inputs that
-    the weights-only unpickler refuses. What torch itself writes for tensors needs neither.
-
-    Raises:
-        UnsafeArtifactError: Naming what the archive asks for.
-    """
-    configs = read_members(path, "_config.json")
-    asked = [f"{name} to be unpickled" for name, content in configs if _asks_for_pickle(content)]
-    with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
-    if not any(name.endswith("/archive_format") for name in names):
-        asked.append("an older form of torch.export, which is pickled")
-    asked += [name for name in names if "aotinductor" in name or "custom_obj" in name]
-    asked += [each for _, content in read_members(path, ".pt") for each in foreign_pickles(content)]
-    if asked:
-        raise UnsafeArtifactError(path, asked)
-
-
-def _asks_for_pickle(config: bytes) -> bool:
-    """Say whether a list of weights has one that is pickled; a list that cannot be read has."""
-    try:
-        weights = json.loads(config)["config"].values()
-        return any(weight["use_pickle"] is not False for weight in weights)
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return True
 
 
 def describe_signature(program: ExportedProgram) -> Signature:

@@ -85,13 +85,26 @@ def _open(path: Path, device: str) -> torch.jit.ScriptModule:
 
 
 def _dtypes(module: torch.jit.ScriptModule) -> set[torch.dtype]:
-    """Return the dtypes of all weights; a frozen module has them as constants of its graph."""
+    """Return the dtypes of all weights; a frozen module has them as constants of its graph.
+
+    Quantised layers hold theirs packed, where nothing shows them; their operators tell. They take float32.
+    """
     dtypes = {tensor.dtype for tensor in (*module.parameters(), *module.buffers()) if tensor.is_floating_point()}
-    for node in module.inlined_graph.nodes():
+    for node in _nodes(module.inlined_graph):
+        if node.kind().startswith("quantized::"):
+            dtypes |= {torch.qint8, torch.float32}
         for name in node.attributeNames():
             if node.kindOf(name) == "t" and node.t(name).is_floating_point():
                 dtypes.add(node.t(name).dtype)
     return dtypes
+
+
+def _nodes(block: Any) -> Iterator[Any]:
+    """Yield the nodes of a graph or block, and those of the blocks inside them."""
+    for node in block.nodes():
+        yield node
+        for inner in node.blocks():
+            yield from _nodes(inner)
 
 
 def _signature(module: torch.jit.ScriptModule) -> Signature:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from toolkit.errors import first_line
 from toolkit.fashion.model import Mlp
 from toolkit.formats.libtorch import pin_precision
-from toolkit.formats.prefix import Prefix, open_prefixes
+from toolkit.formats.prefix import Prefix
 from toolkit.formats.session import call_session
 from toolkit.formats.target import Target
 from toolkit.parity.rules.tolerance import ROUNDING_UNIT, in_units, rounding_unit
@@ -80,7 +80,7 @@ def divergence(
     """
     layers = reference_layers(model, images)
     try:
-        prefixes = open_prefixes(target.format, target.path, device, threads, reshape)
+        prefixes = target.prefixes(device, threads, reshape)
         return locate(prefixes, layers, images, limit_in_units)
     except Exception as error:  # noqa: BLE001  a graph that a runtime does not open in part is no reason to stop
         return DivergenceRecord(layer=None, detail=f"the layer could not be looked for: {first_line(error)}")

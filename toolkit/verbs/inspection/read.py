@@ -9,8 +9,7 @@ from toolkit.errors import (
     ReportError,
     UnsafeArtifactError,
 )
-from toolkit.formats import FormatInfo, format_of, import_format
-from toolkit.formats.graph import describe_artifact
+from toolkit.formats import format_of, import_format
 from toolkit.formats.target import Target
 from toolkit.records import ArtifactMetadata, FileRecord, InspectRecord, Precision, Signature, parse_record
 from toolkit.system.files import sha256_of
@@ -19,7 +18,7 @@ from toolkit.verbs.inspection.names import compute_weights_sha256
 from toolkit.verbs.inspection.statistics import describe_tensor
 
 
-def read_file(path: Path) -> Inspected:
+def read_file(path: Path, *, trusted: bool = False) -> Inspected:
     """Read an artifact, told by the suffix of its format, or else a checkpoint.
 
     Raises:
@@ -32,18 +31,20 @@ def read_file(path: Path) -> Inspected:
         raise ArtifactNotFoundError(path, "check the path, a format is inspected as exported/model.SUFFIX")
     info = format_of(path)
     if info:
-        return _artifact(path, info)
+        return _artifact(Target(info, path, trusted=trusted))
     from toolkit.verbs.inspection.checkpoint import read_checkpoint  # which imports torch: not every format needs it
 
     return read_checkpoint(path)
 
 
-def _artifact(path: Path, info: FormatInfo) -> Inspected:
-    contents = describe_artifact(info, path)
+def _artifact(target: Target) -> Inspected:
+    target.check_file()
+    info, path = target.format, target.path
+    contents = target.contents()
     unread = None if contents else f"the toolkit has no reader for the graph of {info.name}"
-    files, outside = _files(path, info)
-    metadata, undescribed = _metadata(path, info)
-    precision, signature, unopened = (None, None, None) if outside else _session(path, info)
+    files, outside = _files(target)
+    metadata, undescribed = _metadata(target)
+    precision, signature, unopened = (None, None, None) if outside else _session(target)
     stored = contents.tensors if contents else ()
     tensors = tuple(map(describe_tensor, stored))
     digest = compute_weights_sha256(stored)
@@ -72,36 +73,36 @@ def _artifact(path: Path, info: FormatInfo) -> Inspected:
     return Inspected(record, stored)
 
 
-def _files(path: Path, info: FormatInfo) -> tuple[tuple[FileRecord, ...], str | None]:
+def _files(target: Target) -> tuple[tuple[FileRecord, ...], str | None]:
     """Return the files beside an artifact, or why they cannot be had."""
     try:
-        beside = Target(info, path).files()[1:]
+        beside = target.files()[1:]
     except CorruptArtifactError as error:
         return (), error.reason
     except UnsafeArtifactError as error:
         return (), f"it asks for {', '.join(error.requested)}, which was not read"
     return tuple(
         FileRecord(
-            name=each.relative_to(path.parent).as_posix(), size_bytes=each.stat().st_size, sha256=sha256_of(each)
+            name=each.relative_to(target.path.parent).as_posix(), size_bytes=each.stat().st_size, sha256=sha256_of(each)
         )
         for each in beside
     ), None
 
 
-def _metadata(path: Path, info: FormatInfo) -> tuple[ArtifactMetadata | None, str | None]:
+def _metadata(target: Target) -> tuple[ArtifactMetadata | None, str | None]:
     """Return what this tool has written into an artifact, or why that cannot be read; None twice without any."""
-    text = import_format(info).read_metadata(path)
+    text = import_format(target.format).read_metadata(target.path)
     try:
-        return (parse_record(text, ArtifactMetadata, path) if text else None), None
+        return (parse_record(text, ArtifactMetadata, target.path) if text else None), None
     except ReportError as error:
         return None, f"its description {error.reason}; {error.remedy}"
 
 
-def _session(path: Path, info: FormatInfo) -> tuple[Precision | None, Signature | None, str | None]:
+def _session(target: Target) -> tuple[Precision | None, Signature | None, str | None]:
     """Return what a session on the CPU reads back, or why none opens here."""
     try:
-        session = import_format(info).load(path, "cpu", None)
+        session = target.session("cpu")
     except FormatError as error:
         reason = error.reason if isinstance(error, CorruptArtifactError) else str(error)
-        return None, None, f"{info.runtime} does not open it here: {reason}"
+        return None, None, f"{target.format.runtime} does not open it here: {reason}"
     return session.precision, session.signature, None
