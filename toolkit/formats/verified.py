@@ -57,9 +57,6 @@ def check_verified(
     current = [entry for entry in against if entry.runtime_version == version]
     failed = next((entry for entry in current if entry.device == device and not entry.passed), None)
     passed = next((entry for entry in reversed(current) if entry.passed), None)
-    contradiction = _contradiction(target.path, digest, weights_sha256)
-    if contradiction:
-        raise UnverifiedArtifactError(target.path, contradiction, remedy)
     if failed or passed is None:
         reason = "parity has not passed this file"
         if failed or current:
@@ -71,6 +68,8 @@ def check_verified(
         elif same_bytes:
             reason = "parity judged it against another checkpoint than this one"
         raise UnverifiedArtifactError(target.path, reason, remedy)
+    if contradiction := _contradiction(target.path, digest, weights_sha256):
+        raise UnverifiedArtifactError(target.path, contradiction, remedy)
     return passed
 
 
