@@ -62,7 +62,7 @@ def copied(target: Target) -> Iterator[Copy]:
         private = replace(target, path=place, declared=target.expected_precision())
         with _naming(target, place):
             digest = private.digest()
-        yield Copy(target, private, digest)
+        yield Copy(target, replace(private, sha256=digest), digest)
 
 
 @contextmanager

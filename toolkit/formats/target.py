@@ -34,12 +34,14 @@ class Target:
         path: Its file.
         declared: The precision that it must have; None for what `expected_precision` finds.
         trusted: Whether its user answers for what it does beside computing: it is not scanned.
+        sha256: Its digest where that is known, as of a copy to which nobody else writes; None to compute it.
     """
 
     format: FormatInfo
     path: Path
     declared: Precision | None = None
     trusted: bool = False
+    sha256: str | None = None
 
     def check_file(self) -> None:
         """Make sure that there is a file, all of it written, whose size says what it takes to read it.
@@ -69,6 +71,8 @@ class Target:
         Raises:
             UnsafeArtifactError, CorruptArtifactError: As `files`.
         """
+        if self.sha256:
+            return self.sha256
         digests = [sha256_of(each) for each in self.files()]
         return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
 
@@ -106,6 +110,7 @@ class Target:
         Raises:
             UnsafeArtifactError: Naming what it asks for; for a format that nothing can scan, that.
         """
+        self.check_file()
         if self.trusted or self._is_ours():
             return
         scan = optional(self.format, "scan", "scan")
@@ -142,14 +147,17 @@ class Target:
             FormatError: If it does not open on ``device``, or asks for more than to compute.
         """
         apart = self._apart()
-        return apart.load(device, threads) if apart else self.load_here(device, threads)
+        return apart.load(device, threads) if apart else self._load(device, threads)
 
     def load_here(self, device: str, threads: int | None = None) -> Session:
-        """Open it as `session` does, in this process."""
+        """Open it as `session` does, in this process; what is not this user's own is scanned before."""
+        self.check_safe()
+        return self._load(device, threads)
+
+    def _load(self, device: str, threads: int | None) -> Session:
         check_device(self.format, device)
         self.check_file()
         self.files()
-        self.check_safe()
         return import_format(self.format).load(self.path, device, threads)
 
     def _judged(self, session: Session) -> Session:

@@ -180,7 +180,7 @@ def write_json(text: str) -> None:
         OutputError: If stdout cannot be written.
     """
     try:
-        text.encode(sys.stdout.encoding)
+        text.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:
         text = "".join(each if each.isascii() else json.dumps(each)[1:-1] for each in text)
     write(text)
