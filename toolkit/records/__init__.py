@@ -25,7 +25,6 @@ from toolkit.records.bench import (
     Scenario,
     Verdict,
 )
-from toolkit.records.clock import ClockCheck, SelfCheckRecord
 from toolkit.records.dataset import (
     DataRecord,
     DatasetFileRecord,
@@ -34,7 +33,16 @@ from toolkit.records.dataset import (
     GalleryRecord,
     ShownRecord,
 )
-from toolkit.records.evaluation import MOST_WRONG, EvaluationRecord, ImageSource, WrongImageRecord
+from toolkit.records.evaluation import (
+    MOST_WRONG,
+    EvaluationRecord,
+    ImageSource,
+    PredictionRecord,
+    PredictorRecord,
+    ScoreRecord,
+    UnreadableRecord,
+    WrongImageRecord,
+)
 from toolkit.records.inspect import (
     DifferenceRecord,
     FileRecord,
@@ -49,6 +57,7 @@ from toolkit.records.inspect import (
 from toolkit.records.machine import (
     BandwidthRecord,
     Bound,
+    ClockCheck,
     ControlRecord,
     Counters,
     EnergyDomain,
@@ -58,6 +67,7 @@ from toolkit.records.machine import (
     LimitsRecord,
     MemoryReading,
     PeakRecord,
+    SelfCheckRecord,
     Unavailable,
 )
 from toolkit.records.model import (
@@ -80,7 +90,6 @@ from toolkit.records.parity import (
     ReproductionRecord,
     check_order,
 )
-from toolkit.records.prediction import PredictionRecord, PredictorRecord, ScoreRecord, UnreadableRecord
 from toolkit.records.report import (
     AcceleratorRecord,
     DeviceRecord,
@@ -89,4 +98,4 @@ from toolkit.records.report import (
     MachineRecord,
     Report,
 )
-from toolkit.records.storage import parse_record, read_record, to_json
+from toolkit.records.storage import parse_record, read_record, read_text, to_json

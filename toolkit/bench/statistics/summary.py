@@ -23,7 +23,16 @@ from toolkit.bench.statistics import (
     slowdown_exceeds,
     verdict,
 )
-from toolkit.records import ComparisonRecord, ControlRecord, CostRecord, Estimate, LatencyRecord, RatioRecord, quantile
+from toolkit.records import (
+    ComparisonRecord,
+    ControlRecord,
+    CostRecord,
+    Estimate,
+    LatencyRecord,
+    RatioRecord,
+    Report,
+    quantile,
+)
 
 Pair = tuple[float, float]
 #: What rows share that are compared: `LatencyRecord.key`.
@@ -37,6 +46,25 @@ class Summary:
     rows: tuple[LatencyRecord, ...]
     controls: tuple[ControlRecord, ...]
     costs: tuple[CostRecord, ...]
+
+
+def conclude(report: Report, rounds: int, allowed: float | None = None) -> tuple[Report, tuple[ControlRecord, ...]]:
+    """Return a report with all that follows from the rows that it has, and the controls.
+
+    Args:
+        report: With latencies, and how they were measured.
+        rounds: That were finished.
+        allowed: As for `paired_comparisons`.
+    """
+    how = report.bench
+    assert how is not None  # the caller has measured, or looked
+    summary = summarize(report.latency, threshold=how.threshold, seed=how.seed)
+    comparisons = paired_comparisons(
+        summary.rows, summary.controls, threshold=how.threshold, seed=how.seed, allowed=allowed
+    )
+    bench = how.changed(rounds=rounds)
+    found = report.changed(latency=summary.rows, costs=summary.costs, comparisons=comparisons, bench=bench)
+    return found, summary.controls
 
 
 def summarize(rows: Sequence[LatencyRecord], *, threshold: float, seed: int) -> Summary:
@@ -155,11 +183,7 @@ def _estimate(row: LatencyRecord, spread: tuple[float, int] | None, seed: int) -
     interval = median_interval([each.seconds() for each in row.rounds], seed=seed)
     if interval and spread and row.median_s > 0:
         interval = with_processes(interval, row.median_s, spread, _processes(row))
-    return Estimate(
-        p50_s=_pair(interval),
-        p90_s=_pair(_quantile(row, 0.9)),
-        p99_s=_pair(_quantile(row, 0.99)),
-    )
+    return Estimate(p50_s=_pair(interval), p90_s=_pair(_quantile(row, 0.9)), p99_s=_pair(_quantile(row, 0.99)))
 
 
 def _quantile(row: LatencyRecord, q: float) -> Interval | None:
@@ -167,11 +191,7 @@ def _quantile(row: LatencyRecord, q: float) -> Interval | None:
 
 
 def _to_eager(
-    row: LatencyRecord,
-    baselines: dict[Key, LatencyRecord],
-    threshold: float,
-    noise: float,
-    seed: int,
+    row: LatencyRecord, baselines: dict[Key, LatencyRecord], threshold: float, noise: float, seed: int
 ) -> RatioRecord | None:
     baseline = baselines.get(row.key)
     if baseline is None or row is baseline:
@@ -191,10 +211,7 @@ def _record(ratio: Ratio, threshold: float, noise: float) -> RatioRecord:
 
 
 def _controls(
-    rows: Iterable[LatencyRecord],
-    baselines: dict[Key, LatencyRecord],
-    threshold: float,
-    seed: int,
+    rows: Iterable[LatencyRecord], baselines: dict[Key, LatencyRecord], threshold: float, seed: int
 ) -> Iterator[ControlRecord]:
     for row in rows:
         ratio = ratio_of(baselines[row.key], row, seed) if row.role == "control" and row.key in baselines else None
@@ -256,14 +273,7 @@ def process_spread(rows: Sequence[LatencyRecord]) -> tuple[float, int] | None:
 
 
 def with_processes(interval: Interval, point: float, spread: tuple[float, int], processes: int) -> Interval:
-    """Return an interval that also holds what other processes would have given.
-
-    Args:
-        interval: Over rounds, in seconds.
-        point: The median, in seconds.
-        spread: Of `process_spread`.
-        processes: That the row had.
-    """
+    """Return an interval about a median in seconds, widened by `process_spread`: other processes give other times."""
     deviation, freedom = spread
     half = float(student.ppf(0.975, freedom)) * deviation / math.sqrt(processes)
     below = math.hypot(math.log(point / interval.low), half) if interval.low > 0 else math.inf
@@ -272,11 +282,9 @@ def with_processes(interval: Interval, point: float, spread: tuple[float, int], 
 
 
 def process_noise(spread: tuple[float, int] | None, processes: int) -> float:
-    """Return by how much two rows of one program may differ by their processes, in 95 % of the runs: 0.03 is 3 %.
+    """Return by how much two rows of one program, of so many processes each, may differ in 95 % of the runs.
 
-    Args:
-        spread: Of `process_spread`; None gives 0, for nothing is known then.
-        processes: That each row had.
+    0.03 is 3 %. Where `process_spread` is not known, neither is this, and it is 0.
     """
     if spread is None:
         return 0.0
