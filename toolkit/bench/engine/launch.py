@@ -87,15 +87,6 @@ class WorkerProcess:
             raise WorkerError(answer.fault)
         return answer
 
-    def ask(self, order: Order, timeout_s: float) -> Answer:
-        """Give an order and wait for the answer.
-
-        Raises:
-            WorkerError: As `answer`.
-        """
-        self.order(order)
-        return self.answer(timeout_s)
-
     def kill(self) -> None:
         """End it and whatever it has started, at once; nothing happens when it has ended already."""
         _kill_group(self._process)
@@ -148,35 +139,18 @@ def work_apart(
     request_file, result_file, log = (scratch / f"{work.__name__}.{name}" for name in ("request", "result", "log"))
     result_file.unlink(missing_ok=True)
     write_record(request, request_file)
-    arguments = [f"{work.__module__}:{work.__name__}", str(request_file), str(result_file)]
-    trouble = run_child(CHILD, arguments, threads=threads, log=log, timeout_s=timeout_s)
-    if trouble or not result_file.is_file():
-        return trouble or "it wrote no result"
-    return read_record(result_file, result)
-
-
-def run_child(module: str, arguments: Sequence[str], *, threads: int, log: Path, timeout_s: float) -> str | None:
-    """Run a module of ours in a clean process until it ends.
-
-    Args:
-        module: As after ``python -m``.
-        arguments: Of its command line.
-        threads: For the runtimes that it imports.
-        log: File for what it writes on stdout and stderr.
-        timeout_s: After so many seconds it is killed, with what it has started.
-
-    Returns:
-        None after exit code 0, else why there is no result.
-    """
+    words = [CHILD, f"{work.__module__}:{work.__name__}", str(request_file), str(result_file)]
     with log.open("wb") as output:
-        process = _start([module, *arguments], threads, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        process = _start(words, threads, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
     try:
         code = _wait(process, timeout_s)
     finally:
         _kill_group(process)  # also on Ctrl-C: no child survives the parent
     if code is None:
         return f"no result within {timeout_s:.0f} s"
-    return None if code == 0 else last_words(code, log)
+    if code:
+        return last_words(code, log)
+    return read_record(result_file, result) if result_file.is_file() else "it wrote no result"
 
 
 def die_with_parent() -> None:

@@ -10,14 +10,7 @@ from toolkit.bench.engine.launch import WorkerError, WorkerProcess
 from toolkit.bench.engine.schedule import MOST_CALLS
 from toolkit.bench.engine.slices import condensed, energy_of, larger, round_of, together
 from toolkit.bench.machine.energy import energy_j, read_energy
-from toolkit.records import (
-    ColdRecord,
-    EnergyReading,
-    FailureRecord,
-    LatencyRecord,
-    RoundRecord,
-    quantile,
-)
+from toolkit.records import ColdRecord, EnergyReading, FailureRecord, LatencyRecord, RoundRecord, quantile
 
 _OPEN_TIMEOUT_S: Final = 180.0
 _CALLS_TIMEOUT_S: Final = 60.0
@@ -104,15 +97,9 @@ class Row:
         if self._cold is None:
             self._note_cold(trace, 1)
         whole_s = self.opened.import_s + self.opened.load_s + trace[0] / 1e9
+        process, times_ns = self.processes - 1, (round(whole_s * 1e9),)
         self.rounds.append(
-            RoundRecord(
-                number=number,
-                place=place,
-                process=self.processes - 1,
-                calls=1,
-                wall_s=whole_s,
-                times_ns=(round(whole_s * 1e9),),
-            )
+            RoundRecord(number=number, place=place, process=process, calls=1, wall_s=whole_s, times_ns=times_ns)
         )
         self.finish()
 
@@ -136,7 +123,7 @@ class Row:
         if isinstance(before, EnergyReading) and isinstance(after, EnergyReading):
             update["energy_j"] = energy_j(before, after)
         if closed and device != "cpu":
-            by_device = self._ask(Order(do="time on device"), _CALLS_TIMEOUT_S).device_s
+            by_device = self._ask_all(Order(do="time on device"), _CALLS_TIMEOUT_S)[0].device_s
             update["device_s"] = quantile(by_device, 0.5) if by_device else None
         self.rounds.append(round_of(measured, number, place, closed).changed(**update))
 
@@ -226,10 +213,6 @@ class Row:
             steady_s=sum(trace[:cut]) / 1e9,
             warmup_calls=cut,
         )
-
-    def _ask(self, order: Order, timeout_s: float) -> Answer:
-        """Ask the first of the crew."""
-        return self._crew[0].ask(order, timeout_s)
 
     def _ask_all(self, order: Order, timeout_s: float) -> list[Answer]:
         """Ask all of the crew at once."""

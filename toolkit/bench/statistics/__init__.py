@@ -1,6 +1,6 @@
 """Statistics of bench: pure functions of times in seconds. Nothing here reads a clock or prints.
 
-The arithmetic is in `intervals` and `cost`; callers import from here. docs/benchmarking.md, section Statistics, has
+The arithmetic is in `intervals`; `cost` fits a line. docs/benchmarking.md, section Statistics, has
 sources and reasons.
 """
 
@@ -14,7 +14,6 @@ from typing import Final
 import numpy as np
 from scipy.stats import binom, rankdata
 
-from toolkit.bench.statistics.cost import Cost, fit_cost
 from toolkit.bench.statistics.intervals import (
     Interval,
     check_fraction,
@@ -26,24 +25,6 @@ from toolkit.bench.statistics.intervals import (
     welch_interval,
 )
 from toolkit.records import Verdict
-
-__all__ = [
-    "Cost",
-    "Interval",
-    "Ratio",
-    "RoundTimes",
-    "Verdict",
-    "fit_cost",
-    "histogram",
-    "independent_ratio",
-    "median_interval",
-    "paired_ratio",
-    "quantile_interval",
-    "samples_needed",
-    "slowdown_exceeds",
-    "steady_from",
-    "verdict",
-]
 
 #: Seconds per call, by round. The calls of a round are consecutive; round i of one row is measured beside round i
 #: of every other.

@@ -13,9 +13,7 @@ import numpy as np
 from scipy.stats import t as student
 
 from toolkit.bench.statistics import (
-    Interval,
     Ratio,
-    fit_cost,
     median_interval,
     paired_ratio,
     quantile_interval,
@@ -23,6 +21,8 @@ from toolkit.bench.statistics import (
     slowdown_exceeds,
     verdict,
 )
+from toolkit.bench.statistics.cost import fit_cost
+from toolkit.bench.statistics.intervals import Interval
 from toolkit.records import (
     ComparisonRecord,
     ControlRecord,
