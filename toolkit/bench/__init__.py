@@ -231,11 +231,7 @@ def _self_checks(devices: Sequence[str], scratch: Path) -> tuple[SelfCheckRecord
 
 
 def self_check(devices: Sequence[str]) -> Report:
-    """Check the clock on each device and nothing else.
-
-    Args:
-        devices: As `toolkit.system.devices.resolve_device` returned them, each once.
-    """
+    """Check the clock on each of some resolved devices, and nothing else."""
     with tempfile.TemporaryDirectory(prefix="fmnist-tk-bench-") as scratch:
         found = _self_checks(devices, Path(scratch))
     return new_report("bench").changed(self_checks=found)

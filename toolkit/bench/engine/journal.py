@@ -150,14 +150,10 @@ def read_journal(path: Path) -> Report:
 
 
 def keep_result(report: Report, folder: Path) -> None:
-    """Leave the result of a bench beside the artifacts, for whoever asks which of them is the fastest.
+    """Leave the report of a bench in the folder of its artifacts, for whoever asks which of them is the fastest.
 
     It is left where a manifest stands, and only what tells that: latencies, measured to the end. A folder that cannot
     be written keeps what it has.
-
-    Args:
-        report: Of the bench.
-        folder: Of the artifacts.
     """
     told = report.bench is not None and report.bench.scenario.kind == "latency" and bool(report.latency)
     if told and not report.interrupted and (folder / MANIFEST).is_file():

@@ -37,12 +37,7 @@ class WorkerProcess:
     """A clean process for one row. Orders go in and answers come out, a line each."""
 
     def __init__(self, job: Job, log: Path) -> None:
-        """Start it.
-
-        Args:
-            job: What it is to run.
-            log: File for whatever it and its runtime write on stderr.
-        """
+        """Start it; whatever it and its runtime write on stderr goes into the file ``log``."""
         self._log = log
         with log.open("wb") as stderr:
             self._process = _start([WORKER], job.threads, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr)

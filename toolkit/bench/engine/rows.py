@@ -24,13 +24,7 @@ class Row:
     """A worker process for one job; what asks it something raises `WorkerError` when it gives no answer."""
 
     def __init__(self, job: Job, number: int, scratch: Path) -> None:
-        """Take a job; nothing is started yet.
-
-        Args:
-            job: What to run.
-            number: Of the row in its bench.
-            scratch: Folder for the log of its worker.
-        """
+        """Take a job, the number of its row in the bench, and a folder for logs; nothing is started yet."""
         self.job, self.number = job, number
         self.rounds: list[RoundRecord] = []
         self.opened: Opened | None = None
@@ -104,14 +98,7 @@ class Row:
         self.finish()
 
     def measure(self, number: int, place: int, seconds: float, seed: int) -> None:
-        """Measure one slice.
-
-        Args:
-            number: Of the round.
-            place: Of the row in the round's order.
-            seconds: For which calls are begun.
-            seed: Of random arrivals.
-        """
+        """Measure one slice of a round, in which the row has a place: calls are begun for so many seconds."""
         device, closed = self.job.entry.device, self.job.scenario.kind == "latency"
         order = Order(do="measure", seconds=seconds, max_calls=MOST_CALLS, seed=seed)
         before, begun = read_energy(device=device), time.monotonic()
@@ -143,11 +130,7 @@ class Row:
         self._crew = []
 
     def record(self, idle_power_w: float | str = "not measured") -> LatencyRecord:
-        """Return what is known of a row that was measured at least once.
-
-        Args:
-            idle_power_w: Watts of the idle device, or why its energy is not known.
-        """
+        """Return what is known of a measured row, given the idle device's watts or why these are not known."""
         assert self.opened
         assert self._cold
         entry, rounds = self.job.entry, tuple(self.rounds)

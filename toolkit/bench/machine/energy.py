@@ -17,13 +17,7 @@ _COUNTED: Final = ("package", "dram")
 def read_energy(
     root: Path = SYSTEM, device: str = "cpu", clock: Callable[[], float] = time.monotonic
 ) -> EnergyReading | Unavailable:
-    """Read the energy counters of a device.
-
-    Args:
-        root: The root folder of the machine, or of a copy of its files.
-        device: ``cpu`` for RAPL, ``cuda`` or ``cuda:1`` for NVML, as `resolve_device` returned it.
-        clock: Monotonic seconds.
-    """
+    """Read the energy counters of a resolved device: RAPL for ``cpu``, NVML for ``cuda`` or ``cuda:1``."""
     kind = device_type(device)
     try:
         if kind == "cpu":

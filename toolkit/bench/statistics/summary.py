@@ -49,13 +49,7 @@ class Summary:
 
 
 def conclude(report: Report, rounds: int, allowed: float | None = None) -> tuple[Report, tuple[ControlRecord, ...]]:
-    """Return a report with all that follows from the rows that it has, and the controls.
-
-    Args:
-        report: With latencies, and how they were measured.
-        rounds: That were finished.
-        allowed: As for `paired_comparisons`.
-    """
+    """Return a report with what follows from its latencies, of so many finished rounds; and the controls."""
     how = report.bench
     assert how is not None  # the caller has measured, or looked
     summary = summarize(report.latency, threshold=how.threshold, seed=how.seed)
@@ -68,13 +62,7 @@ def conclude(report: Report, rounds: int, allowed: float | None = None) -> tuple
 
 
 def summarize(rows: Sequence[LatencyRecord], *, threshold: float, seed: int) -> Summary:
-    """Compute what follows from the rounds of all rows of one run.
-
-    Args:
-        rows: As measured.
-        threshold: Differences up to this do not matter: 0.02 is 2 %.
-        seed: Of the resampling.
-    """
+    """Compute what follows from the rounds of all rows of one run; ``seed`` is of the resampling."""
     baselines = {row.key: row for row in rows if row.baseline and row.role == "row"}
     controls = tuple(_controls(rows, baselines, threshold, seed))
     spreads = _spreads(rows)
@@ -255,9 +243,7 @@ def process_spread(rows: Sequence[LatencyRecord]) -> tuple[float, int] | None:
 
     It is the residual of a two-way analysis of variance (Davison 2003, section 9.2) of the medians of each row and
     process: what rows differ by, and what the machine did to all rows while these processes lived, is not in it.
-
-    Args:
-        rows: Of one device, number of threads and batch size; those with fewer processes than others do not count.
+    Rows are of one device, number of threads and batch size; those with fewer processes than others do not count.
 
     Returns:
         None with fewer than two rows or processes.

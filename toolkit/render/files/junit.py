@@ -44,9 +44,6 @@ def junit_xml(report: Report) -> str:
     its clock, and its comparisons; a row that is too slow is a failure. Rows that could not be measured are errors and
     skips are skipped cases, each kind in a suite of its own, when there are any.
 
-    Args:
-        report: Of any command; what is not parity, bench, failures or skips is left out.
-
     Returns:
         A whole document with declaration; to be written as UTF-8.
     """

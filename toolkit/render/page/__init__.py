@@ -46,14 +46,7 @@ class _View:
 
 
 def report_page(saved: Sequence[SavedReport]) -> str:
-    """Return a page of one report, or of several side by side and then each.
-
-    Args:
-        saved: At least one.
-
-    Returns:
-        A whole document, to be written as UTF-8.
-    """
+    """Return a page of one report, or of several side by side and then each: a whole document, for UTF-8."""
     styles = Styles.of(each.report for each in saved)
     several = len(saved) > 1
     names = letters(len(saved)) if several else [""]

@@ -49,13 +49,7 @@ class Axis:
 
 
 def log_axis(label: str, values: Sequence[float], words: Callable[[float], str]) -> Axis:
-    """Return a logarithmic axis that holds all values, with ticks at round numbers, as many as fit.
-
-    Args:
-        label: What the values are.
-        values: At least one; what is not above zero counts as the smallest number.
-        words: Says a value at a tick.
-    """
+    """Return a logarithmic axis that holds all values, with ticks at round numbers; zero counts as almost zero."""
     low, high = (math.log10(max(each, _LEAST)) for each in (min(values), max(values)))
     spare = max((high - low) * _MARGIN, 0.05)
     low, high = low - spare, high + spare
