@@ -90,12 +90,5 @@ from toolkit.records.parity import (
     ReproductionRecord,
     check_order,
 )
-from toolkit.records.report import (
-    AcceleratorRecord,
-    DeviceRecord,
-    DoctorRecord,
-    FormatRecord,
-    MachineRecord,
-    Report,
-)
+from toolkit.records.report import AcceleratorRecord, DeviceRecord, DoctorRecord, FormatRecord, MachineRecord, Report
 from toolkit.records.storage import parse_record, read_record, read_text, to_json

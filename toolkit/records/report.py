@@ -8,14 +8,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt, computed_field, model_v
 
 from toolkit.records.artifact import ArtifactRecord
 from toolkit.records.base import Device, Record, SkipRecord
-from toolkit.records.bench import (
-    BenchRecord,
-    ComparisonRecord,
-    CostRecord,
-    FailureRecord,
-    FastestRecord,
-    LatencyRecord,
-)
+from toolkit.records.bench import BenchRecord, ComparisonRecord, CostRecord, FailureRecord, FastestRecord, LatencyRecord
 from toolkit.records.dataset import DataRecord, DatasetRecord, FetchRecord, GalleryRecord
 from toolkit.records.evaluation import EvaluationRecord, PredictionRecord, PredictorRecord, UnreadableRecord
 from toolkit.records.inspect import DifferenceRecord, InspectRecord, TensorPairRecord

@@ -88,9 +88,7 @@ def _rapl(root: Path) -> tuple[EnergyDomain, ...]:
         key = name if name.startswith("package") else f"{name}-{package}"
         if key not in found:
             found[key] = EnergyDomain(
-                name=key,
-                energy_j=_micro(folder / "energy_uj"),
-                range_j=_micro(folder / "max_energy_range_uj"),
+                name=key, energy_j=_micro(folder / "energy_uj"), range_j=_micro(folder / "max_energy_range_uj")
             )
     if not found:
         raise FileNotFoundError(2, "no RAPL counter of a package (a virtual machine, or not an x86 CPU)", "powercap")

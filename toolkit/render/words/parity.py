@@ -7,15 +7,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Final
 
-from toolkit.records import (
-    CheckName,
-    CheckRecord,
-    ParityRecord,
-    QualityRecord,
-    Report,
-    ReproductionRecord,
-    check_order,
-)
+from toolkit.records import CheckName, CheckRecord, ParityRecord, QualityRecord, Report, ReproductionRecord, check_order
 from toolkit.records.units import fraction, three_digits
 from toolkit.render.words.saved import short_names
 from toolkit.render.words.sheet import CROSS, LIMIT, NONE, Column, Sheet, mark, threads_in_words
