@@ -466,7 +466,7 @@ def test_a_row_that_failed_is_in_the_journal(bench: Callable[..., Report], tmp_p
     assert [row.target for row in kept.latency] == ["eager"]
 
 
-@pytest.mark.parametrize("place", ["toolkit.bench._conclude", "toolkit.cli.bench.finish"])
+@pytest.mark.parametrize("place", ["toolkit.bench.judge", "toolkit.cli.bench.finish"])
 def test_a_stop_after_the_last_round_leaves_the_journal_and_names_it(
     place: str, exported: Path, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:

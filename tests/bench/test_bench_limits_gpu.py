@@ -105,7 +105,8 @@ def test_float32_that_is_lowered_has_no_peak(device: str) -> None:
 
 def test_tf32_is_no_longer_forbidden_when_torch_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert os.environ["NVIDIA_TF32_OVERRIDE"] == "0"
-    monkeypatch.setattr(limits_gpu, "_torch", lambda: SimpleNamespace(seen=os.environ.get("NVIDIA_TF32_OVERRIDE")))
+    seen = "NVIDIA_TF32_OVERRIDE"
+    monkeypatch.setattr(limits_gpu, "import_module", lambda _: SimpleNamespace(seen=os.environ.get(seen)))
     (_, _, make), *_ = products("cuda")
     assert make.args[0].seen is None  # type: ignore[attr-defined]  # a partial
 
@@ -194,7 +195,7 @@ def test_a_small_array_is_read_as_fast_as_any_larger_one() -> None:
 
 def test_a_job_on_a_gpu_measures_there(monkeypatch: pytest.MonkeyPatch) -> None:
     gpu: Any = Gpu(has_tf32=False)
-    monkeypatch.setattr(limits_gpu, "_torch", lambda: gpu)
+    monkeypatch.setattr(limits_gpu, "import_module", lambda _: gpu)
     monkeypatch.setattr(limits_gpu, "SHAPES", (SMALL, (16, 16, 4)))
     job = LimitsJob(part="torch", device="cuda:1", threads=3, working_sets_bytes=(4000,))
     result = run_limits_job(job, budget_s=0.01)

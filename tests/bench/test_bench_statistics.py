@@ -12,11 +12,9 @@ from scipy.optimize import lsq_linear
 from scipy.stats import binom, bootstrap, quantile_test
 
 from toolkit.bench.statistics import (
-    Interval,
     Ratio,
     RoundTimes,
     Verdict,
-    fit_cost,
     histogram,
     independent_ratio,
     median_interval,
@@ -27,7 +25,8 @@ from toolkit.bench.statistics import (
     steady_from,
     verdict,
 )
-from toolkit.bench.statistics.intervals import expanded_percentiles, pooled_medians, resample
+from toolkit.bench.statistics.cost import fit_cost
+from toolkit.bench.statistics.intervals import Interval, expanded_percentiles, pooled_medians, resample
 
 SECONDS = st.floats(1e-7, 10)
 ROUNDS = st.lists(st.lists(SECONDS, min_size=1, max_size=6), min_size=1, max_size=8)

@@ -10,7 +10,7 @@ from lxml import html
 from markdown_it import MarkdownIt
 from rich.console import Console
 
-from toolkit.records import LABELS, Report
+from toolkit.records import LABELS, PredictionRecord, PredictorRecord, Report, ScoreRecord, UnreadableRecord
 from toolkit.records.dataset import (
     DataRecord,
     DatasetFileRecord,
@@ -21,7 +21,6 @@ from toolkit.records.dataset import (
 )
 from toolkit.records.inspect import DifferenceRecord, InspectRecord, TensorPairRecord
 from toolkit.records.model import EpochRecord, TrainRecord
-from toolkit.records.prediction import PredictionRecord, PredictorRecord, ScoreRecord, UnreadableRecord
 from toolkit.records.report import DeviceRecord, DoctorRecord, FormatRecord
 from toolkit.records.units import percent
 from toolkit.render.files.markdown import report_markdown

@@ -26,7 +26,7 @@ from toolkit.render.files.latency_csv import latency_csv
 from toolkit.render.page import report_page
 from toolkit.render.page.charts import tick_rate, tick_seconds
 from toolkit.render.page.judging import heat
-from toolkit.render.page.scales import Axis, linear_axis, log_axis, stepped_axis
+from toolkit.render.page.scales import Axis, log_axis, share_axis, stepped_axis
 from toolkit.render.page.series import Styles, grouped
 from toolkit.render.page.side_by_side import letters
 from toolkit.render.page.svg import Style, element, marker
@@ -113,7 +113,7 @@ class TestAxes:
     @given(st.floats(0, 1), st.floats(0, 1))
     def test_a_linear_axis_holds_its_values_and_stays_within_what_is_possible(self, one: float, other: float) -> None:
         low, high = min(one, other), max(one, other)
-        axis = linear_axis("", low, high, str)
+        axis = share_axis("", low, high, str)
         assert 0 <= axis.low <= low <= high <= axis.high <= 1
         assert axis.place(low) <= axis.place(high)
         assert all(axis.low - 1e-9 <= tick <= axis.high + 1e-9 for tick, _ in axis.ticks)

@@ -24,7 +24,6 @@ from toolkit.errors import ToolkitError
 from toolkit.formats.target import Target
 from toolkit.records import (
     BenchRecord,
-    ControlRecord,
     LatencyRecord,
     LimitsRecord,
     ModelConfig,
@@ -169,8 +168,9 @@ def run_bench(
     how = BenchRecord(
         scenario=settings.scenario, seed=seed, budget_s=settings.budget_s, rounds=0, threshold=settings.threshold
     )
+    report = report.changed(bench=how)
     before, canaries = read_counters(devices=devices), [canary() for _ in range(_FIRST_CANARIES)]
-    kept = Journal(journal or journal_path(scratch / "bench"), report.changed(bench=how))
+    kept = Journal(journal or journal_path(scratch / "bench"), report)
     try:
         rounds = Rounds(
             jobs,
@@ -190,25 +190,14 @@ def run_bench(
         if not journal:
             kept.path.unlink(missing_ok=True)
     rows = tuple(_bounded(row, prepared.checkpoint.config, limits) for row in measured.rows)
-    concluded = _conclude(report.changed(latency=rows, limits=limits), measured, how, settings.max_slowdown)
-    fitness = judge(before, after, [*canaries, *measured.canaries_s], concluded[1])
-    return concluded[0].changed(fitness=fitness, interrupted=measured.interrupted or stopped)
-
-
-def _conclude(
-    report: Report, measured: Measurement, how: BenchRecord, max_slowdown: float | None
-) -> tuple[Report, tuple[ControlRecord, ...]]:
-    """Return the report with all that follows from its rows, and the controls."""
-    from toolkit.bench.statistics.summary import paired_comparisons, summarize
-
-    summary = summarize(report.latency, threshold=how.threshold, seed=how.seed)
-    comparisons = paired_comparisons(
-        summary.rows, summary.controls, threshold=how.threshold, seed=how.seed, allowed=max_slowdown
+    found = report.changed(
+        latency=rows, limits=limits, failures=measured.failures, notes=(*report.notes, *measured.notes)
     )
-    bench = how.changed(rounds=measured.rounds)
-    changes = {"latency": summary.rows, "bench": bench, "costs": summary.costs, "comparisons": comparisons}
-    more = {"failures": measured.failures, "notes": (*report.notes, *measured.notes)}
-    return report.changed(**changes, **more), summary.controls
+    from toolkit.bench.statistics.summary import conclude
+
+    found, controls = conclude(found, measured.rounds, settings.max_slowdown)
+    fitness = judge(before, after, [*canaries, *measured.canaries_s], controls)
+    return found.changed(fitness=fitness, interrupted=measured.interrupted or stopped)
 
 
 def _jobs(entries: Sequence[Entry], settings: Settings) -> list[Job]:
@@ -242,11 +231,7 @@ def _self_checks(devices: Sequence[str], scratch: Path) -> tuple[SelfCheckRecord
 
 
 def self_check(devices: Sequence[str]) -> Report:
-    """Check the clock on each device and nothing else.
-
-    Args:
-        devices: As `toolkit.system.devices.resolve_device` returned them, each once.
-    """
+    """Check the clock on each of some resolved devices, and nothing else."""
     with tempfile.TemporaryDirectory(prefix="fmnist-tk-bench-") as scratch:
         found = _self_checks(devices, Path(scratch))
     return new_report("bench").changed(self_checks=found)

@@ -17,8 +17,7 @@ from toolkit.parity.evaluation import evaluate_reference
 from toolkit.parity.plan import Plan, make_plan
 from toolkit.parity.probes import SEED
 from toolkit.parity.reference import ArtifactReference, Reference, check_reference
-from toolkit.parity.rules.quality import Gates
-from toolkit.parity.rules.rejudge import rejudge
+from toolkit.parity.rules.quality import Gates, rejudge
 from toolkit.pictures.own_data import OwnPictures
 from toolkit.records import FailureRecord, ParityRecord, Report, SkipRecord
 from toolkit.system.environment import default_threads, new_report

@@ -13,10 +13,9 @@ from toolkit.parity.probes import Probe
 from toolkit.parity.reference import ReferenceModel
 from toolkit.parity.rules.checks import CLASSES
 from toolkit.records import MOST_WRONG, EvaluationRecord, ImageSource, QualityRecord, WrongImageRecord
+from toolkit.workload.images import Float32Array
 from toolkit.workload.noise import relative_noise
 from toolkit.workload.scores import softmax
-
-Float32Array = NDArray[np.float32]
 
 
 def evaluate_reference(plan: Plan) -> EvaluationRecord | None:

@@ -10,9 +10,7 @@ from numpy.typing import NDArray
 from toolkit.fashion.data import load_sample
 from toolkit.fashion.model import Mlp
 from toolkit.system.devices import fitting_threads
-from toolkit.workload.images import ImageSet
-
-Float32Array = NDArray[np.float32]
+from toolkit.workload.images import Float32Array, ImageSet
 
 #: Seed of the random probes unless another is asked for; it stands in their names.
 SEED = 0
@@ -68,11 +66,9 @@ def sample_probe() -> Probe:
 
 
 def random_probes(pictures: Float32Array, seed: int = SEED) -> tuple[Probe, ...]:
-    """Return random images inside and outside the range of pictures.
+    """Return random images inside and outside the range of pictures; some are made of ``pictures``.
 
-    Args:
-        pictures: Real images ``(N, 1, 28, 28)`` float32 in [0, 1]; some are made of these.
-        seed: Of the random numbers.
+    These are real images ``(N, 1, 28, 28)`` float32 in [0, 1].
     """
     random = np.random.default_rng(seed)
     shape = (_RANDOM_IMAGES, 1, _SIDE, _SIDE)
@@ -94,11 +90,7 @@ def hostile_probe(pictures: Float32Array, seed: int = SEED) -> Probe:
     """Return images that no camera takes and some code treats apart.
 
     Zeros and ones; each pixel alone; checkerboards and stripes; denormal numbers, which some kernels flush;
-    values just outside [0, 1], which some graphs clip.
-
-    Args:
-        pictures: Real images ``(N, 1, 28, 28)`` float32 in [0, 1]; some are made of these.
-        seed: Of the random numbers.
+    values just outside [0, 1], which some graphs clip. ``pictures`` are as for `random_probes`.
     """
     random = np.random.default_rng(seed)
     rows, columns = np.indices((_SIDE, _SIDE))

@@ -22,10 +22,7 @@ from toolkit.parity.rules.checks import CLASSES
 from toolkit.parity.rules.tolerance import LIMIT_IN_UNITS, class_units
 from toolkit.records import CheckpointRecord
 from toolkit.system.devices import fitting_threads
-from toolkit.workload.images import ImageSet
-
-Float32Array = NDArray[np.float32]
-Float64Array = NDArray[np.float64]
+from toolkit.workload.images import Float32Array, Float64Array, ImageSet
 
 _BATCH = 1000
 _GOLDEN_IMAGES = 16
@@ -85,7 +82,10 @@ class ModuleReference:
 
     def float32_errors(self, images: Float32Array, expected: Float64Array) -> Float64Array:
         """Return the errors ``(N, 10)`` float64 of eager float32; not finite where it overflows."""
-        return _eager_errors(self._eager, images, expected)
+        pin_precision({torch.float32}, "cpu")  # the unit must be that of float32 itself
+        with np.errstate(invalid="ignore"):  # infinity less infinity, where both overflow
+            errors: Float64Array = np.abs(_in_batches(self._eager, images, torch.float32) - expected)
+        return errors
 
 
 class Reference(ModuleReference):
@@ -217,13 +217,6 @@ def make_golden(reference: Reference, pictures: NDArray[np.uint8] | None = None)
     expected = reference.logits(inputs)
     limit = LIMIT_IN_UNITS * expectation(expected, reference.float32_errors(inputs, expected)).units.max()
     return Golden(inputs[chosen], expected[chosen], float(limit))
-
-
-def _eager_errors(model: nn.Module, images: Float32Array, expected: Float64Array) -> Float64Array:
-    pin_precision({torch.float32}, "cpu")  # the unit must be that of float32 itself
-    with np.errstate(invalid="ignore"):  # infinity less infinity, where both overflow
-        errors: Float64Array = np.abs(_in_batches(model, images, torch.float32) - expected)
-    return errors
 
 
 def _in_batches(model: nn.Module, images: Float32Array, dtype: torch.dtype) -> Float64Array:

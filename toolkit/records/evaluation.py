@@ -1,4 +1,4 @@
-"""Records of an evaluation: how a model classifies labelled images, and on which it is wrong."""
+"""Records of classification: how a model does on labelled images, and what it says of pictures."""
 
 import base64
 import binascii
@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, NonNegativeInt, computed_field, field_validator, model_validator
 
-from toolkit.records.base import Record
+from toolkit.records.base import Device, Precision, Record, Sha256
 from toolkit.records.model import LABELS, PIXELS
 
 #: Labelled images by which models are evaluated and a lower precision is judged.
@@ -93,3 +93,57 @@ class EvaluationRecord(Record):
     def accuracy(self) -> float:
         """Fraction of the images that are classified as labelled."""
         return self.right / self.images
+
+
+class PredictorRecord(Record):
+    """What predicted: an artifact or a checkpoint, opened on a device."""
+
+    target: str = Field(description="The file, or ``bundled``.")
+    format: str = Field(description="``eager`` for a checkpoint.")
+    device: Device
+    precision: Precision
+    sha256: Sha256 | None = Field(description="Of the artifact; null for the bundled checkpoint.")
+    verified: bool | None = Field(
+        description="Whether parity has passed these bytes; null for a checkpoint, which needs none."
+    )
+
+
+class ScoreRecord(Record):
+    """A class and how probable the model takes it to be."""
+
+    label: str
+    probability: float = Field(ge=0, le=1, description="Softmax of the logits.")
+
+
+class PredictionRecord(Record):
+    """What the model says of one picture."""
+
+    source: str = Field(description="The file as it was given, ``-`` for stdin, or ``test image 0``.")
+    inverted: bool | None = Field(
+        default=None, description="Whether dark on bright was turned into bright on dark; null for test images."
+    )
+    remark: str | None = Field(
+        default=None, description="What a person should know of the picture, such as that it is blank."
+    )
+    scores: tuple[ScoreRecord, ...] = Field(min_length=1, description="The most probable classes, at most five.")
+    actual: str | None = Field(default=None, description="The label it has, where that is known.")
+
+    @computed_field
+    @property
+    def label(self) -> str:
+        """The most probable class."""
+        return self.scores[0].label
+
+    @computed_field
+    @property
+    def probability(self) -> float:
+        """Of the most probable class."""
+        return self.scores[0].probability
+
+
+class UnreadableRecord(Record):
+    """A picture that could not be read; the others were predicted."""
+
+    source: str
+    reason: str
+    remedy: str

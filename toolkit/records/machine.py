@@ -1,4 +1,4 @@
-"""Records of the machine under a bench: whether it was fit, what it can do at most, what a run took of it."""
+"""Records of the machine under a bench: is it fit, is its clock honest, what can it do, what did a run take of it."""
 
 from typing import Annotated, Final, Literal
 
@@ -12,7 +12,7 @@ from pydantic import (
     model_validator,
 )
 
-from toolkit.records.base import Device, Precision, Record, SkipRecord, quantile
+from toolkit.records.base import Check, Device, Precision, Record, SkipRecord, quantile
 
 Verdict = Literal["VALID", "NOISY"]
 _NOT_OPTIONAL: Final = {"usable_cpus", "unavailable"}
@@ -207,3 +207,24 @@ class EnergyReading(Record):
     source: Literal["RAPL", "NVML"]
     at_s: Annotated[float, Field(ge=0)] = Field(description="Seconds of a monotonic clock.")
     domains: tuple[EnergyDomain, ...] = Field(min_length=1, description="None is part of another; their sum counts.")
+
+
+class ClockCheck(Check):
+    """One question put to the clock; its detail says what must hold."""
+
+    name: Literal["overhead", "known length", "waits", "linear"]
+    unit: Literal["s", "ratio"]
+
+
+class SelfCheckRecord(Record):
+    """Whether the clock of this bench is honest on a device."""
+
+    device: Device
+    overhead_s: NonNegativeFloat = Field(description="Median time of a call that does nothing: what measuring adds.")
+    checks: tuple[ClockCheck, ...] = Field(min_length=1)
+
+    @computed_field
+    @property
+    def passed(self) -> bool:
+        """Whether every check passed."""
+        return all(check.passed for check in self.checks)

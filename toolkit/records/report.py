@@ -8,22 +8,13 @@ from pydantic import Field, NonNegativeInt, PositiveInt, computed_field, model_v
 
 from toolkit.records.artifact import ArtifactRecord
 from toolkit.records.base import Device, Record, SkipRecord
-from toolkit.records.bench import (
-    BenchRecord,
-    ComparisonRecord,
-    CostRecord,
-    FailureRecord,
-    FastestRecord,
-    LatencyRecord,
-)
-from toolkit.records.clock import SelfCheckRecord
+from toolkit.records.bench import BenchRecord, ComparisonRecord, CostRecord, FailureRecord, FastestRecord, LatencyRecord
 from toolkit.records.dataset import DataRecord, DatasetRecord, FetchRecord, GalleryRecord
-from toolkit.records.evaluation import EvaluationRecord
+from toolkit.records.evaluation import EvaluationRecord, PredictionRecord, PredictorRecord, UnreadableRecord
 from toolkit.records.inspect import DifferenceRecord, InspectRecord, TensorPairRecord
-from toolkit.records.machine import FitnessRecord, LimitsRecord
+from toolkit.records.machine import FitnessRecord, LimitsRecord, SelfCheckRecord
 from toolkit.records.model import CheckpointRecord, TrainRecord
 from toolkit.records.parity import ParityRecord
-from toolkit.records.prediction import PredictionRecord, PredictorRecord, UnreadableRecord
 
 
 class MachineRecord(Record):

@@ -27,12 +27,20 @@ def read_record(path: Path, kind: type[R]) -> R:
     Raises:
         ReportError: If the file is missing, is not JSON, or belongs to another schema or version.
     """
+    return parse_record(read_text(path), kind, path)
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a file that this tool may have written.
+
+    Raises:
+        ReportError: If the file is missing, cannot be read, or is no text.
+    """
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "is not text"
         raise ReportError(path, f"cannot be read ({reason})", "pass a file that fmnist-tk wrote") from error
-    return parse_record(text, kind, path)
 
 
 def parse_record(text: str, kind: type[R], path: Path) -> R:

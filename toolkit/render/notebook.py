@@ -1,7 +1,7 @@
 """A report where Python shows a value: one screen of text at a prompt, all of its tables in a notebook."""
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Final
 
 from rich.console import Console, RenderableType
@@ -21,7 +21,8 @@ _PAGE: Final = '<pre style="line-height:1.2;overflow-x:auto">{code}</pre>'
 def one_screen(report: Report) -> str:
     """Return the answer of a report, its main table and what else there is, on 25 lines of 80 columns at most."""
     console = _console(_COLUMNS)
-    _print(console, [Text(answer(report)), Text(""), *_main(report)])
+    # What answers first: what was timed, if anything was.
+    _print(console, report, bench_contents(report, details=False) if report.latency else render_report(report))
     text: io.StringIO = console.file  # type: ignore[assignment]  # as it was given
     lines = [line.rstrip() for line in text.getvalue().rstrip().splitlines()]
     more = len(lines) - (_LINES - 2)
@@ -33,13 +34,8 @@ def one_screen(report: Report) -> str:
 def whole_page(report: Report) -> str:
     """Return all that a terminal shows of a report as HTML."""
     console = _console(_COLUMNS_OF_A_PAGE)
-    _print(console, [Text(answer(report)), Text(""), *render_report(report)])
+    _print(console, report, render_report(report))
     return console.export_html(inline_styles=True, code_format=_PAGE)
-
-
-def _main(report: Report) -> Iterator[RenderableType]:
-    """Yield what answers first: what was timed, if anything was."""
-    yield from bench_contents(report, details=False) if report.latency else render_report(report)
 
 
 def _rest(report: Report) -> str:
@@ -53,6 +49,6 @@ def _console(width: int) -> Console:
     return Console(file=io.StringIO(), record=True, width=width, highlight=False, markup=False, color_system=None)
 
 
-def _print(console: Console, parts: Iterable[RenderableType]) -> None:
-    for each in parts:
+def _print(console: Console, report: Report, parts: Iterable[RenderableType]) -> None:
+    for each in (Text(answer(report)), Text(""), *parts):
         console.print(Plain(each))

@@ -14,10 +14,7 @@ _FACTS: Final = ("name", "memory_bytes", "driver")
 
 
 def accelerators(devices: Iterable[str]) -> tuple[AcceleratorRecord, ...]:
-    """Describe the devices in use that are not the CPU, each once, in the order in which they come.
-
-    Args:
-        devices: As `toolkit.system.devices.resolve_device` returned them.
+    """Describe those of some resolved devices that are not the CPU, each once, in the order in which they come.
 
     Returns:
         A record per device. What cannot be found out is null there, with its reason; nothing fails.

@@ -3,20 +3,19 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from types import ModuleType
+from typing import Any
 
 from toolkit.errors import DeviceUnavailableError, UsageError
 from toolkit.records import DeviceRecord
-
-if TYPE_CHECKING:
-    from types import ModuleType
 
 # What one core multiplies in less than 0.1 s, in float64.
 _FEW_PRODUCTS = 2_000_000_000
 _NAME = re.compile(r"^(auto|cpu|mps|cuda(:\d+)?)$")
 
 
-def resolve_device(name: str, torch: "ModuleType | None" = None) -> str:
+def resolve_device(name: str, torch: ModuleType | None = None) -> str:
     """Return the device meant by ``name``: ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
 
     Args:
@@ -31,7 +30,7 @@ def resolve_device(name: str, torch: "ModuleType | None" = None) -> str:
         raise UsageError(f"Unknown device {name!r}:", "use auto, cpu, cuda, cuda:N or mps")
     if name == "cpu":
         return name
-    torch = torch or _torch()
+    torch = torch or import_module("torch")
     if name == "auto":
         return next((each for each in ("cuda", "mps") if _missing(each, torch) is None), "cpu")
     missing = _missing(name, torch)
@@ -40,12 +39,12 @@ def resolve_device(name: str, torch: "ModuleType | None" = None) -> str:
     return name
 
 
-def _missing(name: str, torch: "ModuleType") -> tuple[str, str] | None:
+def _missing(name: str, torch: ModuleType) -> tuple[str, str] | None:
     """Return why a device cannot be used and what to do, or None when it can."""
     return _missing_mps(torch) if name == "mps" else _missing_cuda(device_index(name), torch)
 
 
-def _missing_mps(torch: "ModuleType") -> tuple[str, str] | None:
+def _missing_mps(torch: ModuleType) -> tuple[str, str] | None:
     build = f"torch {torch.__version__}"
     if not torch.backends.mps.is_built():
         return f"{build} is built without Metal (MPS)", "run on a Mac with Apple silicon, or use --device cpu"
@@ -54,7 +53,7 @@ def _missing_mps(torch: "ModuleType") -> tuple[str, str] | None:
     return None
 
 
-def _missing_cuda(index: int, torch: "ModuleType") -> tuple[str, str] | None:
+def _missing_cuda(index: int, torch: ModuleType) -> tuple[str, str] | None:
     build = f"torch {torch.__version__}"
     if torch.version.cuda is None:
         return f"{build} is a build without CUDA", "install a CUDA build of torch, or use --device cpu"
@@ -79,9 +78,9 @@ def device_index(device: str) -> int:
     return int(device.partition(":")[2] or 0)
 
 
-def describe_devices(torch: "ModuleType | None" = None) -> tuple[DeviceRecord, ...]:
+def describe_devices(torch: ModuleType | None = None) -> tuple[DeviceRecord, ...]:
     """Return every kind of device, with its name or the reason why it is not available."""
-    torch = torch or _torch()
+    torch = torch or import_module("torch")
     records = [describe_cpu()]
     for name in ("cuda", "mps"):
         missing = _missing(name, torch)
@@ -105,19 +104,13 @@ def describe_cpu() -> DeviceRecord:
     return DeviceRecord(device="cpu", available=True, description=f"{here.cpu}, {here.usable_cpus} usable CPUs")
 
 
-def synchronize(device: str, torch: "ModuleType | None" = None) -> None:
+def synchronize(device: str, torch: ModuleType | None = None) -> None:
     """Wait until ``device`` has done all work given to it; the CPU is always done."""
     kind = device_type(device)
     if kind == "cuda":
-        (torch or _torch()).cuda.synchronize(device)
+        (torch or import_module("torch")).cuda.synchronize(device)
     elif kind == "mps":
-        (torch or _torch()).mps.synchronize()
-
-
-def _torch() -> "ModuleType":
-    import torch
-
-    return torch
+        (torch or import_module("torch")).mps.synchronize()
 
 
 @contextmanager
@@ -126,9 +119,6 @@ def fitting_threads(products: int) -> Iterator[None]:
 
     The threads of torch and of another runtime that take turns spin while they wait for work. Of the 9.8 s of processor
     time that parity of one ONNX file took on two busy cores, 5 were spent so; nothing else was changed to see that.
-
-    Args:
-        products: Multiplications in one call, about.
     """
     import torch
 

@@ -72,11 +72,7 @@ def torch_without_gpu() -> Any:
 
 
 def may_have_gpu(torch: Any) -> bool:
-    """Say whether only torch itself can tell if there is a GPU that it can use.
-
-    Args:
-        torch: The module or its stand-in.
-    """
+    """Say whether only torch itself can tell if it can use a GPU, by its module or the stand-in for that."""
     if sys.platform == "darwin":
         return True
     if torch.version.cuda is None:

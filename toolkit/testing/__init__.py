@@ -87,18 +87,18 @@ def assert_parity(
 
 def failure_message(record: "ParityRecord") -> str:
     """Return why an artifact failed, in a few lines: the cause, the place, what else failed."""
-    failure = record.failure
-    if failure is None:
+    from toolkit.render.words.parity import explain
+
+    found = next(explain([record]), None)
+    if found is None:
         return f"{record.target} passed all {len(record.checks)} checks"
-    on = f" on {failure.probe}" if failure.probe else ""
-    others = dict.fromkeys(check.name for check in record.checks if not check.passed and check.name != failure.name)
-    measured = "" if failure.measured is None else f" (measured {failure.measured:.4g}, "
-    measured += f"{failure.bound} {failure.limit:g} {failure.unit})" if measured else ""
+    check = found.check
+    limits = f"{check.bound} {check.limit:g} {check.unit}"
+    measured = "" if check.measured is None else f" (measured {check.measured:.4g}, {limits})"
     lines = [
         f"{record.target} does not compute the reference's function",
-        f"  {failure.name}{on}: {failure.detail}{measured}",
-        *([f"  where: {record.divergence.detail}"] if record.divergence else []),
-        *([f"  also failed: {', '.join(others)}"] if others else []),
+        f"  {found.cause}{measured}",
+        *(f"  {label}: {text}" for label, text in found.lines()),
         f"  {record.declared}, {record.runtime} {record.runtime_version} on {record.device}, seed {record.seed}",
     ]
     return plain("\n".join(lines))

@@ -5,6 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+#: Inputs of a model; and what is compared, where float32 itself is judged.
+Float32Array = NDArray[np.float32]
+Float64Array = NDArray[np.float64]
+
 
 @dataclass(frozen=True)
 class ImageSet:

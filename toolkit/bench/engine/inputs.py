@@ -13,11 +13,7 @@ MOST_PICTURES: Final = 1024
 
 
 def keep_pictures(own: "OwnPictures", scratch: Path) -> Path:
-    """Write pictures where the process that prepares finds them, in random order, so that small batches are of all.
-
-    Args:
-        own: The pictures; of more than 1,024 as many are drawn.
-        scratch: A folder for files that nobody needs afterwards.
+    """Write up to 1,024 pictures where the process that prepares finds them, drawn so that small batches are of all.
 
     Returns:
         A NumPy file, ``(n, 28, 28)`` uint8.

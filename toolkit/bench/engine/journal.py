@@ -13,9 +13,18 @@ from typing import IO
 
 from pydantic import ValidationError
 
-from toolkit.errors import OutputError, ReportError
+from toolkit.errors import OutputError
 from toolkit.formats.manifest import BENCH, MANIFEST
-from toolkit.records import FailureRecord, LatencyRecord, Record, Report, RoundRecord, parse_record, read_record
+from toolkit.records import (
+    FailureRecord,
+    LatencyRecord,
+    Record,
+    Report,
+    RoundRecord,
+    parse_record,
+    read_record,
+    read_text,
+)
 from toolkit.system.files import write_record
 
 SUFFIX = ".partial"
@@ -34,12 +43,7 @@ class Journal:
     """Appends rounds to a file; a disk that is full costs the journal, never the run."""
 
     def __init__(self, path: Path, report: Report) -> None:
-        """Begin a journal with what is known before the first round.
-
-        Args:
-            path: Of a file that is made anew.
-            report: Without latencies; its ``bench`` says how they are to be judged.
-        """
+        """Begin a new file with a report without latencies, whose ``bench`` says how they are to be judged."""
         self.path = path
         self.trouble: str | None = None
         self._file: IO[bytes] | None = None
@@ -52,11 +56,7 @@ class Journal:
         self._write([report])
 
     def append(self, rows: Iterable[tuple[int, LatencyRecord]]) -> None:
-        """Write the last round of each row.
-
-        Args:
-            rows: The number of each row, and the row with its rounds so far.
-        """
+        """Write the last round of each row, given its number and the row with its rounds so far."""
         lines: list[Record] = []
         for number, row in rows:
             if number in self._known:
@@ -67,12 +67,7 @@ class Journal:
         self._write(lines)
 
     def append_failure(self, number: int, failure: FailureRecord) -> None:
-        """Write that a row failed: its rounds do not count any more.
-
-        Args:
-            number: Of the row.
-            failure: What became of it.
-        """
+        """Write that the row of this number failed: its rounds do not count any more."""
         self._write([JournalLine(row=number, failure=failure)])
 
     def close(self) -> None:
@@ -131,11 +126,9 @@ def read_journal(path: Path) -> Report:
     Raises:
         ReportError: If the file cannot be read, is no journal, or is of another version.
     """
-    try:
-        first, *rest = path.read_text(encoding="utf-8").splitlines() or [""]
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "is not text"
-        raise ReportError(path, f"cannot be read ({reason})", "pass a file that fmnist-tk wrote") from error
+    from toolkit.bench.statistics.summary import conclude
+
+    first, *rest = read_text(path).splitlines() or [""]
     report = parse_record(first, Report, path)
     rows: dict[int, LatencyRecord] = {}
     failures: list[FailureRecord] = []
@@ -151,35 +144,16 @@ def read_journal(path: Path) -> Report:
             rows[entry.row] = entry.head
         elif entry.round and entry.row in rows:
             rows[entry.row] = rows[entry.row].changed(rounds=(*rows[entry.row].rounds, entry.round))
-    return _concluded(report, list(rows.values())).changed(failures=tuple(failures), interrupted=True)
-
-
-def _concluded(report: Report, rows: list[LatencyRecord]) -> Report:
-    """Return a report with rows and what follows from them."""
-    from toolkit.bench.statistics.summary import paired_comparisons, summarize
-
-    how = report.bench
-    if how is None:
-        return report.changed(latency=tuple(rows))
-    summary = summarize(rows, threshold=how.threshold, seed=how.seed)
-    comparisons = paired_comparisons(
-        summary.rows, summary.controls, threshold=how.threshold, seed=how.seed, allowed=None
-    )
-    finished = max((each.number + 1 for row in rows for each in row.rounds), default=0)
-    return report.changed(
-        latency=summary.rows, costs=summary.costs, comparisons=comparisons, bench=how.changed(rounds=finished)
-    )
+    found = report.changed(latency=tuple(rows.values()), failures=tuple(failures), interrupted=True)
+    finished = max((each.number + 1 for row in found.latency for each in row.rounds), default=0)
+    return conclude(found, finished)[0] if found.bench else found
 
 
 def keep_result(report: Report, folder: Path) -> None:
-    """Leave the result of a bench beside the artifacts, for whoever asks which of them is the fastest.
+    """Leave the report of a bench in the folder of its artifacts, for whoever asks which of them is the fastest.
 
     It is left where a manifest stands, and only what tells that: latencies, measured to the end. A folder that cannot
     be written keeps what it has.
-
-    Args:
-        report: Of the bench.
-        folder: Of the artifacts.
     """
     told = report.bench is not None and report.bench.scenario.kind == "latency" and bool(report.latency)
     if told and not report.interrupted and (folder / MANIFEST).is_file():

@@ -4,7 +4,7 @@ import os
 import selectors
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, TypeVar
@@ -32,12 +32,7 @@ class WorkerProcess:
     """A clean process for one row. Orders go in and answers come out, a line each."""
 
     def __init__(self, job: Job, log: Path) -> None:
-        """Start it.
-
-        Args:
-            job: What it is to run.
-            log: File for whatever it and its runtime write on stderr.
-        """
+        """Start it; whatever it and its runtime write on stderr goes into the file ``log``."""
         self._log = log
         with log.open("wb") as stderr:
             self._process = start_module(
@@ -83,15 +78,6 @@ class WorkerProcess:
             self.kill()
             raise WorkerError(answer.fault)
         return answer
-
-    def ask(self, order: Order, timeout_s: float) -> Answer:
-        """Give an order and wait for the answer.
-
-        Raises:
-            WorkerError: As `answer`.
-        """
-        self.order(order)
-        return self.answer(timeout_s)
 
     def kill(self) -> None:
         """End it and whatever it has started, at once; nothing happens when it has ended already."""
@@ -145,32 +131,15 @@ def work_apart(
     request_file, result_file, log = (scratch / f"{work.__name__}.{name}" for name in ("request", "result", "log"))
     result_file.unlink(missing_ok=True)
     write_record(request, request_file)
-    arguments = [f"{work.__module__}:{work.__name__}", str(request_file), str(result_file)]
-    trouble = run_child(CHILD, arguments, threads=threads, log=log, timeout_s=timeout_s)
-    if trouble or not result_file.is_file():
-        return trouble or "it wrote no result"
-    return read_record(result_file, result)
-
-
-def run_child(module: str, arguments: Sequence[str], *, threads: int, log: Path, timeout_s: float) -> str | None:
-    """Run a module of ours in a clean process until it ends.
-
-    Args:
-        module: As after ``python -m``.
-        arguments: Of its command line.
-        threads: For the runtimes that it imports.
-        log: File for what it writes on stdout and stderr.
-        timeout_s: After so many seconds it is killed, with what it has started.
-
-    Returns:
-        None after exit code 0, else why there is no result.
-    """
+    words = [CHILD, f"{work.__module__}:{work.__name__}", str(request_file), str(result_file)]
     with log.open("wb") as output:
-        process = start_module([module, *arguments], threads, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        process = start_module(words, threads, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
     try:
         code = wait(process, timeout_s)
     finally:
         kill_group(process)  # also on Ctrl-C: no child survives the parent
     if code is None:
         return f"no result within {timeout_s:.0f} s"
-    return None if code == 0 else last_words(code, log.read_bytes())
+    if code:
+        return last_words(code, log.read_bytes())
+    return read_record(result_file, result) if result_file.is_file() else "it wrote no result"

@@ -12,14 +12,10 @@ _KIB: Final = 1024
 
 
 def read_memory(root: Path = _SYSTEM, *, reset: bool = False) -> MemoryReading:
-    """Read the resident set of this process and its peak.
+    """Read the resident set of this process and its peak; with ``reset`` the peak starts anew, where that is permitted.
 
     On Linux the peak is VmHWM. getrusage has another one, which a process inherits from the one that started it, so
     that a worker of a large parent would seem large. Elsewhere getrusage is all there is.
-
-    Args:
-        root: The root folder of the machine, or of a copy of its files.
-        reset: Whether to set the peak to the present size first, where the system permits it.
     """
     was_reset = reset and _reset_peak(root)
     try:

@@ -16,12 +16,8 @@ _BYTES_PER_IMAGE: Final = 4 * 28 * 28
 def wrong_outputs(session: Session, golden: Golden, images: NDArray[np.float32]) -> str | None:
     """Return what is wrong with a session's outputs for a batch, or None: fast because wrong is no result.
 
-    Float32 is held to the golden limit, a lower precision to the noise that parity allows it.
-
-    Args:
-        session: On the device where it is timed.
-        golden: Inputs and the reference's logits.
-        images: Its inputs, again and again ``(N, 1, 28, 28)``.
+    Float32 is held to the golden limit, a lower precision to the noise that parity allows it. ``images`` are the golden
+    inputs, again and again ``(N, 1, 28, 28)``.
     """
     logits = session.run(session.to_device(images))
     session.synchronize()

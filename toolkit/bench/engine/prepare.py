@@ -201,13 +201,7 @@ def _verified(
 
 
 def _bases(
-    against: Path,
-    targets: Sequence[Target],
-    device: str,
-    scratch: Path,
-    *,
-    unverified: bool,
-    pictures: Path | None,
+    against: Path, targets: Sequence[Target], device: str, scratch: Path, *, unverified: bool, pictures: Path | None
 ) -> tuple[list[Entry], list[SkipRecord]]:
     """Return what ``--against`` names: a folder's artifacts of the same names, or another checkpoint in eager.
 

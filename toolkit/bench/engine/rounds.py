@@ -64,18 +64,7 @@ class Rounds:
         progress: Progress,
         watch: Watch,
     ) -> None:
-        """Take the jobs of one run.
-
-        Args:
-            jobs: A row each; all of one scenario.
-            scratch: Folder for logs.
-            budget_s: Seconds for all rounds.
-            restarts: How often all workers are replaced by new ones.
-            seed: Of the order in each round and of random arrivals.
-            journal: Gets each round when it is finished.
-            progress: Told while workers open and warm up.
-            watch: Told after each round.
-        """
+        """Take the jobs of one run, a row each and all of one scenario; `toolkit.bench.run_bench` says the rest."""
         self._rows = [Row(job, number, scratch) for number, job in enumerate(jobs)]
         self._alive = list(self._rows)
         self._budget_s, self._restarts = budget_s, restarts

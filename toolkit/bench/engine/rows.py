@@ -10,14 +10,7 @@ from toolkit.bench.engine.launch import WorkerError, WorkerProcess
 from toolkit.bench.engine.schedule import MOST_CALLS
 from toolkit.bench.engine.slices import condensed, energy_of, larger, round_of, together
 from toolkit.bench.machine.energy import energy_j, read_energy
-from toolkit.records import (
-    ColdRecord,
-    EnergyReading,
-    FailureRecord,
-    LatencyRecord,
-    RoundRecord,
-    quantile,
-)
+from toolkit.records import ColdRecord, EnergyReading, FailureRecord, LatencyRecord, RoundRecord, quantile
 
 _OPEN_TIMEOUT_S: Final = 180.0
 _CALLS_TIMEOUT_S: Final = 60.0
@@ -31,13 +24,7 @@ class Row:
     """A worker process for one job; what asks it something raises `WorkerError` when it gives no answer."""
 
     def __init__(self, job: Job, number: int, scratch: Path) -> None:
-        """Take a job; nothing is started yet.
-
-        Args:
-            job: What to run.
-            number: Of the row in its bench.
-            scratch: Folder for the log of its worker.
-        """
+        """Take a job, the number of its row in the bench, and a folder for logs; nothing is started yet."""
         self.job, self.number = job, number
         self.rounds: list[RoundRecord] = []
         self.opened: Opened | None = None
@@ -104,27 +91,14 @@ class Row:
         if self._cold is None:
             self._note_cold(trace, 1)
         whole_s = self.opened.import_s + self.opened.load_s + trace[0] / 1e9
+        process, times_ns = self.processes - 1, (round(whole_s * 1e9),)
         self.rounds.append(
-            RoundRecord(
-                number=number,
-                place=place,
-                process=self.processes - 1,
-                calls=1,
-                wall_s=whole_s,
-                times_ns=(round(whole_s * 1e9),),
-            )
+            RoundRecord(number=number, place=place, process=process, calls=1, wall_s=whole_s, times_ns=times_ns)
         )
         self.finish()
 
     def measure(self, number: int, place: int, seconds: float, seed: int) -> None:
-        """Measure one slice.
-
-        Args:
-            number: Of the round.
-            place: Of the row in the round's order.
-            seconds: For which calls are begun.
-            seed: Of random arrivals.
-        """
+        """Measure one slice of a round, in which the row has a place: calls are begun for so many seconds."""
         device, closed = self.job.entry.device, self.job.scenario.kind == "latency"
         order = Order(do="measure", seconds=seconds, max_calls=MOST_CALLS, seed=seed)
         before, begun = read_energy(device=device), time.monotonic()
@@ -136,7 +110,7 @@ class Row:
         if isinstance(before, EnergyReading) and isinstance(after, EnergyReading):
             update["energy_j"] = energy_j(before, after)
         if closed and device != "cpu":
-            by_device = self._ask(Order(do="time on device"), _CALLS_TIMEOUT_S).device_s
+            by_device = self._ask_all(Order(do="time on device"), _CALLS_TIMEOUT_S)[0].device_s
             update["device_s"] = quantile(by_device, 0.5) if by_device else None
         self.rounds.append(round_of(measured, number, place, closed).changed(**update))
 
@@ -156,11 +130,7 @@ class Row:
         self._crew = []
 
     def record(self, idle_power_w: float | str = "not measured") -> LatencyRecord:
-        """Return what is known of a row that was measured at least once.
-
-        Args:
-            idle_power_w: Watts of the idle device, or why its energy is not known.
-        """
+        """Return what is known of a measured row, given the idle device's watts or why these are not known."""
         assert self.opened
         assert self._cold
         entry, rounds = self.job.entry, tuple(self.rounds)
@@ -226,10 +196,6 @@ class Row:
             steady_s=sum(trace[:cut]) / 1e9,
             warmup_calls=cut,
         )
-
-    def _ask(self, order: Order, timeout_s: float) -> Answer:
-        """Ask the first of the crew."""
-        return self._crew[0].ask(order, timeout_s)
 
     def _ask_all(self, order: Order, timeout_s: float) -> list[Answer]:
         """Ask all of the crew at once."""

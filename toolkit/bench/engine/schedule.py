@@ -37,9 +37,7 @@ class Schedule:
 def plan(calls_s: Sequence[float], budget_s: float) -> Schedule:
     """Return a schedule: long calls have long slices, and what short calls do not need becomes more rounds.
 
-    Args:
-        calls_s: Seconds from the start of a call to that of the next, for each row.
-        budget_s: Seconds for all rounds.
+    ``calls_s`` has for each row the seconds from the start of a call to that of the next.
 
     Raises:
         UsageError: If not even one round of the shortest slices fits; it says how much that needs.

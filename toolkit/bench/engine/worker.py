@@ -21,15 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.bench.engine.job import Answer, Finished, Job, Measured, Opened, Order, Warmed
-from toolkit.bench.engine.measure import (
-    CallTimes,
-    closed_loop,
-    even_gaps,
-    open_loop,
-    pipeline,
-    random_gaps,
-    settle,
-)
+from toolkit.bench.engine.measure import CallTimes, closed_loop, even_gaps, open_loop, pipeline, random_gaps, settle
 from toolkit.bench.engine.memory import peak_growth_bytes, read_memory
 from toolkit.bench.engine.outputs import batch_of, wrong_outputs
 from toolkit.errors import first_line
@@ -88,11 +80,7 @@ class Worker:
         self._golden = read_golden(Path(self._entry.golden))
         self._images = batch_of(self._golden, self._job.batch_size)
         calls = closed_loop(
-            self._session,
-            self._images,
-            seconds=order.seconds,
-            min_calls=order.min_calls,
-            max_calls=order.max_calls,
+            self._session, self._images, seconds=order.seconds, min_calls=order.min_calls, max_calls=order.max_calls
         )
         wrong = self._wrong_outputs()
         gc.freeze()  # what is there now stays: no collection between slices has to look through it again

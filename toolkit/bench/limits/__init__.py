@@ -1,4 +1,4 @@
-"""The machine's limits, measured in the same run as the rows: matrix products and reading memory.
+"""The machine's limits, measured in the same run as the rows: matrix products and reading memory; and what they bound.
 
 Each runtime is measured in a process of its own: they slow each other down in one.
 What is timed on a GPU stands in `toolkit.bench.limits.gpu`.
@@ -9,17 +9,15 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 from typing import Final, TypeVar
 
 from toolkit.bench.engine.launch import work_apart
-from toolkit.bench.limits.roofline import bound, moved_bytes
 from toolkit.errors import first_line
 from toolkit.formats import FORMATS, has_part
-from toolkit.records import BandwidthRecord, LimitsRecord, PeakRecord, Precision, SkipRecord
+from toolkit.records import BandwidthRecord, Bound, LimitsRecord, ModelConfig, PeakRecord, Precision, SkipRecord
 from toolkit.records.machine import LimitsJob
-
-__all__ = ["CACHE_EXCEEDING_BYTES", "best_times", "bound", "measure_limits", "moved_bytes", "run_limits_job"]
 
 Kernel = Callable[[], object]
 Work = tuple[Kernel, int]  # and what a call of it does: operations, or bytes read
@@ -35,6 +33,40 @@ _READ_BYTES, _MOST_READS = 64 << 20, 64  # in one call: some 300 µs
 _TIMEOUT_S: Final = 120.0  # imports and slow machines; a sound child takes two seconds and its import
 # Parts that are measured with torch, which is always there: eager is the baseline.
 _TORCH, _MEMORY = "torch", "memory"
+_WIDTH_BYTES: Final[dict[Precision, int]] = {"float32": 4, "tf32": 4, "bfloat16": 2, "float16": 2, "int8": 1}
+
+
+def moved_bytes(config: ModelConfig, batch_size: int, precision: Precision) -> int:
+    """Return the bytes that one call must move: all weights once, what goes into and comes out of each layer."""
+    activations = sum(a + b for a, b in pairwise(config.layer_sizes)) * batch_size
+    return (config.parameters + activations) * _WIDTH_BYTES[precision]
+
+
+def bound(config: ModelConfig, batch_size: int, precision: Precision, limits: LimitsRecord) -> Bound | None:
+    """Return the least time of one call: that of its arithmetic or that of its memory, whichever is longer.
+
+    This is the roofline of Williams, Waterman and Patterson, "Roofline: an insightful visual performance model for
+    multicore architectures", CACM 52 (2009).
+
+    Args:
+        config: Of the model.
+        batch_size: Images per call.
+        precision: The arithmetic; its peak is the best over the runtimes that were measured.
+        limits: Of the row's device, at its threads.
+
+    Returns:
+        None without a measured peak of ``precision``, or without a bandwidth.
+    """
+    peak = max((each.flop_per_s for each in limits.peaks if each.precision == precision), default=None)
+    if peak is None or not limits.bandwidths:
+        return None
+    moved = moved_bytes(config, batch_size, precision)
+    # The size that was read nearest to this one; of two that are as near the faster, for a bound promises least.
+    near = min(limits.bandwidths, key=lambda each: (abs(math.log(each.working_set_bytes / moved)), -each.bytes_per_s))
+    compute_s, memory_s = config.flop_per_image * batch_size / peak, moved / near.bytes_per_s
+    if compute_s >= memory_s:
+        return Bound(seconds=compute_s, kind="compute")
+    return Bound(seconds=memory_s, kind="memory")
 
 
 def measure_limits(threads: int, working_sets_bytes: Sequence[int], scratch: Path, device: str = "cpu") -> LimitsRecord:

@@ -9,14 +9,13 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from importlib import import_module
+from types import ModuleType
+from typing import Any, Final
 
 from toolkit.bench.limits import Kernel, Product, Shape, Work, flop
 from toolkit.records import BandwidthRecord, Precision
 from toolkit.system.devices import device_type, synchronize
-
-if TYPE_CHECKING:
-    from types import ModuleType
 
 #: Rows, inner size, columns: large enough for all cores of today's GPUs, at most 320 MiB in float32.
 SHAPES: Final[tuple[Shape, ...]] = ((2048, 2048, 2048), (4096, 4096, 4096), (8192, 4096, 4096))
@@ -28,32 +27,21 @@ _PROBE_SIZE: Final = 1024
 _PROBE_VALUE: Final = 1 + 2**-12  # TF32 keeps ten bits behind the point, bfloat16 seven: both make it 1
 
 
-def products(device: str, torch: "ModuleType | None" = None) -> list[Product]:
-    """Return torch's products in every precision that the device may have.
-
-    Args:
-        device: ``cuda``, ``cuda:1`` or ``mps``.
-        torch: The torch module; tests pass a fake.
-    """
+def products(device: str, torch: ModuleType | None = None) -> list[Product]:
+    """Return torch's products in every precision that ``cuda``, ``cuda:1`` or ``mps`` may have."""
     # The environment of all our processes forbids TF32 to NVIDIA's libraries (see launch.py). Here it is measured; and
     # what the libraries make of it, when they read it or later, is found out by `_check_arithmetic`.
     os.environ.pop("NVIDIA_TF32_OVERRIDE", None)
-    torch = torch or _torch()
+    torch = torch or import_module("torch")
     precisions: list[Precision] = ["float32", "float16", "bfloat16"]
     if device_type(device) == "cuda":
         precisions.insert(1, "tf32")
     return [("torch", precision, partial(_product, torch, device, precision)) for precision in precisions]
 
 
-def readers(device: str, size: int, torch: "ModuleType | None" = None) -> dict[str, Work]:
-    """Return kernels that read, or read and write, an array of about ``size`` bytes, and the bytes that each moves.
-
-    Args:
-        device: ``cuda``, ``cuda:1`` or ``mps``.
-        size: Bytes; four at least.
-        torch: The torch module; tests pass a fake.
-    """
-    torch = torch or _torch()
+def readers(device: str, size: int, torch: ModuleType | None = None) -> dict[str, Work]:
+    """Return kernels that read, or read and write, an array of about ``size`` bytes, and the bytes that each moves."""
+    torch = torch or import_module("torch")
     count = max(2, size // 4)
     array = torch.ones(count, device=device)
     source, target = array[: count // 2], array[-(count // 2) :]
@@ -116,7 +104,7 @@ def repeated(
     return partial(call, times), work * times
 
 
-def _product(torch: "ModuleType", device: str, precision: Precision, shape: Shape) -> Work:
+def _product(torch: ModuleType, device: str, precision: Precision, shape: Shape) -> Work:
     """Return a product in exactly one precision.
 
     Raises:
@@ -139,13 +127,13 @@ def _product(torch: "ModuleType", device: str, precision: Precision, shape: Shap
     return call, work
 
 
-def _set_precision(torch: "ModuleType", device: str, precision: Precision) -> None:
+def _set_precision(torch: ModuleType, device: str, precision: Precision) -> None:
     if device_type(device) == "cuda":
         matmul: Any = torch.backends.cuda.matmul
         matmul.fp32_precision = "tf32" if precision == "tf32" else "ieee"
 
 
-def _check_arithmetic(torch: "ModuleType", device: str, precision: Precision) -> None:
+def _check_arithmetic(torch: ModuleType, device: str, precision: Precision) -> None:
     """Multiply a value that only float32 can hold: all sums of it are exact.
 
     Raises:
@@ -157,9 +145,3 @@ def _check_arithmetic(torch: "ModuleType", device: str, precision: Precision) ->
     exact = found == _PROBE_SIZE * _PROBE_VALUE
     if exact != (precision == "float32"):
         raise RuntimeError(f"products that should be in {precision} are {'in float32' if exact else 'in less'}")
-
-
-def _torch() -> "ModuleType":
-    import torch
-
-    return torch

@@ -17,13 +17,7 @@ _COUNTED: Final = ("package", "dram")
 def read_energy(
     root: Path = SYSTEM, device: str = "cpu", clock: Callable[[], float] = time.monotonic
 ) -> EnergyReading | Unavailable:
-    """Read the energy counters of a device.
-
-    Args:
-        root: The root folder of the machine, or of a copy of its files.
-        device: ``cpu`` for RAPL, ``cuda`` or ``cuda:1`` for NVML, as `resolve_device` returned it.
-        clock: Monotonic seconds.
-    """
+    """Read the energy counters of a resolved device: RAPL for ``cpu``, NVML for ``cuda`` or ``cuda:1``."""
     kind = device_type(device)
     try:
         if kind == "cpu":
@@ -94,9 +88,7 @@ def _rapl(root: Path) -> tuple[EnergyDomain, ...]:
         key = name if name.startswith("package") else f"{name}-{package}"
         if key not in found:
             found[key] = EnergyDomain(
-                name=key,
-                energy_j=_micro(folder / "energy_uj"),
-                range_j=_micro(folder / "max_energy_range_uj"),
+                name=key, energy_j=_micro(folder / "energy_uj"), range_j=_micro(folder / "max_energy_range_uj")
             )
     if not found:
         raise FileNotFoundError(2, "no RAPL counter of a package (a virtual machine, or not an x86 CPU)", "powercap")

@@ -28,9 +28,6 @@ def canary(clock: Callable[[], float] = time.perf_counter) -> float:
 
     It is pure Python on one integer and one float: no array, no library, no memory beyond a cache line, and so
     nothing that a runtime before it could have left behind but a slower or a shared CPU.
-
-    Args:
-        clock: Seconds from an arbitrary start.
     """
     _spin(_CANARY_WARMUP_STEPS)  # so that cold caches after a sleep or another process are not in it
     started = clock()

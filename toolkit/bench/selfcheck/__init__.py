@@ -7,7 +7,8 @@ while a timer that is wrong is wrong in every call.
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from types import ModuleType
+from typing import Any, Final, Literal, Protocol
 
 from toolkit.bench.engine.measure import CallTimes, closed_loop
 from toolkit.bench.selfcheck.clock_jobs import (
@@ -24,9 +25,6 @@ from toolkit.bench.selfcheck.clock_jobs import (
 from toolkit.formats import Session
 from toolkit.records import ClockCheck, Device, Record, SelfCheckRecord, quantile
 from toolkit.system.devices import device_type, resolve_device
-
-if TYPE_CHECKING:
-    from types import ModuleType
 
 _MOST_OVERHEAD_S: Final = 1e-6
 # 2 % of the computation. With two busy loops per core, the shortest time was 0.8 µs too long in the worst of 16 checks
@@ -74,7 +72,8 @@ def self_check(device: str, measure: Measure = closed_loop) -> SelfCheckRecord:
     """
     times_ns = _calls(measure, NullSession(), seconds=0.05, least=100, most=2_000).compute_ns
     overhead_s = quantile(times_ns, 0.5) / 1e9 if times_ns else None
-    checks = [_overhead(overhead_s), *host_checks(measure)]
+    detail = "The median call of a session that does nothing must take next to no time."
+    checks = [_check("overhead", overhead_s, "at most", _MOST_OVERHEAD_S, detail), *host_checks(measure)]
     kind = device_type(device)
     if kind == "cpu":
         checks += thread_checks(measure)
@@ -87,13 +86,9 @@ def self_check(device: str, measure: Measure = closed_loop) -> SelfCheckRecord:
 
 
 def host_checks(measure: Measure, now_ns: Callable[[], int] = time.monotonic_ns) -> list[ClockCheck]:
-    """Time a call whose three parts end by another clock, each after another time.
+    """Time a call whose three parts end by another clock, ``now_ns``, each after another time.
 
     A clock that is read at a wrong place gives a part what belongs to its neighbour.
-
-    Args:
-        measure: The timer under test.
-        now_ns: The clock that ends the jobs.
     """
     calls = _calls(measure, Spinning(now_ns), seconds=0.2, least=20, most=40)
     parts = (
@@ -114,25 +109,12 @@ def thread_checks(measure: Measure) -> list[ClockCheck]:
         session = Threaded(threads)
         with_s = _shortest(measure, session)
         without_s = _shortest(measure, Unsynchronized(session))
-    whole = ClockCheck(
-        name="waits",
-        measured=with_s,
-        limit=COMPUTE_NS / 1e9,
-        bound="at least",
-        unit="s",
-        detail="The time of a job that another thread does must hold all of it.",
-    )
-    return [whole, _waits(with_s, without_s)]
+    detail = "The time of a job that another thread does must hold all of it."
+    return [_check("waits", with_s, "at least", COMPUTE_NS / 1e9, detail), _waits(with_s, without_s)]
 
 
-def cuda_checks(measure: Measure, torch: "ModuleType", device: str) -> list[ClockCheck]:
-    """Time a kernel that does nothing for about 20 ms, and compare with what CUDA's events say of the same calls.
-
-    Args:
-        measure: The timer under test.
-        torch: The torch module; tests pass a fake.
-        device: ``cuda`` or ``cuda:1``.
-    """
+def cuda_checks(measure: Measure, torch: ModuleType, device: str) -> list[ClockCheck]:
+    """Time a kernel that does nothing for about 20 ms, and compare with what CUDA's events say of the same calls."""
     with torch.cuda.device(device):
         session = Pausing(torch, device, _enough_cycles(torch, device))
         with_s = _shortest(measure, session)
@@ -146,14 +128,10 @@ def cuda_checks(measure: Measure, torch: "ModuleType", device: str) -> list[Cloc
     ]
 
 
-def mps_checks(measure: Measure, torch: "ModuleType") -> list[ClockCheck]:
+def mps_checks(measure: Measure, torch: ModuleType) -> list[ClockCheck]:
     """Time a chain of matrix products and one of twice as many, since Metal has no kernel of known length.
 
     Launching takes twice as long for twice as many, too: that the products were waited for is what ``waits`` says.
-
-    Args:
-        measure: The timer under test.
-        torch: The torch module; tests pass a fake.
     """
     links = 1
     while links < _LONGEST_CHAIN and (_shortest(measure, Chain(torch, links), least=3) or 0.0) < _GPU_JOB_S / 2:
@@ -167,13 +145,13 @@ def mps_checks(measure: Measure, torch: "ModuleType") -> list[ClockCheck]:
     ratio = double_s / with_s if with_s and double_s is not None else None
     detail = "Twice as many matrix products must take about twice as long."
     return [
-        ClockCheck(name="linear", measured=ratio, limit=low, bound="at least", unit="ratio", detail=detail),
-        ClockCheck(name="linear", measured=ratio, limit=high, bound="at most", unit="ratio", detail=detail),
+        _check("linear", ratio, "at least", low, detail, unit="ratio"),
+        _check("linear", ratio, "at most", high, detail, unit="ratio"),
         _waits(with_s, without_s),
     ]
 
 
-def _enough_cycles(torch: "ModuleType", device: str) -> int:
+def _enough_cycles(torch: ModuleType, device: str) -> int:
     """Return for how many cycles a kernel takes about 20 ms, once the device has left its idle frequency."""
     cycles = _FIRST_CYCLES
     for _ in range(3):
@@ -201,43 +179,25 @@ def _least_s(times_ns: tuple[int, ...]) -> float | None:
     return min(times_ns) / 1e9 if times_ns else None
 
 
-def _overhead(measured: float | None) -> ClockCheck:
-    return ClockCheck(
-        name="overhead",
-        measured=measured,
-        limit=_MOST_OVERHEAD_S,
-        bound="at most",
-        unit="s",
-        detail="The median call of a session that does nothing must take next to no time.",
-    )
+def _check(
+    name: Literal["overhead", "known length", "waits", "linear"],
+    measured: float | None,
+    bound: Literal["at most", "at least"],
+    limit: float,
+    detail: str,
+    *,
+    unit: Literal["s", "ratio"] = "s",
+) -> ClockCheck:
+    return ClockCheck(name=name, measured=measured, bound=bound, limit=limit, detail=detail, unit=unit)
 
 
 def _known_length(part: str, job: str, measured: float | None, limits: tuple[float, float]) -> Iterator[ClockCheck]:
-    low, high = limits
-    yield ClockCheck(
-        name="known length",
-        measured=measured,
-        limit=low,
-        bound="at least",
-        unit="s",
-        detail=f"The shortest time of {part} must hold all of {job}.",
-    )
-    yield ClockCheck(
-        name="known length",
-        measured=measured,
-        limit=high,
-        bound="at most",
-        unit="s",
-        detail=f"The shortest time of {part} must hold no more than {job}.",
-    )
+    time, (low, high) = f"The shortest time of {part} must hold", limits
+    yield _check("known length", measured, "at least", low, f"{time} all of {job}.")
+    yield _check("known length", measured, "at most", high, f"{time} no more than {job}.")
 
 
 def _waits(with_s: float | None, without_s: float | None) -> ClockCheck:
-    return ClockCheck(
-        name="waits",
-        measured=without_s / with_s if with_s and without_s is not None else None,
-        limit=_MOST_UNWAITED,
-        bound="at most",
-        unit="ratio",
-        detail="Without synchronising, the same job must seem much shorter.",
-    )
+    ratio = without_s / with_s if with_s and without_s is not None else None
+    detail = "Without synchronising, the same job must seem much shorter."
+    return _check("waits", ratio, "at most", _MOST_UNWAITED, detail, unit="ratio")

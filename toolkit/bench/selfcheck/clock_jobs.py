@@ -3,14 +3,12 @@
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Final
+from types import ModuleType
+from typing import Any, Final
 
 from toolkit.formats import Session
 from toolkit.records import Precision, Signature
 from toolkit.system.devices import synchronize
-
-if TYPE_CHECKING:
-    from types import ModuleType
 
 #: What `Spinning` and `Threaded` take, in nanoseconds.
 COPY_IN_NS: Final = 500_000
@@ -87,7 +85,7 @@ class Threaded(NullSession):
 class Pausing(NullSession):
     """Lets a CUDA device count cycles, between two events."""
 
-    def __init__(self, torch: "ModuleType", device: str, cycles: int) -> None:
+    def __init__(self, torch: ModuleType, device: str, cycles: int) -> None:
         self._torch, self._device, self._cycles = torch, device, cycles
         self._events: list[tuple[Any, Any]] = []
 
@@ -113,8 +111,7 @@ class Pausing(NullSession):
 class Chain(NullSession):
     """Multiplies matrices one after the other on Metal."""
 
-    def __init__(self, torch: "ModuleType", links: int) -> None:
-        """Take the number of products."""
+    def __init__(self, torch: ModuleType, links: int) -> None:
         self._torch, self._links = torch, links
         self._first = torch.rand(_CHAIN_SIZE, _CHAIN_SIZE, device="mps")
         self._factor = torch.rand(_CHAIN_SIZE, _CHAIN_SIZE, device="mps") * (2 / _CHAIN_SIZE)  # so that nothing grows

@@ -1,6 +1,6 @@
 """Statistics of bench: pure functions of times in seconds. Nothing here reads a clock or prints.
 
-The arithmetic is in `intervals` and `cost`; callers import from here. docs/benchmarking.md, section Statistics, has
+The arithmetic is in `intervals`; `cost` fits a line. docs/benchmarking.md, section Statistics, has
 sources and reasons.
 """
 
@@ -14,7 +14,6 @@ from typing import Final
 import numpy as np
 from scipy.stats import binom, rankdata
 
-from toolkit.bench.statistics.cost import Cost, fit_cost
 from toolkit.bench.statistics.intervals import (
     Interval,
     check_fraction,
@@ -26,24 +25,6 @@ from toolkit.bench.statistics.intervals import (
     welch_interval,
 )
 from toolkit.records import Verdict
-
-__all__ = [
-    "Cost",
-    "Interval",
-    "Ratio",
-    "RoundTimes",
-    "Verdict",
-    "fit_cost",
-    "histogram",
-    "independent_ratio",
-    "median_interval",
-    "paired_ratio",
-    "quantile_interval",
-    "samples_needed",
-    "slowdown_exceeds",
-    "steady_from",
-    "verdict",
-]
 
 #: Seconds per call, by round. The calls of a round are consecutive; round i of one row is measured beside round i
 #: of every other.
@@ -232,12 +213,8 @@ def verdict(ratio: Ratio, threshold: float = 0.02, noise: float = 0.0) -> Verdic
 def slowdown_exceeds(ratio: Ratio, allowed: float, noise: float = 0.0) -> bool:
     """Return whether the whole interval is a slowdown of more than ``allowed``: 0.05 lets a call take 5 % longer.
 
-    Without an interval nothing is known, and the gate stays open.
-
-    Args:
-        ratio: To judge.
-        allowed: Slowdown that is allowed.
-        noise: By how much the control differed; so much more is let pass.
+    Without an interval nothing is known, and the gate stays open. By how much the control differed, ``noise``, so much
+    more is let pass.
 
     Raises:
         ValueError: If ``allowed`` or ``noise`` is negative.
@@ -252,10 +229,7 @@ def steady_from(trace: Sequence[float]) -> int:
 
     MSER-5 (White 1997): cut where the squared standard error of the mean of the rest is least. It is taken over
     ranks of medians of 5 calls, not over their means: then neither one slow call nor a burst of them can pass for
-    a warm-up, however slow they are.
-
-    Args:
-        trace: Seconds per call from the first on, in order; of fewer than 20 calls nothing is cut.
+    a warm-up, however slow they are. Of fewer than 20 calls nothing is cut.
 
     Raises:
         ValueError: If the trace is empty or a time is not finite.

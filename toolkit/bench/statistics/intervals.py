@@ -86,9 +86,7 @@ def welch_interval(a: Array, b: Array, confidence: float) -> Interval | None:
 def pooled_medians(ordered: Sequence[Array], picks: NDArray[np.int64]) -> Array:
     """Return the median over all calls of each resample ``(resamples,)``; by bisection, since a trace can be long.
 
-    Args:
-        ordered: The calls of each round, sorted.
-        picks: Numbers of the rounds in each resample.
+    ``ordered`` has the sorted calls of each round, ``picks`` the numbers of the rounds in each resample.
     """
     weights = np.stack([(picks == number).sum(axis=1) for number in range(len(ordered))])
     total = weights.T @ np.array([len(each) for each in ordered])

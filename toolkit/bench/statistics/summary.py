@@ -13,9 +13,7 @@ import numpy as np
 from scipy.stats import t as student
 
 from toolkit.bench.statistics import (
-    Interval,
     Ratio,
-    fit_cost,
     median_interval,
     paired_ratio,
     quantile_interval,
@@ -23,7 +21,18 @@ from toolkit.bench.statistics import (
     slowdown_exceeds,
     verdict,
 )
-from toolkit.records import ComparisonRecord, ControlRecord, CostRecord, Estimate, LatencyRecord, RatioRecord, quantile
+from toolkit.bench.statistics.cost import fit_cost
+from toolkit.bench.statistics.intervals import Interval
+from toolkit.records import (
+    ComparisonRecord,
+    ControlRecord,
+    CostRecord,
+    Estimate,
+    LatencyRecord,
+    RatioRecord,
+    Report,
+    quantile,
+)
 
 Pair = tuple[float, float]
 #: What rows share that are compared: `LatencyRecord.key`.
@@ -39,14 +48,21 @@ class Summary:
     costs: tuple[CostRecord, ...]
 
 
-def summarize(rows: Sequence[LatencyRecord], *, threshold: float, seed: int) -> Summary:
-    """Compute what follows from the rounds of all rows of one run.
+def conclude(report: Report, rounds: int, allowed: float | None = None) -> tuple[Report, tuple[ControlRecord, ...]]:
+    """Return a report with what follows from its latencies, of so many finished rounds; and the controls."""
+    how = report.bench
+    assert how is not None  # the caller has measured, or looked
+    summary = summarize(report.latency, threshold=how.threshold, seed=how.seed)
+    comparisons = paired_comparisons(
+        summary.rows, summary.controls, threshold=how.threshold, seed=how.seed, allowed=allowed
+    )
+    bench = how.changed(rounds=rounds)
+    found = report.changed(latency=summary.rows, costs=summary.costs, comparisons=comparisons, bench=bench)
+    return found, summary.controls
 
-    Args:
-        rows: As measured.
-        threshold: Differences up to this do not matter: 0.02 is 2 %.
-        seed: Of the resampling.
-    """
+
+def summarize(rows: Sequence[LatencyRecord], *, threshold: float, seed: int) -> Summary:
+    """Compute what follows from the rounds of all rows of one run; ``seed`` is of the resampling."""
     baselines = {row.key: row for row in rows if row.baseline and row.role == "row"}
     controls = tuple(_controls(rows, baselines, threshold, seed))
     spreads = _spreads(rows)
@@ -155,11 +171,7 @@ def _estimate(row: LatencyRecord, spread: tuple[float, int] | None, seed: int) -
     interval = median_interval([each.seconds() for each in row.rounds], seed=seed)
     if interval and spread and row.median_s > 0:
         interval = with_processes(interval, row.median_s, spread, _processes(row))
-    return Estimate(
-        p50_s=_pair(interval),
-        p90_s=_pair(_quantile(row, 0.9)),
-        p99_s=_pair(_quantile(row, 0.99)),
-    )
+    return Estimate(p50_s=_pair(interval), p90_s=_pair(_quantile(row, 0.9)), p99_s=_pair(_quantile(row, 0.99)))
 
 
 def _quantile(row: LatencyRecord, q: float) -> Interval | None:
@@ -167,11 +179,7 @@ def _quantile(row: LatencyRecord, q: float) -> Interval | None:
 
 
 def _to_eager(
-    row: LatencyRecord,
-    baselines: dict[Key, LatencyRecord],
-    threshold: float,
-    noise: float,
-    seed: int,
+    row: LatencyRecord, baselines: dict[Key, LatencyRecord], threshold: float, noise: float, seed: int
 ) -> RatioRecord | None:
     baseline = baselines.get(row.key)
     if baseline is None or row is baseline:
@@ -191,10 +199,7 @@ def _record(ratio: Ratio, threshold: float, noise: float) -> RatioRecord:
 
 
 def _controls(
-    rows: Iterable[LatencyRecord],
-    baselines: dict[Key, LatencyRecord],
-    threshold: float,
-    seed: int,
+    rows: Iterable[LatencyRecord], baselines: dict[Key, LatencyRecord], threshold: float, seed: int
 ) -> Iterator[ControlRecord]:
     for row in rows:
         ratio = ratio_of(baselines[row.key], row, seed) if row.role == "control" and row.key in baselines else None
@@ -238,9 +243,7 @@ def process_spread(rows: Sequence[LatencyRecord]) -> tuple[float, int] | None:
 
     It is the residual of a two-way analysis of variance (Davison 2003, section 9.2) of the medians of each row and
     process: what rows differ by, and what the machine did to all rows while these processes lived, is not in it.
-
-    Args:
-        rows: Of one device, number of threads and batch size; those with fewer processes than others do not count.
+    Rows are of one device, number of threads and batch size; those with fewer processes than others do not count.
 
     Returns:
         None with fewer than two rows or processes.
@@ -256,14 +259,7 @@ def process_spread(rows: Sequence[LatencyRecord]) -> tuple[float, int] | None:
 
 
 def with_processes(interval: Interval, point: float, spread: tuple[float, int], processes: int) -> Interval:
-    """Return an interval that also holds what other processes would have given.
-
-    Args:
-        interval: Over rounds, in seconds.
-        point: The median, in seconds.
-        spread: Of `process_spread`.
-        processes: That the row had.
-    """
+    """Return an interval about a median in seconds, widened by `process_spread`: other processes give other times."""
     deviation, freedom = spread
     half = float(student.ppf(0.975, freedom)) * deviation / math.sqrt(processes)
     below = math.hypot(math.log(point / interval.low), half) if interval.low > 0 else math.inf
@@ -272,11 +268,9 @@ def with_processes(interval: Interval, point: float, spread: tuple[float, int], 
 
 
 def process_noise(spread: tuple[float, int] | None, processes: int) -> float:
-    """Return by how much two rows of one program may differ by their processes, in 95 % of the runs: 0.03 is 3 %.
+    """Return by how much two rows of one program, of so many processes each, may differ in 95 % of the runs.
 
-    Args:
-        spread: Of `process_spread`; None gives 0, for nothing is known then.
-        processes: That each row had.
+    0.03 is 3 %. Where `process_spread` is not known, neither is this, and it is 0.
     """
     if spread is None:
         return 0.0

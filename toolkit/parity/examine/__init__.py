@@ -37,9 +37,8 @@ from toolkit.parity.rules.checks import (
 from toolkit.parity.rules.quality import check_noise
 from toolkit.parity.rules.tolerance import MOST_DIFFERENCE_OF_LOWER, behaviour_limit
 from toolkit.records import CheckName, CheckRecord, Precision
+from toolkit.workload.images import Float32Array
 from toolkit.workload.noise import relative_noise
-
-Float32Array = NDArray[np.float32]
 
 _LARGEST_FOR_FLOAT16 = 255
 
@@ -106,7 +105,8 @@ def examine(
             examination.calls.strict = True
             for probe in (sample, *probes):
                 if not _beyond(probe, declared):
-                    compare_probe(examination, probe)
+                    actual = np.concatenate([examination.calls(images) for images in probe.batches()])
+                    judge(examination, probe, actual, expectations.of(probe))
             _behave(examination, sample, first)
             if examination.passed and declared == "float32":
                 _search(examination, sample, seed)
@@ -149,13 +149,6 @@ def _answers(examination: Examination, sample: Probe) -> NDArray[Any] | None:
         examination.note(Evidence(shape, None if shape.passed else images[:odd]))
         examination.note(Evidence(dtype, None if dtype.passed else images[:1]))
     return first if examination.passed else None
-
-
-def compare_probe(examination: Examination, probe: Probe) -> None:
-    """Compare an artifact with the reference on a probe, batch by batch."""
-    expected = examination.expectations.of(probe)
-    actual = np.concatenate([examination.calls(images) for images in probe.batches()])
-    judge(examination, probe, actual, expected)
 
 
 def judge(examination: Examination, probe: Probe, actual: NDArray[Any], expected: Expectation) -> None:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from toolkit.parity.rules.checks import Yardstick, check_same, verdict
 from toolkit.records import CheckRecord
+from toolkit.workload.images import Float32Array
 
-Float32Array = NDArray[np.float32]
 Infer = Callable[[Float32Array], NDArray[Any]]
 
 #: Around the sizes at which kernels and exporters treat a batch apart: 1, the first vectorised ones, large.

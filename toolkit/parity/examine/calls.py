@@ -11,8 +11,7 @@ from toolkit.formats import Session
 from toolkit.formats.session import call_session
 from toolkit.parity.rules.checks import check_dtype, check_shape
 from toolkit.records import CheckRecord, Precision
-
-Float32Array = NDArray[np.float32]
+from toolkit.workload.images import Float32Array
 
 
 class RuntimeFailedError(Exception):

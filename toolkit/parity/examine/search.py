@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.parity.reference import Expectation, ReferenceModel, expectation
-
-Float32Array = NDArray[np.float32]
+from toolkit.workload.images import Float32Array
 
 # The budget: so many images are climbed from at once, each from its own start, for so many steps.
 _CLIMBERS, _STEPS = 96, 20

@@ -22,14 +22,7 @@ _DIAGNOSED_IMAGES = 256
 
 
 def explain(record: ParityRecord, target: Target, plan: Plan, examination: Examination) -> ParityRecord:
-    """Return the record with a diagnosis and the place, as far as they apply; as it is if it passed.
-
-    Args:
-        record: What was found.
-        target: The artifact.
-        plan: What it was compared with.
-        examination: The session, and the batches that show what is wrong.
-    """
+    """Return the record with a diagnosis and the place, as far as they apply; as it is if it passed."""
     if record.cause == "values":
         record = _diagnosed(record, target, plan, examination)
     if record.cause in {"values", "finite"} and record.declared == "float32":
@@ -40,14 +33,9 @@ def explain(record: ParityRecord, target: Target, plan: Plan, examination: Exami
 def reproduce(
     record: ParityRecord, target: Target, plan: Plan, examination: Examination | None, folder: Path
 ) -> ParityRecord:
-    """Return the record with a reproduction of what failed, or the reason why there is none.
+    """Return the record with a reproduction of what failed, in ``folder``, or the reason why there is none.
 
-    Args:
-        record: What was found; some check has failed.
-        target: The artifact.
-        plan: What it was compared with.
-        examination: The session and the failing batches; None when the artifact did not open.
-        folder: Where the reproduction's own folder is made.
+    Some check has failed; ``examination`` is None when the artifact did not open.
 
     Raises:
         OutputError: If it cannot be written.
@@ -62,7 +50,8 @@ def reproduce(
             folder,
             target,
             examination.cases.get(cause.name) if examination else None,
-            cause=_as_fault(cause),
+            # A row that NaN in another row changes depends on its neighbours; that is how it can be shown.
+            cause=cause.changed(name="row independence") if cause.probe == POISON else cause,
             expected_of=plan.reference.logits,
             run=calls.unprotected if calls else None,
             limit=_limit_in_logits(cause, plan),
@@ -73,11 +62,6 @@ def reproduce(
         )
     kept = ReproductionRecord(folder=made.folder and str(made.folder), shown=made.shown, note=made.note)
     return record.changed(reproduction=kept)
-
-
-def _as_fault(cause: CheckRecord) -> CheckRecord:
-    """A row that NaN in another row changes depends on its neighbours; that is how it can be shown."""
-    return cause.changed(name="row independence") if cause.probe == POISON else cause
 
 
 def _limit_in_logits(cause: CheckRecord, plan: Plan) -> float:

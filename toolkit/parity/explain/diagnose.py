@@ -11,8 +11,8 @@ from torch import Tensor
 
 from toolkit.fashion.model import Mlp
 from toolkit.records import LABELS
+from toolkit.workload.images import Float64Array
 
-Float64Array = NDArray[np.float64]
 Rounding = Callable[[Tensor], Tensor]
 
 # A fault is named when it predicts the logits: what is left of the error is at most a tenth of it, and at most a

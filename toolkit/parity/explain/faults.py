@@ -11,7 +11,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-Float32Array = NDArray[np.float32]
+from toolkit.workload.images import Float32Array
+
 #: From images ``(N, 1, 28, 28)`` float32 to what the artifact or the reference gives for them.
 Run = Callable[[Float32Array], Float32Array]
 Expect = Callable[[Float32Array], NDArray[np.float64]]
@@ -169,10 +170,7 @@ FAULTS: Final[dict[str, Fault]] = {
     ),
     "dtype": Fault(
         "logits of another dtype",
-        (
-            "actual = infer(x)",
-            'assert actual.dtype == np.float32, f"the logits are {actual.dtype}, not float32"',
-        ),
+        ("actual = infer(x)", 'assert actual.dtype == np.float32, f"the logits are {actual.dtype}, not float32"'),
         _mistyped,
     ),
 }

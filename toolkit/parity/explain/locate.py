@@ -22,9 +22,7 @@ from toolkit.formats.session import call_session
 from toolkit.formats.target import Target
 from toolkit.parity.rules.tolerance import ROUNDING_UNIT, in_units, rounding_unit
 from toolkit.records import DivergenceRecord
-
-Float32Array = NDArray[np.float32]
-Float64Array = NDArray[np.float64]
+from toolkit.workload.images import Float32Array, Float64Array
 
 _STACK = "linear_relu_stack"
 _MOST_NODES_TOLD = 6

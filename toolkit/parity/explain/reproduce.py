@@ -21,11 +21,12 @@ from toolkit.errors import CorruptArtifactError, FormatError
 from toolkit.formats import runtime_version
 from toolkit.formats.snippet import Snippet, find_snippet
 from toolkit.formats.target import Target
-from toolkit.parity.explain.faults import FAULTS, ONE_LINE, Expect, Fault, Float32Array, Run, answer
+from toolkit.parity.explain.faults import FAULTS, ONE_LINE, Expect, Fault, Run, answer
 from toolkit.parity.explain.place import FACTS, check_place, files_in, folder_name, replacing_folder
 from toolkit.parity.explain.shrink import shrink
 from toolkit.records import CheckRecord
 from toolkit.system.files import sha256_of
+from toolkit.workload.images import Float32Array
 
 _SCRIPT: Final = "repro.py"
 _ASSERTION: Final = "AssertionError: "

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-Float32Array = NDArray[np.float32]
+from toolkit.workload.images import Float32Array
 
 # Most faults show on one image, and the first is the caller's best guess; the others are found by halving too.
 _SINGLES: Final = 16

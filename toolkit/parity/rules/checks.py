@@ -8,17 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.parity.rules.tolerance import LIMIT_IN_UNITS, ROUNDING_UNIT, in_units
-from toolkit.records import (
-    ArtifactMetadata,
-    ArtifactRecord,
-    CheckName,
-    CheckpointRecord,
-    CheckRecord,
-    Precision,
-)
+from toolkit.records import ArtifactMetadata, ArtifactRecord, CheckName, CheckpointRecord, CheckRecord, Precision
+from toolkit.workload.images import Float64Array
 
 Array = NDArray[Any]
-Float64Array = NDArray[np.float64]
 
 CLASSES = 10
 _PROBLEMS = "problems"
@@ -32,14 +25,7 @@ def allowed_dtypes(declared: Precision) -> set[str]:
 
 
 def verdict(name: CheckName, problems: Sequence[str], good: str, probe: str | None = None) -> CheckRecord:
-    """Return a check that counts problems.
-
-    Args:
-        name: Of the check.
-        problems: What is wrong, a clause each; empty when all is well.
-        good: What to say when all is well.
-        probe: The inputs it was checked on.
-    """
+    """Return a check that counts ``problems``, a clause each; where there are none it says ``good``."""
     return CheckRecord(
         name=name,
         probe=probe,
@@ -83,9 +69,7 @@ def check_integrity(
 def check_contract(checkpoint: CheckpointRecord | None, inside: ArtifactMetadata | None) -> CheckRecord:
     """Check what an artifact says of itself and its users rely on: layers, labels, preprocessing.
 
-    Args:
-        checkpoint: What it must have been exported from; None when it is compared with another artifact.
-        inside: What stands inside the artifact, or None for a file of another tool.
+    The arguments are those of `check_integrity`.
     """
     if inside is None or checkpoint is None:
         return verdict("contract", [], "nothing inside the file names labels or preprocessing to compare")
@@ -99,12 +83,7 @@ def check_contract(checkpoint: CheckpointRecord | None, inside: ArtifactMetadata
 
 
 def check_batch_sizes(errors: dict[int, str], tried: Sequence[int]) -> CheckRecord:
-    """Check that every batch size was answered.
-
-    Args:
-        errors: What the runtime said, by the batch size at which it did.
-        tried: All batch sizes.
-    """
+    """Check that every batch size was answered; ``errors`` has what the runtime said by the size at which it did."""
     works = [size for size in tried if size not in errors]
     if not errors:
         return verdict("batch sizes", [], f"runs with {_listed(tried)} images")
@@ -116,11 +95,7 @@ def check_batch_sizes(errors: dict[int, str], tried: Sequence[int]) -> CheckReco
 
 
 def check_shape(shapes: Sequence[tuple[int, tuple[int, ...]]]) -> CheckRecord:
-    """Check the shapes that came back.
-
-    Args:
-        shapes: Per call how many images it was given, and the shape of what it returned.
-    """
+    """Check the shapes that came back: per call how many images it was given, and the shape of what it returned."""
     wrong = [
         f"{count} image(s) gave {shape}, not {(count, CLASSES)}" for count, shape in shapes if shape != (count, CLASSES)
     ]

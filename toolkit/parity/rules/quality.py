@@ -1,14 +1,15 @@
-"""Judging lower precision: not by rounding, but by what it does to the classification."""
+"""Judging lower precision: not by rounding, but by what it does to the classification; and judging again."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from toolkit.records import CheckRecord, QualityRecord
+from toolkit.parity.rules.tolerance import LIMIT_IN_UNITS, MOST_DIFFERENCE_OF_LOWER, behaviour_limit
+from toolkit.records import CheckRecord, ParityRecord, QualityRecord, Report, check_order
 from toolkit.workload.noise import MOST_NOISE
 
-#: Checks that `judge_quality` makes; they can be made again from a saved record.
-QUALITY_CHECKS = ("noise", "accuracy", "significance", "agreement")
+# Checks that `judge_quality` makes; they can be made again from a saved record.
+_QUALITY_CHECKS = ("noise", "accuracy", "significance", "agreement")
 
 
 @dataclass(frozen=True)
@@ -67,12 +68,7 @@ def judge_quality(quality: QualityRecord, gates: Gates) -> tuple[CheckRecord, ..
 
 
 def check_noise(probe: str, measured: float | None) -> CheckRecord:
-    """Check that logits of lower precision are still those logits, whatever labels they give.
-
-    Args:
-        probe: Name of the probe.
-        measured: As `relative_noise` returns it.
-    """
+    """Check by what `relative_noise` returned that logits are still those logits, whatever labels they give."""
     decibels = "" if not measured else f", SQNR {-20 * np.log10(measured):.1f} dB"
     return CheckRecord(
         name="noise",
@@ -93,3 +89,31 @@ def mcnemar(lost: int, gained: int) -> float:
     from scipy.stats import binomtest  # 0.4 to 0.5 s to import, needed only here
 
     return float(binomtest(lost, lost + gained, 0.5, alternative="greater").pvalue) if lost + gained else 1.0
+
+
+def rejudge(report: Report, gates: Gates) -> Report:
+    """Return a saved report with every check judged anew from what was measured, by today's limits; nothing is run."""
+    return report.changed(parity=tuple(_rejudged(record, gates) for record in report.parity))
+
+
+def _rejudged(record: ParityRecord, gates: Gates) -> ParityRecord:
+    kept = [_by_todays_limit(check, record) for check in record.checks if not _of_quality(check, record)]
+    new = judge_quality(record.quality, gates) if record.quality else ()
+    return record.changed(checks=tuple(sorted([*kept, *new], key=lambda each: check_order(each.name))))
+
+
+def _of_quality(check: CheckRecord, record: ParityRecord) -> bool:
+    """Say whether `judge_quality` makes this check anew."""
+    return record.quality is not None and check.name in _QUALITY_CHECKS and "images (" in (check.probe or "")
+
+
+def _by_todays_limit(check: CheckRecord, record: ParityRecord) -> CheckRecord:
+    """Return a check with the limit of this version: a file may say anything."""
+    if check.name == "noise":
+        limit = MOST_NOISE
+    elif check.name in {"determinism", "row independence"}:
+        lower = record.declared != "float32"
+        limit = MOST_DIFFERENCE_OF_LOWER if lower else behaviour_limit(record.error_ratio or 0.0)
+    else:
+        limit = LIMIT_IN_UNITS if check.name == "values" else 0.0
+    return check.changed(limit=limit, bound="at most")

@@ -41,10 +41,8 @@ def in_units(ratio: float) -> str:
 def behaviour_limit(error_ratio: float) -> float:
     """Return by how many units two float32 answers to the same image may differ.
 
-    A wrong artifact may compute with larger numbers, and round more: what is small beside its error is not the cause.
-
-    Args:
-        error_ratio: The artifact's largest error, in units.
+    A wrong artifact may compute with larger numbers, and round more: what is small beside its largest error, in units,
+    is not the cause.
     """
     return max(LIMIT_IN_UNITS, _SMALL_BESIDE * error_ratio)
 
@@ -76,15 +74,9 @@ def rounding_unit(eager_errors: NDArray[np.float64], expected: NDArray[np.float6
 def class_units(
     eager_errors: NDArray[np.float64], expected: NDArray[np.float64], usual: float = 0.0
 ) -> NDArray[np.float64]:
-    """Return the unit of each class: that of all, unless the class's own is more than four times smaller.
+    """Return the unit of each class ``(width,)``: that of all, unless the class's own is more than four times smaller.
 
-    Args:
-        eager_errors: As for `rounding_unit`.
-        expected: As for `rounding_unit`.
-        usual: As for `rounding_unit`.
-
-    Returns:
-        ``(width,)`` float64, absolute.
+    The arguments are those of `rounding_unit`.
     """
     unit = rounding_unit(eager_errors, expected, usual)
     own = [rounding_unit(eager_errors[:, [i]], expected[:, [i]], usual) for i in range(expected.shape[1])]

@@ -13,12 +13,8 @@ _IN_PROPERTY = (*_IN_MESSAGE, (":", "%3A"), (",", "%2C"))
 def annotations(report: Report) -> list[str]:
     """Return the workflow commands of a report, a line each.
 
-    Args:
-        report: Of any command.
-
-    Returns:
-        An error for every target that failed parity, every check of the clock that failed, every row that could not be
-        measured or is too slow; a warning for a NOISY machine and for every skip.
+    There is an error for every target that failed parity, every check of the clock that failed, every row that could
+    not be measured or is too slow; a warning for a NOISY machine and for every skip.
     """
     slow = [each for each in report.comparisons if each.too_slow]
     clocks = [(record, check) for record in report.self_checks for check in record.checks if not check.passed]

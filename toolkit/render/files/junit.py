@@ -22,14 +22,7 @@ from toolkit.render.words.bench import (
     row_warnings,
     slowdown_in_words,
 )
-from toolkit.render.words.parity import (
-    Explanation,
-    explain,
-    question,
-    reference_of,
-    repeat_command,
-    target_names,
-)
+from toolkit.render.words.parity import Explanation, explain, question, reference_of, repeat_command, target_names
 from toolkit.render.words.saved import short_names
 from toolkit.render.words.sheet import threads_in_words
 from toolkit.render.words.speeds import median_in_words, ordered, row_name, verdict_of
@@ -49,22 +42,21 @@ def junit_xml(report: Report) -> str:
     its clock, and its comparisons; a row that is too slow is a failure. Rows that could not be measured are errors and
     skips are skipped cases, each kind in a suite of its own, when there are any.
 
-    Args:
-        report: Of any command; what is not parity, bench, failures or skips is left out.
-
     Returns:
         A whole document with declaration; to be written as UTF-8.
     """
     root = Element("testsuites")
     explanations = {id(explanation.record): explanation for explanation in explain(report.parity)}
     files = short_names([record.target for record in report.parity])
-    names = zip(report.parity, files, target_names(report.parity), strict=True)
-    for record, file, target in names:
+    for record, file, target in zip(report.parity, files, target_names(report.parity), strict=True):
         suite = _suite(root, report, f"parity {file} {record.device}", _properties(report, record))
         explanation = explanations.get(id(record))
         for check in record.checks:
-            cause = explanation if explanation and explanation.check is check else None
-            _check_case(_case(suite, f"fmnist-tk.parity.{target}", _case_name(check)), check, cause)
+            name = f"{check.name} [{check.probe}]" if check.probe else check.name
+            case = _case(suite, f"fmnist-tk.parity.{target}", name)
+            if not check.passed:
+                cause = explanation if explanation and explanation.check is check else None
+                _fail(case, check.name, check.detail, "\n".join(_failure_text(check, cause)))
         _close(suite, f"repeat with: {repeat_command(report, record)}" if explanation else "")
     devices = [*(each.device for each in report.self_checks), *(each.device for each in report.latency)]
     for device in dict.fromkeys(devices):
@@ -84,15 +76,6 @@ def junit_xml(report: Report) -> str:
         _close(suite, "")
     indent(root)
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{tostring(root, encoding="unicode")}\n'
-
-
-def _check_case(case: Element, check: CheckRecord, cause: Explanation | None) -> None:
-    if not check.passed:
-        _fail(case, check.name, check.detail, "\n".join(_failure_text(check, cause)))
-
-
-def _case_name(check: CheckRecord) -> str:
-    return f"{check.name} [{check.probe}]" if check.probe else check.name
 
 
 def _properties(report: Report, record: ParityRecord) -> Iterable[tuple[str, str]]:

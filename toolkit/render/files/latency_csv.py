@@ -6,7 +6,7 @@ from io import StringIO
 from typing import Final
 
 from toolkit.plain import Value, cell
-from toolkit.records import LatencyRecord, Report
+from toolkit.records import LatencyRecord
 from toolkit.render.words.saved import SavedReport
 from toolkit.render.words.speeds import evaluation_of, is_baseline, verdict_of
 
@@ -73,13 +73,10 @@ def latency_csv(saved: Sequence[SavedReport]) -> str:
         facts = [of(each) for of in _OF_REPORTS.values()]
         for row in each.report.latency:
             numbers = [of(row) for of in _OF_ROWS.values()]
-            writer.writerow(map(cell, [*facts, *numbers, *_accuracy(row, each.report)]))
+            found = evaluation_of(row, each.report)
+            accuracy = (found.accuracy, found.images) if found else (None, None)
+            writer.writerow(map(cell, [*facts, *numbers, *accuracy]))
     return text.getvalue()
-
-
-def _accuracy(row: LatencyRecord, report: Report) -> tuple[Value, Value]:
-    found = evaluation_of(row, report)
-    return (found.accuracy, found.images) if found else (None, None)
 
 
 def _ratio(row: LatencyRecord, name: str) -> float | None:

@@ -23,11 +23,7 @@ _SIGNS: Final = {"good": "✅ ", "bad": "❌ ", "warning": "⚠️ ", "note": ""
 def report_markdown(report: Report) -> str:
     """Return a report as Markdown: a heading with the verdict, the tables of each part, then what went wrong and why.
 
-    Args:
-        report: Of any command; of parity and bench all that decides is shown, of other parts what failed.
-
-    Returns:
-        Markdown in GitHub's flavour that ends in a newline. Details are escaped, so that they show as they are.
+    It ends in a newline; details are escaped, so that they show as they are.
     """
     return "\n".join(_lines(report)) + "\n"
 
@@ -36,17 +32,11 @@ def reports_markdown(saved: Sequence[SavedReport]) -> str:
     """Return several reports as Markdown, one after the other, each under the name of its file; of one the report."""
     if len(saved) == 1:
         return report_markdown(saved[0].report)
-    parts = [f"# {_escaped(name)}\n\n{_escaped(_origin(each.report))}\n" for name, each in _named(saved)]
-    texts = [report_markdown(each.report) for each in saved]
-    return "\n".join(f"{part}\n{text}" for part, text in zip(parts, texts, strict=True))
-
-
-def _named(saved: Sequence[SavedReport]) -> Iterator[tuple[str, SavedReport]]:
-    return zip(short_names([each.file for each in saved]), saved, strict=True)
-
-
-def _origin(report: Report) -> str:
-    return f"fmnist-tk {report.command} on {report.machine.cpu}, {moment(report)}"
+    parts = []
+    for name, each in zip(short_names([each.file for each in saved]), saved, strict=True):
+        origin = f"fmnist-tk {each.report.command} on {each.report.machine.cpu}, {moment(each.report)}"
+        parts.append(f"# {_escaped(name)}\n\n{_escaped(origin)}\n\n{report_markdown(each.report)}")
+    return "\n".join(parts)
 
 
 def is_bench(report: Report) -> bool:
@@ -60,7 +50,8 @@ def _lines(report: Report) -> Iterator[str]:
         yield f"## {_parity_verdict(report)}"
         yield from _contents(check_sheets(report.parity))
     if is_bench(report) or report.comparisons:
-        yield f"## {_bench_verdict(report) if is_bench(report) else _compare_verdict(report)}"
+        end = ", interrupted" if report.interrupted else ""
+        yield f"## {_bench_verdict(report) + end if is_bench(report) else _compare_verdict(report)}"
         yield from _contents(bench_contents(report, details=False))
     if is_bench(report):
         yield from _contents((*fitness_remarks(report.fitness), *row_warnings(report), *method_remarks(report)))
@@ -117,11 +108,6 @@ def _parity_verdict(report: Report) -> str:
 
 
 def _bench_verdict(report: Report) -> str:
-    verdict = _measured_verdict(report)
-    return f"{verdict}, interrupted" if report.interrupted else verdict
-
-
-def _measured_verdict(report: Report) -> str:
     wrong = [record.device for record in report.self_checks if not record.passed]
     rows, failed = len(ordered(report)), len(report.failures)
     if wrong:

@@ -5,15 +5,15 @@ only charts are markup, and `toolkit.render.page.svg` escapes there.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from toolkit.plain import plain
 from toolkit.records import Report
-from toolkit.render.page.blocks import Lines, Missing, Section, section, tone_of
-from toolkit.render.page.facts import again_section, gaps_section, machine_section, other_sections, training_section
+from toolkit.render.page.blocks import Missing, Section, kind_of, section, tone_of
+from toolkit.render.page.facts import again, facts_before, gaps
 from toolkit.render.page.judging import judging_sections
 from toolkit.render.page.series import Styles
 from toolkit.render.page.side_by_side import letters, side_by_side
@@ -46,14 +46,7 @@ class _View:
 
 
 def report_page(saved: Sequence[SavedReport]) -> str:
-    """Return a page of one report, or of several side by side and then each.
-
-    Args:
-        saved: At least one.
-
-    Returns:
-        A whole document, to be written as UTF-8.
-    """
+    """Return a page of one report, or of several side by side and then each: a whole document, for UTF-8."""
     styles = Styles.of(each.report for each in saved)
     several = len(saved) > 1
     names = letters(len(saved)) if several else [""]
@@ -78,7 +71,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"kind": lambda block: type(block).__name__.lower(), "tone": tone_of}
+    environment.filters |= {"kind": kind_of, "tone": tone_of}
     return environment
 
 
@@ -97,16 +90,16 @@ def _view(saved: SavedReport, file: str, name: str, styles: Styles) -> _View:
 
 def _sections(report: Report, styles: Styles) -> Iterator[Section]:
     """Yield what the report has, then in a line each what it has not."""
-    yield machine_section(report)
-    training = training_section(report)
-    if training:
-        yield training
-    yield from other_sections(report)
+    yield from facts_before(report)
     parts = [*timing_sections(report, styles), *judging_sections(report)]
     yield from (part for part in parts if not part.is_missing)
-    yield gaps_section(report)
-    missing = [(part.title, block) for part in parts for block in part.blocks if part.is_missing]
+    yield section("gaps", "Skips, failures and notes", gaps(report))
+    missing = [
+        replace(block, title=part.title)
+        for part in parts
+        for block in part.blocks
+        if part.is_missing and isinstance(block, Missing)
+    ]
     if missing:
-        lines = Lines(tuple((title, block) for title, block in missing if isinstance(block, Missing)))
-        yield Section("missing", "Not in this report", (lines,))
-    yield again_section(report)
+        yield Section("missing", "Not in this report", (tuple(missing),))
+    yield section("again", "How to reproduce", again(report))

@@ -47,17 +47,11 @@ class Charts:
 
 @dataclass(frozen=True)
 class Missing:
-    """Why a part is not there, and the command that gives it."""
+    """Why a part is not there, and the command that gives it; its title where several are told together."""
 
     text: str
     command: str
-
-
-@dataclass(frozen=True)
-class Lines:
-    """Parts that are not there, by their titles."""
-
-    lines: tuple[tuple[str, Missing], ...]
+    title: str = ""
 
 
 @dataclass(frozen=True)
@@ -85,13 +79,6 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Failures:
-    """What failed and why."""
-
-    failures: tuple[Failure, ...]
-
-
-@dataclass(frozen=True)
 class Picture:
     """An image of 28 by 28 pixels as a data URI, what it is taken for and what it is."""
 
@@ -110,8 +97,9 @@ class Pictures:
     pictures: tuple[Picture, ...]
 
 
-#: A text is a paragraph, remarks that follow one another are a list.
-Block = Sheet | Heat | Charts | str | Missing | Lines | tuple[Remark, ...] | Facts | Commands | Failures | Pictures
+#: A text is a paragraph, things of one kind are a list.
+Lists = tuple[Remark, ...] | tuple[Missing, ...] | tuple[Failure, ...]
+Block = Sheet | Heat | Charts | str | Missing | Lists | Facts | Commands | Pictures
 
 
 @dataclass(frozen=True)
@@ -131,6 +119,11 @@ class Section:
 def section(id: str, title: str, blocks: Iterable[Block | Remark]) -> Section:
     """Return a section; remarks that follow one another become one list."""
     return Section(id, title, tuple(grouped(blocks)))
+
+
+def kind_of(block: Block | Remark | Failure) -> str:
+    """Return what the template calls a block; a list by what is in it."""
+    return f"{kind_of(block[0])}s" if isinstance(block, tuple) else type(block).__name__.lower()
 
 
 def tone_of(word: str) -> str:

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from toolkit.records import LatencyRecord, Report, quantile
 from toolkit.records.units import fraction, percent, rate, scaled, seconds
 from toolkit.render.page.blocks import Chart, Charts
-from toolkit.render.page.scales import Axis, linear_axis, log_axis, stepped_axis
+from toolkit.render.page.scales import Axis, log_axis, share_axis, stepped_axis
 from toolkit.render.page.series import Styles, grouped, series_names
 from toolkit.render.page.svg import (
     TALL_ROW,
@@ -52,13 +52,13 @@ def speed_charts(report: Report, styles: Styles) -> Charts | None:
     one_call = shared(row.scenario.kind for row in every) != "throughput"
     latency = plot(
         "Median seconds per call over images per call, both logarithmic, by format",
-        [_line(name, styles[name], group) for name, group in groups.items()],
+        [Series(styles[name], [_latency(name, row) for row in group]) for name, group in groups.items()],
         batch,
         log_axis("", ends, tick_seconds),
     )
     throughput = plot(
         "Images per second over images per call, both logarithmic, by format",
-        [_rate_line(name, styles[name], group) for name, group in groups.items()],
+        [Series(styles[name], [_throughput(name, row) for row in group]) for name, group in groups.items()],
         batch,
         log_axis("", [row.throughput_images_per_s for row in every], tick_rate),
     )
@@ -109,16 +109,15 @@ def frontier_charts(report: Report, styles: Styles) -> Charts | None:
         return None
     sizes = sorted({each.row.batch_size for each in rated})
     accuracies = [each.accuracy for each in rated]
-    up = linear_axis("", min(accuracies) - _AROUND, max(accuracies) + _AROUND, lambda value: f"{100 * value:.3g} %")
+    up = share_axis("", min(accuracies) - _AROUND, max(accuracies) + _AROUND, lambda value: f"{100 * value:.3g} %")
     charts = []
     for size, latency in ((sizes[0], True), (sizes[-1], False)):
         here = [(names[id(each.row)], each) for each in rated if each.row.batch_size == size]
-        of, tick = (_median, tick_seconds) if latency else (_throughput, tick_rate)
+        of = attrgetter("median_s" if latency else "throughput_images_per_s")
         title = f"Accuracy and {'latency' if latency else 'throughput'} at batch {size:,}"
-        across = log_axis("time of a call" if latency else "images/s", [of(each.row) for _, each in here], tick)
-        series = [
-            Series(name, styles[name], (Point(of(each.row), each.accuracy, _rated(each)),)) for name, each in here
-        ]
+        label, tick = ("time of a call", tick_seconds) if latency else ("images/s", tick_rate)
+        across = log_axis(label, [of(each.row) for _, each in here], tick)
+        series = [Series(styles[name], [Point(of(each.row), each.accuracy, _rated(each))]) for name, each in here]
         charts.append(Chart(title, plot(f"{title}, by format", series, across, up)))
     return Charts(tuple(charts), legend([names[id(each.row)] for each in rated], styles))
 
@@ -145,21 +144,9 @@ def tick_rate(value: float) -> str:
 _TENTHS: Final = tuple((each / 100, f"{each} %") for each in (0, 20, 40, 60, 80, 100))
 
 
-def _median(row: LatencyRecord) -> float:
-    return row.median_s
-
-
-def _throughput(row: LatencyRecord) -> float:
-    return row.throughput_images_per_s
-
-
 def interval_of(row: LatencyRecord) -> tuple[float, ...]:
     """Return the 95 % interval of a median in seconds; nothing where there is none."""
     return row.estimate.p50_s if row.estimate and row.estimate.p50_s else ()
-
-
-def _line(name: str, style: Style, group: list[LatencyRecord]) -> Series:
-    return Series(name, style, tuple(_latency(name, row) for row in group))
 
 
 def _latency(name: str, row: LatencyRecord) -> Point:
@@ -170,16 +157,9 @@ def _latency(name: str, row: LatencyRecord) -> Point:
     return Point(row.batch_size, row.median_s, hint, low, high)
 
 
-def _rate_line(name: str, style: Style, group: list[LatencyRecord]) -> Series:
-    points = (
-        Point(
-            row.batch_size,
-            row.throughput_images_per_s,
-            f"{name}, batch {row.batch_size:,}\n{rate(row.throughput_images_per_s)} images/s",
-        )
-        for row in group
-    )
-    return Series(name, style, tuple(points))
+def _throughput(name: str, row: LatencyRecord) -> Point:
+    per_s = row.throughput_images_per_s
+    return Point(row.batch_size, per_s, f"{name}, batch {row.batch_size:,}\n{rate(per_s)} images/s")
 
 
 def _ends(row: LatencyRecord) -> Iterator[float]:

@@ -3,9 +3,9 @@
 import shlex
 from collections.abc import Iterator
 
-from toolkit.records import Report
+from toolkit.records import Report, TrainRecord
 from toolkit.records.units import fraction, seconds, size
-from toolkit.render.page.blocks import Block, Commands, Facts, Failure, Failures, Section, section
+from toolkit.render.page.blocks import Block, Commands, Facts, Failure, Section, section
 from toolkit.render.words.bench import fitness_remarks, method_remarks, row_warnings
 from toolkit.render.words.parts import artifact_sheets, other_parts
 from toolkit.render.words.saved import moment
@@ -13,11 +13,16 @@ from toolkit.render.words.sheet import NONE, Remark, sheet_of
 from toolkit.render.words.two_files import files_verdict
 
 
-def machine_section(report: Report) -> Section:
-    """Return where the numbers are from, and under which conditions they were measured."""
+def facts_before(report: Report) -> Iterator[Section]:
+    """Yield where the numbers are from, under which conditions they were measured, and what only some commands have."""
     facts = Facts(tuple(_machine(report)))
     remarks = (*fitness_remarks(report.fitness), *row_warnings(report), *method_remarks(report))
-    return section("machine", "The machine", [facts, *remarks])
+    yield section("machine", "The machine", [facts, *remarks])
+    if report.training:
+        yield section("training", "Training", _training(report.training))
+    for part in other_parts(report, whole=True):
+        if part.id != "training":  # which has a section of its own, by epoch
+            yield section(part.id, part.title, part.contents)
 
 
 def _machine(report: Report) -> Iterator[tuple[str, str]]:
@@ -37,11 +42,7 @@ def _machine(report: Report) -> Iterator[tuple[str, str]]:
         yield "Fit for timing", report.fitness.verdict
 
 
-def training_section(report: Report) -> Section | None:
-    """Return how the checkpoint was trained, when the report has it."""
-    record = report.training
-    if record is None:
-        return None
+def _training(record: TrainRecord) -> Iterator[Block]:
     facts = (
         ("Recipe", ", ".join(f"{name} {value}" for name, value in record.recipe.items())),
         ("Images", f"{record.train_images:,}"),
@@ -57,23 +58,12 @@ def training_section(report: Report) -> Section | None:
         "held out": lambda each: NONE if each.holdout_accuracy is None else fraction(each.holdout_accuracy),
         "time": lambda each: seconds(each.duration_s),
     }
-    table = sheet_of("Loss and accuracy by epoch", record.epochs, words, right=words)
-    return section("training", "Training", [Facts(facts), table])
+    yield Facts(facts)
+    yield sheet_of("Loss and accuracy by epoch", record.epochs, words, right=words)
 
 
-def other_sections(report: Report) -> Iterator[Section]:
-    """Yield what only some commands have: what works on the machine, what is inside of files, predictions."""
-    for part in other_parts(report, whole=True):
-        if part.id != "training":  # which has a section of its own, by epoch
-            yield section(part.id, part.title, part.contents)
-
-
-def gaps_section(report: Report) -> Section:
-    """Return what was skipped and why, what failed, and what else a person must know."""
-    return section("gaps", "Skips, failures and notes", _gaps(report))
-
-
-def _gaps(report: Report) -> Iterator[Block | Remark]:
+def gaps(report: Report) -> Iterator[Block | Remark]:
+    """Yield what was skipped and why, what failed, and what else a person must know."""
     failures = [
         Failure(f"{each.target}{f' at batch {each.batch_size:,}' if each.batch_size else ''}", each.reason)
         for each in report.failures
@@ -86,7 +76,7 @@ def _gaps(report: Report) -> Iterator[Block | Remark]:
         files = " and ".join(each.path for each in report.inspected)
         failures.append(Failure(files, files_verdict(report)))
     if failures:
-        yield Failures(tuple(failures))
+        yield tuple(failures)
     if report.skips:
         words = {"what": lambda e: e.what, "why": lambda e: e.reason, "to have it": lambda e: e.remedy}
         yield sheet_of("What was skipped", report.skips, words)
@@ -98,12 +88,8 @@ def _gaps(report: Report) -> Iterator[Block | Remark]:
         yield f"Nothing was skipped, {failed}, and there is nothing to add."
 
 
-def again_section(report: Report) -> Section:
-    """Return how the report can be made again."""
-    return section("again", "How to reproduce", _again(report))
-
-
-def _again(report: Report) -> Iterator[Block]:
+def again(report: Report) -> Iterator[Block]:
+    """Yield how the report can be made again."""
     commands = []
     if report.arguments:
         words = ["fmnist-tk", *report.arguments]

@@ -7,17 +7,7 @@ from typing import Final
 
 from toolkit.records import LABELS, EvaluationRecord, Report, WrongImageRecord
 from toolkit.records.units import fraction
-from toolkit.render.page.blocks import (
-    Block,
-    Failure,
-    Failures,
-    Heat,
-    Missing,
-    Picture,
-    Pictures,
-    Section,
-    section,
-)
+from toolkit.render.page.blocks import Block, Failure, Heat, Missing, Picture, Pictures, Section, section
 from toolkit.render.words.parity import check_sheets, explain, repeat_command, target_names
 from toolkit.render.words.sheet import NONE, Column, Sheet, sheet_of
 
@@ -37,14 +27,12 @@ def _parity(report: Report) -> Iterator[Block]:
     if not report.parity:
         yield Missing("This report has checked no artifact. This checks what was exported:", _PARITY)
         return
-    explained = list(explain(report.parity))
-    if explained:
-        yield Failures(
-            tuple(
-                Failure(each.target, each.cause, tuple(each.lines()), repeat_command(report, each.record))
-                for each in explained
-            )
-        )
+    failures = tuple(
+        Failure(each.target, each.cause, tuple(each.lines()), repeat_command(report, each.record))
+        for each in explain(report.parity)
+    )
+    if failures:
+        yield failures
     yield from check_sheets(report.parity)
 
 

@@ -49,13 +49,7 @@ class Axis:
 
 
 def log_axis(label: str, values: Sequence[float], words: Callable[[float], str]) -> Axis:
-    """Return a logarithmic axis that holds all values, with ticks at round numbers, as many as fit.
-
-    Args:
-        label: What the values are.
-        values: At least one; what is not above zero counts as the smallest number.
-        words: Says a value at a tick.
-    """
+    """Return a logarithmic axis that holds all values, with ticks at round numbers; zero counts as almost zero."""
     low, high = (math.log10(max(each, _LEAST)) for each in (min(values), max(values)))
     spare = max((high - low) * _MARGIN, 0.05)
     low, high = low - spare, high + spare
@@ -84,21 +78,10 @@ def stepped_axis(label: str, values: Sequence[float], words: Callable[[float], s
     return Axis(label, 10 ** (low - spare), 10 ** (high + spare), tuple((each, words(each)) for each in shown))
 
 
-def linear_axis(
-    label: str, low: float, high: float, words: Callable[[float], str], *, at_least: float = 0.0, at_most: float = 1.0
-) -> Axis:
-    """Return a linear axis whose ticks are round numbers.
-
-    Args:
-        label: What the values are.
-        low: The least value.
-        high: The largest one, not below ``low``.
-        words: Says a value at a tick.
-        at_least: The axis does not go below this.
-        at_most: Nor above this.
-    """
+def share_axis(label: str, low: float, high: float, words: Callable[[float], str]) -> Axis:
+    """Return a linear axis within 0 and 1, from a share to another, whose ticks are round numbers said by ``words``."""
     spare = max((high - low) * 0.15, 1e-3)
-    low, high = max(low - spare, at_least), min(high + spare, at_most)
+    low, high = max(low - spare, 0.0), min(high + spare, 1.0)
     rough = (high - low) / (_MOST_TICKS - 2)
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(each * power for each in (1, 2, 2.5, 5, 10) if each * power >= rough)

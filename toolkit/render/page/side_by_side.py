@@ -30,11 +30,7 @@ def letters(number: int) -> list[str]:
 
 
 def side_by_side(saved: Sequence[SavedReport]) -> Iterator[Block | Remark]:
-    """Yield what tells several reports apart and what they have in common.
-
-    Args:
-        saved: At least two.
-    """
+    """Yield what tells two or more reports apart and what they have in common."""
     names, series = letters(len(saved)), series_names(*(each.report for each in saved))
     found = [{(row.batch_size, series[id(row)]): row for row in ordered(each.report)} for each in saved]
     yield _overview(saved, names)

@@ -57,9 +57,8 @@ class Point:
 class Series:
     """Points of one kind."""
 
-    name: str
     style: Style
-    points: tuple[Point, ...]
+    points: Sequence[Point]
 
 
 @dataclass(frozen=True)

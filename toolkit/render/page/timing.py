@@ -38,21 +38,17 @@ def _spread(report: Report, styles: Styles) -> Iterator[Block]:
         return
     yield charts
     names, rows = series_names(report), ordered(report)
-    yield (
-        Sheet(
-            "Quantiles of the calls that count; a percentile is told where ten calls lie beyond it",
-            (
-                column(rows, "batch", lambda row: f"{row.batch_size:,}"),
-                column(rows, "format", lambda row: names[id(row)], right=False),
-                column(rows, "calls", lambda row: f"{len(row.times_s):,}"),
-                column(rows, "rounds", lambda row: str(len(row.rounds))),
-                *(
-                    column(rows, f"p{share}", partial(_percentile, percentage=share))
-                    for share in (1, 10, 25, 50, 75, 90, 99)
-                ),
-                column(rows, "median of rounds", _rounds),
-            ),
-        )
+    percentiles = (1, 10, 25, 50, 75, 90, 99)
+    yield Sheet(
+        "Quantiles of the calls that count; a percentile is told where ten calls lie beyond it",
+        (
+            column(rows, "batch", lambda row: f"{row.batch_size:,}"),
+            column(rows, "format", lambda row: names[id(row)], right=False),
+            column(rows, "calls", lambda row: f"{len(row.times_s):,}"),
+            column(rows, "rounds", lambda row: str(len(row.rounds))),
+            *(column(rows, f"p{share}", partial(_percentile, percentage=share)) for share in percentiles),
+            column(rows, "median of rounds", _rounds),
+        ),
     )
 
 
@@ -86,17 +82,17 @@ def _limit(report: Report, styles: Styles) -> Iterator[Block | Remark]:
     rows = [row for row in ordered(report) if row.bound]
     if any(share_in_words(row, noisy=noisy) == NONE for row in rows):
         yield Remark("Shares above 100 % are left out: a NOISY machine had lowered its own limit", "note")
-    yield (
-        Sheet(
-            "Rows beside the least time that this machine needs",
-            (
-                column(rows, "batch", lambda row: f"{row.batch_size:,}"),
-                column(rows, "format", lambda row: names[id(row)], right=False),
-                column(rows, "p50", lambda row: seconds(row.median_s)),
-                column(rows, "least", lambda row: seconds(row.bound.seconds if row.bound else None)),
-                column(rows, "of limit, set by", lambda row: share_in_words(row, noisy=noisy)),
-            ),
-        )
+    yield sheet_of(
+        "Rows beside the least time that this machine needs",
+        rows,
+        {
+            "batch": lambda row: f"{row.batch_size:,}",
+            "format": lambda row: names[id(row)],
+            "p50": lambda row: seconds(row.median_s),
+            "least": lambda row: seconds(row.bound.seconds if row.bound else None),
+            "of limit, set by": lambda row: share_in_words(row, noisy=noisy),
+        },
+        right=("batch", "p50", "least", "of limit, set by"),
     )
     yield from _peaks(report)
 

@@ -96,7 +96,8 @@ class Blocks:
     columns: int | None = None
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        titles = [tuple(_spelt(line, options) for line in tile.lines) for tile in self.tiles]
+        arrow = "->" if options.ascii_only else "→"
+        titles = [tuple(line.replace("→", arrow) for line in tile.lines) for tile in self.tiles]
         lines = max(map(len, titles), default=0)
         longest = max((cell_len(line) for title in titles for line in title), default=0)
         layout = fit(len(self.tiles), options.max_width, console.height, title=(longest, lines), columns=self.columns)
@@ -117,10 +118,6 @@ def _line(parts: list[Text]) -> Text:
     line = Text(" " * _GAP, no_wrap=True, end="\n").join(parts)
     line.rstrip()
     return line
-
-
-def _spelt(title: str, options: ConsoleOptions) -> str:
-    return title.replace("→", "->") if options.ascii_only else title
 
 
 def _centred(title: str, width: int, options: ConsoleOptions) -> str:

@@ -43,12 +43,7 @@ _MOST_NAMED = 4
 
 
 def bench_contents(report: Report, *, details: bool) -> Iterator[Content]:
-    """Yield what a person reads of a bench or a comparison; what the report does not have is left out.
-
-    Args:
-        report: Of any command.
-        details: Whether to tell what a row costs before and beside its calls.
-    """
+    """Yield what a person reads of a bench or a comparison; with ``details`` also what calls cost before and beside."""
     rows = ordered(report)
     if rows:
         yield from speed_sheets(report)
@@ -56,8 +51,7 @@ def bench_contents(report: Report, *, details: bool) -> Iterator[Content]:
         yield from gap_remarks(report)
     if not report.latency:  # only the clock was checked, or it forbade the bench
         yield from map(clock_sheet, report.self_checks)
-    yield from comparison_sheets(report)
-    yield from slowdowns(report)
+    yield from _comparisons(report)
     yield from fastest_sheets(report)
     if rows and details:
         yield resources_sheet(report)
@@ -66,8 +60,8 @@ def bench_contents(report: Report, *, details: bool) -> Iterator[Content]:
         yield from cost_sheets(report)
 
 
-def comparison_sheets(report: Report) -> Iterator[Sheet]:
-    """Yield the rows beside those that they are compared with, if anything was compared."""
+def _comparisons(report: Report) -> Iterator[Content]:
+    """Yield the rows beside those that they are compared with, if anything was, and a sentence on each too slow one."""
     rows = sorted(report.comparisons, key=lambda each: (each.batch_size, each.device, each.format))
     if not rows:
         return
@@ -85,10 +79,6 @@ def comparison_sheets(report: Report) -> Iterator[Sheet]:
     how = "in the same rounds" if all(each.paired for each in rows) else "in separate runs"
     breaks = breaks_between(each.batch_size for each in rows)
     yield Sheet(f"Speed of head over base{words}, {how}", columns, breaks, comparison_legend(report))
-
-
-def slowdowns(report: Report) -> Iterator[Remark]:
-    """Yield a sentence on each row that is too slow."""
     yield from (Remark(slowdown_in_words(each), "bad") for each in report.comparisons if each.too_slow)
 
 

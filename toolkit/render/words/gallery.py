@@ -22,12 +22,7 @@ class Tile:
 
 
 def make_tiles(report: Report, pictures: Iterable[bytes]) -> tuple[Tile, ...]:
-    """Return the pictures of a gallery with their titles.
-
-    Args:
-        report: With a gallery; predictions, if there are any, belong to its pictures.
-        pictures: 784 bytes each, in the gallery's order.
-    """
+    """Return the pictures of a report's gallery, 784 bytes each, in its order, with their titles."""
     return tuple(Tile(lines, pixels) for lines, pixels in zip(_titles(report), pictures, strict=True))
 
 

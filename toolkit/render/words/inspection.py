@@ -26,13 +26,7 @@ LONGEST_VALUE: Final = 200
 
 
 def inspection_tables(report: Report, *, whole: bool, width: int) -> Iterator[Content]:
-    """Yield what stands inside each file that was inspected, one after the other.
-
-    Args:
-        report: Of ``inspect``.
-        whole: Whether long lists are told to their end.
-        width: Columns of text that there are.
-    """
+    """Yield what stands inside each inspected file, for so many columns of text; ``whole`` lists to their end."""
     for record in report.inspected:
         yield _facts(record)
         yield from _layers(record)

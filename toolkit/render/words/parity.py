@@ -2,20 +2,12 @@
 
 import math
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Final
 
-from toolkit.records import (
-    CheckName,
-    CheckRecord,
-    ParityRecord,
-    QualityRecord,
-    Report,
-    ReproductionRecord,
-    check_order,
-)
+from toolkit.records import CheckName, CheckRecord, ParityRecord, QualityRecord, Report, ReproductionRecord, check_order
 from toolkit.records.units import fraction, three_digits
 from toolkit.render.words.saved import short_names
 from toolkit.render.words.sheet import CROSS, LIMIT, NONE, Column, Sheet, mark, threads_in_words
@@ -24,6 +16,18 @@ _TIMES: Final = "× "
 _SHORT_SHA: Final = 12
 # More targets side by side than that, and the eye loses its column.
 _ACROSS: Final = 4
+# Measures of a lower precision, in order.
+_QUALITY: Final[dict[str, Callable[[QualityRecord], str]]] = {
+    "images": lambda each: f"{each.images:,} ({each.source})",
+    "accuracy of the reference": lambda each: f"{each.reference_accuracy:.2%}",
+    "accuracy": lambda each: f"{each.accuracy:.2%}",
+    "accuracy lost, points": lambda each: f"{each.drop_points:.2f}",
+    "… with 95 % confidence": lambda each: "{:.2f} to {:.2f}".format(*each.drop_interval_points),
+    "labels agree": lambda each: f"{each.agreement:.2%}",
+    "mean change of a probability": lambda each: f"{each.mean_probability_change:.2g}",
+    "largest change of a probability": lambda each: f"{each.max_probability_change:.2g}",
+    "signal to noise of the logits": lambda each: NONE if each.sqnr_db is None else f"{each.sqnr_db:.1f} dB",
+}
 
 
 @dataclass(frozen=True)
@@ -256,23 +260,8 @@ def _times(value: float) -> str:
 
 
 def _quality(group: list[ParityRecord], names: list[str]) -> Iterator[Sheet]:
-    found = [(name, _quality_words(each.quality)) for name, each in zip(names, group, strict=True) if each.quality]
+    found = [(name, each.quality) for name, each in zip(names, group, strict=True) if each.quality]
     if found:
-        columns = (Column(name, tuple(words.values()), right=True) for name, words in found)
+        columns = (Column(name, tuple(word(each) for word in _QUALITY.values()), right=True) for name, each in found)
         title = "Quality beside the float64 reference, on the same labelled images"
-        yield Sheet(title, (Column("measure", tuple(found[0][1])), *columns), across=_ACROSS)
-
-
-def _quality_words(quality: QualityRecord) -> dict[str, str]:
-    low, high = quality.drop_interval_points
-    return {
-        "images": f"{quality.images:,} ({quality.source})",
-        "accuracy of the reference": f"{quality.reference_accuracy:.2%}",
-        "accuracy": f"{quality.accuracy:.2%}",
-        "accuracy lost, points": f"{quality.drop_points:.2f}",
-        "… with 95 % confidence": f"{low:.2f} to {high:.2f}",
-        "labels agree": f"{quality.agreement:.2%}",
-        "mean change of a probability": f"{quality.mean_probability_change:.2g}",
-        "largest change of a probability": f"{quality.max_probability_change:.2g}",
-        "signal to noise of the logits": NONE if quality.sqnr_db is None else f"{quality.sqnr_db:.1f} dB",
-    }
+        yield Sheet(title, (Column("measure", tuple(_QUALITY)), *columns), across=_ACROSS)

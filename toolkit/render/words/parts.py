@@ -33,13 +33,7 @@ class Part:
 
 
 def other_parts(report: Report, *, whole: bool, width: int = WIDE) -> Iterator[Part]:
-    """Yield the parts that a report has beside parity and bench, in order.
-
-    Args:
-        report: Of any command.
-        whole: Whether long lists of what is inside files are told to their end.
-        width: Columns of text that there are.
-    """
+    """Yield what a report has beside parity and bench, for so many columns of text; ``whole`` with long lists."""
     if report.training:
         yield Part("training", "Training", tuple(_training(report.training)))
     if report.doctor:

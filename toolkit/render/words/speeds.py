@@ -11,7 +11,6 @@ from toolkit.records import (
     EvaluationRecord,
     FastestRecord,
     LatencyRecord,
-    ParityRecord,
     Report,
     RoundRecord,
     Scenario,
@@ -183,11 +182,7 @@ def equals_of(fastest: FastestRecord) -> str:
 
 
 def resources_sheet(report: Report) -> Sheet:
-    """Return what comes before the calls that count, and beside them; columns that no row has are left out.
-
-    Args:
-        report: With at least one latency that is no control.
-    """
+    """Return what comes before the calls of at least one row, and beside them; columns that no row has are left out."""
     rows = ordered(report)
     where, words = placed(rows, [row.precision for row in rows])
     columns = filled(
@@ -205,7 +200,7 @@ def resources_sheet(report: Report) -> Sheet:
         column(rows, "memory", lambda row: memory_in_words(row.peak_memory_bytes)),
         column(rows, "device\nmemory", lambda row: _size(row.device_memory_bytes)),
         column(rows, "file\nsize", lambda row: _size(row.file_bytes), spare=4),
-        column(rows, "energy\nper image", _energy),
+        column(rows, "energy\nper image", lambda row: joules(row.energy.joules_per_image) if row.energy else NONE),
     )
     return Sheet(f"Before and beside the calls{words}", columns, breaks_between(row.batch_size for row in rows))
 
@@ -218,10 +213,6 @@ def _median(row: LatencyRecord, of: Callable[[RoundRecord], float | None]) -> st
 
 def _size(value: int | None) -> str:
     return NONE if value is None else size(value)
-
-
-def _energy(row: LatencyRecord) -> str:
-    return joules(row.energy.joules_per_image) if row.energy else NONE
 
 
 def cost_sheets(report: Report) -> Iterator[Sheet]:
@@ -278,7 +269,9 @@ def evaluation_of(row: LatencyRecord, report: Report) -> EvaluationRecord | None
         return None
     if row.file_bytes is None:  # the checkpoint itself
         return report.evaluation
-    found = [each for each in report.parity if _is_of(each, row) and each.evaluation]
+    name = PurePath(row.target).name
+    of_row = (each for each in report.parity if each.format == row.format and PurePath(each.target).name == name)
+    found = [each for each in of_row if each.evaluation]
     best = next((each for each in found if each.device == row.device), next(iter(found), None))
     return best.evaluation if best else None
 
@@ -294,7 +287,3 @@ def frontier(rated: Sequence[Rated]) -> list[Rated]:
             if other.row.batch_size == each.row.batch_size
         )
     ]
-
-
-def _is_of(record: ParityRecord, row: LatencyRecord) -> bool:
-    return record.format == row.format and PurePath(record.target).name == PurePath(row.target).name
