@@ -229,6 +229,8 @@ class TestVerdicts:
         assert files_verdict(report_of("inspect", inspected=(one, one))) == "The same: byte-identical"
         same = report_of("inspect", inspected=(one, other), tensor_pairs=pairs)
         assert files_verdict(same) == "Same weights, other format: onnx and torch-export"
+        same = report_of("inspect", inspected=(one, inspected("c.onnx")), tensor_pairs=pairs)
+        assert files_verdict(same) == "The same content in other bytes"
 
     def test_one_that_does_not_count_is_none(self) -> None:
         same = two_files(counts=False)
