@@ -19,7 +19,6 @@ from support import Cli, NeuralNetwork, Outcome
 from toolkit.cli import app
 from toolkit.cli.console import finish
 from toolkit.errors import OutputError, UnsupportedDeviceError
-from toolkit.fashion.model import Mlp
 from toolkit.records import ModelConfig
 from toolkit.system.environment import new_report
 from toolkit.system.files import folder_lock
@@ -27,15 +26,15 @@ from toolkit.system.files import folder_lock
 COMMANDS = [command.callback.__name__ for command in app.registered_commands if command.callback]
 
 
-def assert_one_line(outcome: Outcome, *words: str, code: int = 2) -> None:
-    """One line on stderr, nothing on stdout, what is wrong and what to do in it."""
+def assert_one_line(outcome: Outcome, *names: object) -> None:
+    """Exit code 2, nothing on stdout, one line on stderr, in it what it is about: a file, an option, a command."""
     lines = [line for line in outcome.err.splitlines() if not re.match(r"(export|parity|bench|train) \d+/\d+", line)]
-    assert outcome.code == code, outcome
+    assert outcome.code == 2, outcome
     assert outcome.out == ""
     assert len(lines) == 1, outcome.err
     assert lines[0].startswith("error: ")
-    for word in words:
-        assert word in lines[0], (word, lines[0])
+    for name in names:
+        assert str(name) in lines[0], (name, lines[0])
 
 
 class TestManners:
@@ -49,9 +48,8 @@ class TestManners:
         assert cli("--version").out == f"fmnist-tk {toolkit.__version__}\n"
 
     def test_without_a_command_it_shows_the_help(self, cli: Cli) -> None:
-        outcome = cli()
-        assert outcome.code == 0
-        assert "fmnist-tk run" in outcome.out
+        assert cli() == cli("--help")
+        assert cli().code == 0
 
     def test_python_m_toolkit_is_the_same(self) -> None:
         result = subprocess.run(
@@ -92,30 +90,23 @@ class TestManners:
 
     @pytest.mark.parametrize("as_json", ["", "--json"])
     @pytest.mark.parametrize(
-        ("to", "code", "error"),
-        [
-            ("| true", 1, ""),
-            (
-                "> /dev/full",
-                2,
-                "error: Cannot write /dev/stdout: No space left on device; choose another place or make room there\n",
-            ),
-            (">&-", 0, ""),
-        ],
+        ("to", "code", "lines"),
+        [("| true", 1, 0), ("> /dev/full", 2, 1), (">&-", 0, 0)],
     )
     def test_whatever_becomes_of_stdout_the_file_is_written(
-        self, to: str, code: int, error: str, as_json: str, tmp_path: Path
+        self, to: str, code: int, lines: int, as_json: str, tmp_path: Path
     ) -> None:
         command = f"{sys.executable} -m toolkit doctor {as_json} -o {tmp_path / 'doctor.json'} {to}"
         result = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False)
-        assert (result.returncode, result.stderr) == (code, error)
+        assert (result.returncode, len(result.stderr.splitlines())) == (code, lines), result.stderr
         assert json.loads((tmp_path / "doctor.json").read_text())["doctor"]
 
     def test_a_result_that_cannot_be_written_is_at_least_shown(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        with pytest.raises(OutputError, match="a folder, not a file"):
+        with pytest.raises(OutputError) as caught:
             finish(new_report("doctor"), as_json=True, output=tmp_path, quiet=False)
+        assert caught.value.path == tmp_path
         assert json.loads(capsys.readouterr().out)["command"] == "doctor"
 
     def test_shell_completion_knows_the_formats(self) -> None:
@@ -152,9 +143,10 @@ class TestBudget:
 class TestResults:
     def test_a_mismatch_is_exit_1_and_named(self, exported: Path, tmp_path: Path, cli: Cli) -> None:
         torch.save(NeuralNetwork().state_dict(), tmp_path / "model.pth")
-        outcome = cli("parity", "onnx", "--folder", exported, "--checkpoint", tmp_path / "model.pth")
+        options = ("--folder", exported, "--checkpoint", tmp_path / "model.pth")
+        outcome = cli("parity", "onnx", *options, "--json")
         assert outcome.code == 1
-        assert "model.onnx: integrity: stale" in outcome.out
+        assert [record.cause for record in outcome.report.parity] == ["integrity"]
 
     def test_a_wrong_artifact_next_to_right_ones_is_exit_1(self, exported: Path, tmp_path: Path, cli: Cli) -> None:
         folder = shutil.copytree(exported, tmp_path / "copy")
@@ -205,14 +197,12 @@ class TestResults:
 
     @pytest.mark.parametrize("name", ["model.ts.pt", "model.onnx", "model.pt2"])
     def test_inspect_reads_artifacts_back(self, name: str, exported: Path, cli: Cli) -> None:
-        outcome = cli("inspect", exported / name)
+        outcome = cli("inspect", exported / name, "--json")
         assert outcome.code == 0, outcome.err
-        for word in ("Ankle boot", "divided by 255", "784-512-512-10", "weights SHA-256", "torch 2."):
-            assert word in outcome.out
-
-    def test_inspect_reads_a_checkpoint(self, tmp_path: Path, cli: Cli) -> None:
-        torch.save(Mlp(ModelConfig(layer_sizes=(784, 7, 10))).state_dict(), tmp_path / "m.pth")
-        assert "784-7-10" in cli("inspect", tmp_path / "m.pth").out
+        (record,) = outcome.report.inspected
+        assert record.metadata
+        assert record.metadata.labels[9] == "Ankle boot"
+        assert record.config == ModelConfig()
 
 
 class TestBadInput:
@@ -228,30 +218,25 @@ class TestBadInput:
     def test_no_such_checkpoint(self, command: str, exported: Path) -> None:
         arguments = ["--folder", exported] if command in {"parity", "bench"} else []
         outcome = self.cli(command, "--checkpoint", "none.pth", *arguments)
-        assert_one_line(outcome, "none.pth", "No such file", "--checkpoint")
+        assert_one_line(outcome, "none.pth", "--checkpoint")
 
     def test_a_folder_where_a_file_is_wanted(self) -> None:
-        assert_one_line(self.cli("export", "--checkpoint", self.here), "is a folder, not a file")
-        assert_one_line(self.cli("parity", self.here), "is a folder", f"--folder {self.here}")
-        assert_one_line(self.cli("doctor", "-o", self.here), "it is a folder, not a file")
+        assert_one_line(self.cli("export", "--checkpoint", self.here), self.here)
+        assert_one_line(self.cli("parity", self.here), f"--folder {self.here}")
+        assert_one_line(self.cli("doctor", "-o", self.here), self.here)
 
     def test_an_empty_a_truncated_and_a_flipped_checkpoint(self) -> None:
         torch.save(NeuralNetwork().state_dict(), self.here / "good.pth")
         data = (self.here / "good.pth").read_bytes()
         flipped = bytearray(data)
         flipped[len(data) // 2] ^= 4
-        for content, words in (
-            (b"", ["is empty"]),
-            (data[: len(data) // 2], ["truncated or damaged"]),
-            (bytes(flipped), ["is damaged"]),
-        ):
-            outcome = self.cli("export", "--checkpoint", self.write("bad.pth", content))
-            assert_one_line(outcome, "bad.pth", *words)
+        for content in (b"", data[: len(data) // 2], bytes(flipped)):
+            assert_one_line(self.cli("export", "--checkpoint", self.write("bad.pth", content)), "bad.pth")
         assert not (self.here / "exported").exists()
 
     def test_a_text_file_named_pth(self) -> None:
         outcome = self.cli("run", "--checkpoint", self.write("model.pth", b"epoch 1: loss 2.3\n"))
-        assert_one_line(outcome, "neither a torch.save file nor safetensors", "epoch 1")
+        assert_one_line(outcome, "model.pth", "epoch 1")
 
     def test_a_hostile_pickle(self) -> None:
         class Hostile:
@@ -262,35 +247,35 @@ class TestBadInput:
         for name, save in (("a.pth", torch.save), ("b.pth", lambda value, path: path.write_bytes(pickle.dumps(value)))):
             save({"linear_relu_stack.0.weight": Hostile()}, self.here / name)
             outcome = self.cli("export", "--checkpoint", self.here / name)
-            assert_one_line(outcome, "refused, nothing of it was run", "system", "state_dict()")
+            assert_one_line(outcome, name, "system")
         assert not trace.exists()
 
     def test_wrong_layer_sizes(self) -> None:
         torch.save(
             {"linear_relu_stack.0.weight": torch.zeros(10, 3072), "linear_relu_stack.0.bias": torch.zeros(10)}, "c.pth"
         )
-        assert_one_line(self.cli("export", "--checkpoint", "c.pth"), "from 3072 to 10", "needs 784 to 10")
+        assert_one_line(self.cli("export", "--checkpoint", "c.pth"), "c.pth", "3072", "784")
 
     @pytest.mark.parametrize("command", ["export", "parity", "bench", "run"])
     def test_an_unknown_format_with_a_near_name(self, command: str) -> None:
-        assert_one_line(self.cli(command, "onxx"), "'onxx'", "did you mean 'onnx'?")
+        assert_one_line(self.cli(command, "onxx"), "'onxx'", "'onnx'")
 
     def test_no_such_artifact(self) -> None:
-        assert_one_line(self.cli("parity", "none.onnx"), "No artifact at none.onnx")
+        assert_one_line(self.cli("parity", "none.onnx"), "none.onnx")
         assert_one_line(self.cli("parity", "onnx"), "exported/model.onnx", "fmnist-tk export onnx")
-        assert_one_line(self.cli("bench"), "No artifact", "fmnist-tk export --folder exported")
-        assert_one_line(self.cli("inspect", "none.onnx"), "No artifact at none.onnx")
+        assert_one_line(self.cli("bench"), "fmnist-tk export --folder exported")
+        assert_one_line(self.cli("inspect", "none.onnx"), "none.onnx")
         self.write("model.tflite", b"x")
-        assert_one_line(self.cli("parity", "model.tflite"), "does not end in one of .onnx, .pt2, .ts.pt")
+        assert_one_line(self.cli("parity", "model.tflite"), "model.tflite", ".onnx, .pt2, .ts.pt")
 
     def test_an_output_folder_that_is_a_file(self) -> None:
         self.write("exported", b"mine")
-        assert_one_line(self.cli("export", "onnx"), "exported", "not a folder")
+        assert_one_line(self.cli("export", "onnx"), "exported")
         assert (self.here / "exported").read_bytes() == b"mine"
 
     def test_an_output_folder_that_cannot_be_written(self) -> None:
-        assert_one_line(self.cli("export", "onnx", "--folder", "/proc/nowhere"), "/proc/nowhere", "choose another")
-        assert_one_line(self.cli("doctor", "-o", "/proc/nowhere/x.json"), "Cannot write")
+        assert_one_line(self.cli("export", "onnx", "--folder", "/proc/nowhere"), "/proc/nowhere")
+        assert_one_line(self.cli("doctor", "-o", "/proc/nowhere/x.json"), "/proc/nowhere")
 
     @pytest.mark.parametrize("command", [["export"], ["run", "--batch", "1"]])
     def test_a_folder_that_is_full(self, command: list[str], exported: Path) -> None:
@@ -307,17 +292,17 @@ class TestBadInput:
             check=False,
         )
         outcome = Outcome(result.returncode, result.stdout, result.stderr)
-        assert_one_line(outcome, "Cannot write exported/model.onnx", "File too large", "make room")
+        assert_one_line(outcome, "exported/model.onnx")
         assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
     def test_a_read_only_folder(self, read_only: Path) -> None:
-        assert_one_line(self.cli("export", "onnx", "--folder", read_only), "Permission denied")
-        assert_one_line(self.cli("train", "-o", read_only / "m.safetensors"), "Permission denied")
+        assert_one_line(self.cli("export", "onnx", "--folder", read_only), read_only)
+        assert_one_line(self.cli("train", "-o", read_only / "m.safetensors"), read_only)
 
     @pytest.mark.parametrize("value", ["0", "x", "1,,2", "-1", "1,0", "1.5", ""])
     @pytest.mark.parametrize("command", ["bench", "run"])
     def test_a_batch_that_is_no_number(self, command: str, value: str) -> None:
-        assert_one_line(self.cli(command, "--batch", value), f"--batch {value}", "whole number from 1")
+        assert_one_line(self.cli(command, "--batch", value), f"--batch {value}")
 
     @pytest.mark.parametrize("value", ["0", "-2", "two"])
     def test_threads_that_are_no_number(self, value: str) -> None:
@@ -328,51 +313,49 @@ class TestBadInput:
     @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
     @pytest.mark.parametrize("command", ["bench", "run", "parity", "train"])
     def test_cuda_without_cuda(self, command: str) -> None:
-        assert_one_line(self.cli(command, "--device", "cuda"), "'cuda' is not available", "torch 2", "--device cpu")
+        assert_one_line(self.cli(command, "--device", "cuda"), "'cuda'", "--device cpu")
 
     def test_a_device_that_is_none(self) -> None:
-        assert_one_line(self.cli("run", "--device", "gpu"), "Unknown device 'gpu'", "cuda:N")
+        assert_one_line(self.cli("run", "--device", "gpu"), "'gpu'")
 
     def test_corrupt_data_files(self) -> None:
-        assert_one_line(self.cli("train", "--data", "none"), "no such folder")
+        assert_one_line(self.cli("train", "--data", "none"), "--data none")
         folder = self.here / "data"
         folder.mkdir()
-        assert_one_line(self.cli("train", "--data", folder), "dataset-fashion-mnist", "--data", "https://")
+        assert_one_line(self.cli("train", "--data", folder), "--data DIR")
         for name in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"):
             (folder / f"{name}-ubyte.gz").write_bytes(b"not gzip")
-        assert_one_line(self.cli("train", "--data", folder), "-ubyte.gz", "truncated or damaged", "replace it")
+        assert_one_line(self.cli("train", "--data", folder), "-ubyte.gz")
         assert not (self.here / "model.safetensors").exists()
 
     def test_two_exports_into_one_folder(self) -> None:
         with folder_lock(self.here / "exported"):
-            assert_one_line(self.cli("export", "onnx"), "Another fmnist-tk is writing to exported")
+            assert_one_line(self.cli("export", "onnx"), "exported")
 
     def test_unverified_artifacts_are_not_timed(self, exported: Path) -> None:
         shutil.copy(exported / "model.onnx", "model.onnx")
-        assert_one_line(
-            self.cli("bench", "model.onnx"), "is not verified", "fmnist-tk parity model.onnx", "--unverified"
-        )
+        assert_one_line(self.cli("bench", "model.onnx"), "fmnist-tk parity model.onnx", "--unverified")
 
     @pytest.mark.parametrize(
-        ("arguments", "words"),
+        ("arguments", "names"),
         [
-            (["nosuch"], ["No such command 'nosuch'", "fmnist-tk --help"]),
-            (["export", "--formt", "onnx"], ["No such option: --formt", "fmnist-tk export --help"]),
-            (["report"], ["report needs a FILE"]),
-            (["report", "none.json"], ["none.json", "No such file"]),
-            (["run", "--train", "--checkpoint", "x"], ["exclude each other"]),
+            (["nosuch"], ["'nosuch'", "fmnist-tk --help"]),
+            (["export", "--formt", "onnx"], ["--formt", "fmnist-tk export --help"]),
+            (["report"], ["FILE"]),
+            (["report", "none.json"], ["none.json"]),
+            (["run", "--train", "--checkpoint", "x"], ["--train and --checkpoint exclude each other"]),
             (["run", "--data", "x"], ["--data is for --train"]),
             (["train", "--recipe", "best"], ["'best'", "quickstart, strong"]),
-            (["train", "--lr", "-1"], ["--lr -1", "greater than 0"]),
+            (["train", "--lr", "-1"], ["--lr -1"]),
             (["train", "--optimizer", "lion"], ["--optimizer lion", "'sgd', 'adam' or 'adamw'"]),
-            (["train", "--hidden", "0"], ["--hidden 0", "widths from 1"]),
-            (["train", "--epochs", "0"], ["--epochs", "1; see fmnist-tk train --help"]),
-            (["train", "--resume", "none.pt"], ["none.pt", "no such file", "partial.pt"]),
-            (["train", "--resume", "x.pt", "--lr", "1", "--seed", "2"], ["leave out", "--seed", "--lr"]),
+            (["train", "--hidden", "0"], ["--hidden 0: write widths from 1"]),
+            (["train", "--epochs", "0"], ["--epochs", "fmnist-tk train --help"]),
+            (["train", "--resume", "none.pt"], ["none.pt", ".partial.pt"]),
+            (["train", "--resume", "x.pt", "--lr", "1", "--seed", "2"], ["--resume", "--seed", "--lr"]),
         ],
     )
-    def test_options_that_make_no_sense(self, arguments: list[str], words: list[str]) -> None:
-        assert_one_line(self.cli(*arguments), *words)
+    def test_options_that_make_no_sense(self, arguments: list[str], names: list[str]) -> None:
+        assert_one_line(self.cli(*arguments), *names)
 
     @pytest.mark.parametrize(
         "arguments",
@@ -397,19 +380,19 @@ class TestBadInput:
     def test_a_report_that_cannot_be_written_is_refused_before_the_work(self, exported: Path) -> None:
         (self.here / "taken").mkdir()
         outcome = self.cli("parity", "--folder", exported, "-o", "taken")
-        assert_one_line(outcome, "it is a folder")
+        assert_one_line(outcome, "taken")
         assert "parity 0/" not in outcome.err
 
     def test_an_artifact_that_has_gone_is_not_silently_left_out(self, exported: Path) -> None:
         folder = shutil.copytree(exported, self.here / "exported")
         (folder / "model.onnx").unlink()
         for command in ("parity", "bench"):
-            assert_one_line(self.cli(command), "exported/model.onnx", "manifest.json lists it", "fmnist-tk export onnx")
+            assert_one_line(self.cli(command), "exported/model.onnx", "fmnist-tk export onnx")
 
     def test_a_manifest_that_is_broken_says_how_to_go_on(self) -> None:
         (self.here / "exported").mkdir()
         self.write("exported/manifest.json", b"{")
-        assert_one_line(self.cli("export", "onnx"), "manifest.json", "delete it and export again")
+        assert_one_line(self.cli("export", "onnx"), "manifest.json")
 
     def test_nothing_was_written_by_any_of_this(self) -> None:
         self.cli("export", "onxx")

@@ -89,16 +89,16 @@ def test_it_can_be_sent_to_another_process(by_class: Path) -> None:
 def test_what_is_wrong_is_told_when_it_is_made_or_read(by_class: Path, tmp_path: Path) -> None:
     labels = tmp_path / "labels.csv"
     labels.write_text("file,label\n0/none.png,1\n0/none.png,hat\n")
-    with pytest.raises(
-        OwnDataError, match=r"line 2: '0/none.png' is not there; labels.csv line 3: '0/none.png' is not"
-    ):
+    with pytest.raises(OwnDataError) as caught:
         LabelledPictures(by_class, labels)
+    assert [each.partition(":")[0] for each in caught.value.problems] == ["labels.csv line 2", "labels.csv line 3"]
     name = LabelledPictures(by_class).names[0]
     (by_class / name).write_bytes(b"broken")
     data = LabelledPictures(by_class)  # it is not read yet
     assert data[1][1] == 0
-    with pytest.raises(PictureError, match=f"{by_class / name}: is no picture"):
+    with pytest.raises(PictureError) as broken:
         data[0]
+    assert broken.value.source == str(by_class / name)
     for wrong in (20, -21):
         with pytest.raises(IndexError):
             data[wrong]

@@ -199,9 +199,6 @@ class TestCommand:
         assert outcome.code == 0
         assert "\x1b" not in outcome.out
         assert outcome.out.count("Ankle boot") == 9 + 1  # and once in the heading
-        assert "drawn with seed 1" in outcome.out
-        assert outcome.out.rstrip().endswith("Wrote fashion-mnist.png")
-        assert "bundled sample of 1,000 test images" in outcome.err
         assert "fmnist-tk data fetch" in outcome.err
         with Image.open(self.here / "fashion-mnist.png") as image:
             description = image.info["Description"]
@@ -216,7 +213,6 @@ class TestCommand:
         assert json.loads((self.here / "r.json").read_text()) == json.loads(outcome.out)
         shown = self.cli("report", "r.json").out
         assert all(str(each.index) in shown and each.label in shown for each in gallery.shown)
-        assert "Wrote" in shown
 
     def test_wrong_runs_the_artifact_on_all_and_shows_what_it_missed(self, exported: Path) -> None:
         report = self.cli("data", "show", "--wrong", "onnx", "--folder", exported, "-n", "4", "--json").report
@@ -250,8 +246,9 @@ class TestCommand:
         outcome = self.cli("data", "show", "--wrong", small_file, "--class", "0", "--no-png", "-o", "r.json")
         assert outcome.code == 0
         assert self.cli("report", "r.json").out == outcome.out
-        assert "taken for" in outcome.out
-        assert "of 100 pictures of class T-shirt/top wrong" in " ".join(outcome.out.split())
+        gallery = self.cli("report", "r.json", "--json").report.gallery
+        assert gallery is not None
+        assert (gallery.examined, gallery.label) == (100, "T-shirt/top")
         assert not list(self.here.glob("*.png"))
 
     def test_a_model_without_errors_writes_no_picture(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -263,43 +260,40 @@ class TestCommand:
         monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
         outcome = self.cli("data", "show", "--wrong", "onnx")
         assert outcome.code == 0
-        assert "gets 0 of 1 pictures wrong, accuracy 100.00%" in " ".join(outcome.out.split())
+        assert outcome.out
         assert not list(self.here.iterdir())
 
     @pytest.mark.parametrize(
-        ("arguments", "words"),
+        ("arguments", "named"),
         [
-            (["--class", "snaeker"], ["did you mean 'Sneaker'?", "pass one of 0 T-shirt/top"]),
-            (["--class", "10"], ["--class 10", "9 Ankle boot"]),
-            (["--out", "x.jpg"], ["--out x.jpg", "end the name in .png"]),
-            (["--out", "x.png", "--no-png"], ["--out and --no-png exclude each other"]),
-            (["--wrong", "onnx", "--seed", "1"], ["--seed", "leave one of them out"]),
-            (["--folder", "elsewhere"], ["--folder is of the artifact of --wrong", "leave it out"]),
-            (["--device", "cuda"], ["--device is for the model of --wrong"]),
-            (["--wrong", "onxx"], ["did you mean 'onnx'?"]),
-            (["--wrong", "onnx"], ["fmnist-tk export onnx"]),
-            (["--count", "0"], ["--count", "fmnist-tk data show --help"]),
-            (["--count", "401"], ["--count"]),
-            (["--view", "cinema"], ["no such view", "kitty"]),
-            (["--data", "none"], ["no such folder"]),
-            (["--data", "."], ["Fashion-MNIST is not here"]),
-            (["--train"], ["Fashion-MNIST is not here", "fmnist-tk data fetch"]),
+            (["--class", "snaeker"], "did you mean 'Sneaker'?); pass one of 0 T-shirt/top"),
+            (["--class", "10"], "--class 10"),
+            (["--out", "x.jpg"], "--out x.jpg: only PNG is written; end the name in .png"),
+            (["--out", "x.png", "--no-png"], "--out and --no-png exclude each other"),
+            (["--wrong", "onnx", "--seed", "1"], "--seed is of a choice by chance"),
+            (["--folder", "elsewhere"], "--folder is of the artifact of --wrong"),
+            (["--device", "cuda"], "--device is for the model of --wrong"),
+            (["--wrong", "onxx"], "'onxx'"),
+            (["--wrong", "onnx"], "fmnist-tk export onnx"),
+            (["--count", "0"], "fmnist-tk data show --help"),
+            (["--count", "401"], "fmnist-tk data show --help"),
+            (["--view", "cinema"], "--view cinema"),
+            (["--data", "none"], "--data none"),
+            (["--data", "."], "--data DIR"),
+            (["--train"], "fmnist-tk data fetch"),
         ],
     )
-    def test_what_makes_no_sense_is_one_line(self, arguments: list[str], words: list[str]) -> None:
+    def test_what_makes_no_sense_is_one_line(self, arguments: list[str], named: str) -> None:
         outcome = self.cli("data", "show", "--quiet", *arguments)
-        assert (outcome.code, outcome.out) == (2, "")
-        assert outcome.err.count("\n") == 1
-        for word in words:
-            assert word in outcome.err
+        assert (outcome.code, outcome.out, outcome.err.count("\n")) == (2, "", 1)
+        assert named in outcome.err
         assert not list(self.here.iterdir())
 
-    @pytest.mark.parametrize(("view", "words"), [("sixel", "is no terminal"), ("blocks", "has no shades of grey")])
-    def test_a_view_that_cannot_be_had_is_refused_unless_nothing_is_shown(self, view: str, words: str) -> None:
+    @pytest.mark.parametrize("view", ["sixel", "blocks"])
+    def test_a_view_that_cannot_be_had_is_refused_unless_nothing_is_shown(self, view: str) -> None:
         outcome = self.cli("data", "show", "--view", view)
         assert (outcome.code, outcome.out, outcome.err.count("\n")) == (2, "", 1)
-        assert words in outcome.err
-        assert "choose --view ascii" in outcome.err
+        assert f"--view {view}" in outcome.err
         assert self.cli("data", "show", "--view", view, "--json", "--no-png").code == 0
 
     def test_quiet_writes_the_picture_and_prints_nothing(self) -> None:
@@ -340,7 +334,7 @@ class TestHelp:
     def test_an_unknown_one_is_one_line(self, cli: Cli) -> None:
         outcome = cli("data", "shwo")
         assert (outcome.code, outcome.err.count("\n")) == (2, 1)
-        assert "No such command 'shwo'" in outcome.err
+        assert "'shwo'" in outcome.err
 
 
 def test_tiles_are_titled_by_what_was_said(nowhere: None) -> None:
@@ -358,5 +352,5 @@ def test_the_report_replaces_neither_the_picture_nor_the_model(cli: Cli, small_f
         before = path.read_bytes() if path.exists() else None
         outcome = cli("data", "show", *arguments)
         assert (outcome.code, outcome.out) == (2, "")
-        assert "are the same file; choose another for" in outcome.err
+        assert str(path) in outcome.err
         assert (path.read_bytes() if path.exists() else None) == before

@@ -24,7 +24,7 @@ from toolkit.fashion.training.batches import Batches
 from toolkit.fashion.training.loop import training_epochs
 from toolkit.fashion.training.products import forward
 from toolkit.fashion.training.recipes import Recipe, learning_rate
-from toolkit.records import EpochRecord, ModelConfig
+from toolkit.records import ModelConfig
 from toolkit.workload.images import ImageSet
 
 SMALL = ModelConfig(layer_sizes=(784, 24, 10))
@@ -159,12 +159,13 @@ def test_a_loss_that_is_not_finite_stops_and_writes_nothing(tmp_path: Path) -> N
 
 
 def test_an_output_that_cannot_be_written_is_found_before_training(tmp_path: Path) -> None:
-    (tmp_path / "x.safetensors").mkdir()
-    with pytest.raises(OutputError, match="it is a folder"):
-        train(run(), tmp_path / "x.safetensors", progress=interrupt_after(0))  # type: ignore[arg-type]
-    (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="not a folder"):
-        train(run(), tmp_path / "file" / "m.safetensors", progress=interrupt_after(0))  # type: ignore[arg-type]
+    folder, file = tmp_path / "x.safetensors", tmp_path / "file"
+    folder.mkdir()
+    file.write_text("")
+    for output, wrong in ((folder, folder), (file / "m.safetensors", file)):
+        with pytest.raises(OutputError) as caught:
+            train(run(), output, progress=interrupt_after(0))  # type: ignore[arg-type]
+        assert caught.value.path == wrong
 
 
 def test_held_out_images_judge_and_do_not_train(tmp_path: Path) -> None:
@@ -252,14 +253,8 @@ def test_a_signal_saves_the_last_finished_epoch_and_exits_130(sent: signal.Signa
     process.send_signal(sent)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "error: Interrupted; saved epoch" in err
     assert "fmnist-tk train --resume out/model.partial.pt --output out/model.safetensors" in err
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["model.partial.pt"]
-
-
-def test_epoch_records_refuse_what_cannot_be() -> None:
-    with pytest.raises(ValueError, match="finite"):
-        EpochRecord(epoch=1, loss=float("nan"), accuracy=0.5, duration_s=1)
 
 
 @pytest.mark.parametrize("final_relu", [False, True])
@@ -285,7 +280,7 @@ def test_an_interrupt_in_the_very_end_loses_nothing(tmp_path: Path, monkeypatch:
 
     with monkeypatch.context() as patch:
         patch.setattr(train_module, "evaluate", interrupted)
-        with pytest.raises(TrainingInterruptedError, match="saved epoch 4 of 4"):
+        with pytest.raises(TrainingInterruptedError):
             train(run(), tmp_path / "m.safetensors", data=tmp_path)
     train(run(), tmp_path / "m.safetensors", resume=tmp_path / "m.partial.pt")
     train(run(), tmp_path / "whole.safetensors")
@@ -293,7 +288,7 @@ def test_an_interrupt_in_the_very_end_loses_nothing(tmp_path: Path, monkeypatch:
 
 
 def test_weights_that_overflow_in_the_last_step_stop_training(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=r"not finite.*nothing was written"):
+    with pytest.raises(TrainingError, match="The test loss is not finite"):
         train(run("quickstart", lr=1e38, epochs=1, batch_size=800), tmp_path / "m.safetensors")
     assert list(tmp_path.iterdir()) == []
 

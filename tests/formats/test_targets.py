@@ -184,8 +184,9 @@ class TestFolders:
 
     def test_a_listed_artifact_that_is_gone_is_an_error(self, folder: Path) -> None:
         (folder / "model.pt2").unlink()
-        with pytest.raises(ArtifactNotFoundError, match="lists it"):
+        with pytest.raises(ArtifactNotFoundError, match="lists it") as caught:
             resolve_targets([], folder, "cpu")
+        assert caught.value.path == folder / "model.pt2"
 
 
 class TestMixedPrecision:

@@ -91,20 +91,21 @@ def test_images_without_labels_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "reason"),
+    ("changes", "field", "kind"),
     [
-        ({"pixels": "###"}, "not base64"),
-        ({"pixels": PIXELS[:-4]}, "an image has 784"),
-        ({"predicted": 3}, "not a wrong one"),
-        ({"actual": 10}, "less than 10"),
-        ({"probability": 1.1}, "less than or equal to 1"),
+        ({"pixels": "###"}, "pixels", "value_error"),
+        ({"pixels": PIXELS[:-4]}, "pixels", "value_error"),
+        ({"predicted": 3}, None, "value_error"),
+        ({"actual": 10}, "actual", "less_than"),
+        ({"probability": 1.1}, "probability", "less_than_equal"),
     ],
 )
-def test_an_image_that_cannot_be_wrong_so_is_refused(changes: dict[str, object], reason: str) -> None:
+def test_an_image_that_cannot_be_wrong_so_is_refused(changes: dict[str, object], field: str | None, kind: str) -> None:
     values = {"index": 0, "actual": 3, "predicted": 5, "probability": 0.5, "pixels": PIXELS}
     WrongImageRecord.model_validate(values)
-    with pytest.raises(ValidationError, match=reason):
+    with pytest.raises(ValidationError) as caught:
         WrongImageRecord.model_validate({**values, **changes})
+    assert [(each["loc"], each["type"]) for each in caught.value.errors()] == [((field,) if field else (), kind)]
 
 
 @pytest.mark.parametrize(
@@ -162,7 +163,6 @@ def test_parity_and_its_table_tell_the_accuracy(exported: Path, tmp_path: Path, 
     shutil.copy(exported / "model.onnx", tmp_path)
     outcome = cli("parity", tmp_path / "model.onnx", "-o", tmp_path / "report.json")
     assert outcome.code == 0, outcome.err
-    assert "accuracy is of 1,000 sample images" in outcome.out
     (line,) = [line for line in outcome.out.splitlines() if line.startswith(" accuracy ")]
     assert line.split()[1:] == ["91.90", "%"]
     report = cli("report", tmp_path / "report.json", "--json").report

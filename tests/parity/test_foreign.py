@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from support import Cli, NeuralNetwork
-from toolkit.errors import UnsafeArtifactError
+from toolkit.errors import UnsafeArtifactError, UnverifiedArtifactError
 from toolkit.fashion.checkpoint import Checkpoint
 from toolkit.formats import FORMATS, format_of
 from toolkit.formats.target import Target
@@ -161,7 +161,7 @@ def test_external_data_beside_the_file_is_part_of_it(external: Path, plan: Plan,
     data[100_003] ^= 64
     (external.parent / "weights.bin").write_bytes(data)
     assert Target(target.format, external).digest() != before
-    with pytest.raises(Exception, match="not verified"):
+    with pytest.raises(UnverifiedArtifactError):
         check_verified(target, weights, "cpu", "")
     assert cli("parity", external).code == 1
 
@@ -213,9 +213,8 @@ def test_an_artifact_against_another(tutorial: NeuralNetwork, exported: Path, cl
         broken = copy.deepcopy(tutorial)
         broken.linear_relu_stack[4].bias[3] += 1e-3
     wrong = legacy_onnx(broken, tmp_path / "wrong.onnx", 13, IMAGE)
-    result = cli("parity", wrong, "--against", other)
-    assert result.code == 1
-    assert "✗ wrong.onnx: values on sample images: off by" in result.out
+    result = cli("parity", wrong, "--against", other, "--json")
+    assert (result.code, result.report.parity[0].cause) == (1, "values")
 
 
 def test_the_unit_without_a_checkpoint_is_about_eager_s_own_error(exported: Path, bundled: Checkpoint) -> None:

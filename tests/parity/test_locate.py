@@ -163,8 +163,9 @@ def test_a_format_without_a_module_here_cannot_be_cut(
     info = replace(FORMATS["onnx"], name="stone", module="toolkit.formats")
     path = tmp_path / "model.onnx"
     path.write_bytes(b"")
-    with pytest.raises(CannotCutError, match="cut into prefixes as stone"):
+    with pytest.raises(CannotCutError) as caught:
         list(open_prefixes(info, path, "cpu", None))
+    assert (caught.value.path, caught.value.format) == (path, "stone")
     found = find(Target(info, path), checkpoint, images)
     assert (found.layer, found.node) == (None, None)
     assert "no way to cut this format" in found.detail
@@ -222,7 +223,7 @@ def test_control_flow_is_not_cut(name: str, write: Callable[[Path], None], tmp_p
     write(path)
     with pytest.raises(CannotCutError) as caught:
         list(open_prefixes(FORMATS[name], path, "cpu", None))
-    assert re.search(r"control flow|a graph of its own", str(caught.value))
+    assert re.search("control flow|a graph of its own", caught.value.reason)
 
 
 def trace(model: nn.Module, example: Tensor, path: Path) -> Target:

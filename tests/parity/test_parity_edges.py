@@ -17,7 +17,7 @@ from torch import nn
 
 from support import Cli, NeuralNetwork
 from toolkit.cli.console.streams import stdout_to_stderr
-from toolkit.errors import CorruptArtifactError, OutputError, PrecisionError
+from toolkit.errors import CorruptArtifactError, OutputError, PrecisionError, UnverifiedArtifactError
 from toolkit.fashion.checkpoint import Checkpoint
 from toolkit.formats import FORMATS, format_of
 from toolkit.formats.libtorch import LibtorchSession, pin_precision
@@ -64,8 +64,9 @@ def test_a_ledger_of_somebody_else_is_left_alone(
 ) -> None:
     record = check(exported / "model.onnx", plan)
     (tmp_path / LEDGER).write_bytes(content)
-    with pytest.raises(OutputError, match=r"verified\.json: it is not fmnist-tk's.*; move it away"):
+    with pytest.raises(OutputError, match="it is not fmnist-tk's") as caught:
         note_verified(tmp_path, [record])
+    assert caught.value.path == tmp_path / LEDGER
     assert (tmp_path / LEDGER).read_bytes() == content
     (tmp_path / LEDGER).unlink()
     note_verified(tmp_path, [record])
@@ -78,9 +79,9 @@ def test_parity_says_that_it_could_not_note_the_result(exported: Path, tmp_path:
     (tmp_path / LEDGER).write_text("mine")
     result = cli("parity", tmp_path / "model.onnx", "--json")
     assert result.code == 0
-    assert "move it away" in result.report.notes[0]
+    assert str(tmp_path) in result.report.notes[0]
     assert (tmp_path / LEDGER).read_text() == "mine"
-    with pytest.raises(Exception, match="parity has not passed"):
+    with pytest.raises(UnverifiedArtifactError):
         check_verified(Target(FORMATS["onnx"], tmp_path / "model.onnx"), "0" * 64, "cpu", "")
 
 
@@ -266,8 +267,9 @@ def test_extra_text_that_is_none_does_not_open(exported: Path, plan: Plan, tmp_p
             new.writestr(each.filename, b"\xff" if "fmnist_tk" in each.filename else old.read(each))
     record = check(tmp_path / "model.pt2", plan)
     assert record.cause == "opens"
-    with pytest.raises(CorruptArtifactError, match="utf-8"):
+    with pytest.raises(CorruptArtifactError) as caught:
         Target(FORMATS["torch-export"], tmp_path / "model.pt2").open("cpu")
+    assert caught.value.path == tmp_path / "model.pt2"
 
 
 def no_parameters(module: nn.Module, keep: Callable[[nn.Module, str, torch.Tensor], None]) -> None:
@@ -347,10 +349,13 @@ def test_the_lowest_dtype_is_the_precision(dtypes: set[torch.dtype], precision: 
     assert session.to_device(np.zeros((1, 1, 28, 28), np.float32)).dtype == images
 
 
-@pytest.mark.parametrize(("dtypes", "named"), [({F64}, "float64"), ({F32, torch.float8_e5m2}, "float32 and float8")])
+@pytest.mark.parametrize(
+    ("dtypes", "named"), [({F64}, "float64"), ({F32, torch.float8_e5m2}, "float32 and float8_e5m2")]
+)
 def test_a_dtype_that_is_not_judged_is_named(dtypes: set[torch.dtype], named: str) -> None:
-    with pytest.raises(PrecisionError, match=f"compute in {named}"):
+    with pytest.raises(PrecisionError) as caught:
         pin_precision(dtypes, "cpu")
+    assert caught.value.actual == named
 
 
 class Normalising(Scaled):
@@ -454,13 +459,13 @@ def test_a_repro_folder_that_cannot_be_written_is_refused_at_once(place: str, tm
     (tmp_path / "file").touch()
     result = cli("parity", "none.onnx", "--repro", tmp_path / place)
     assert (result.code, result.err.count("\n")) == (2, 1)
-    assert f"Cannot write {tmp_path / 'file'}" in result.err
+    assert str(tmp_path / place) in result.err
 
 
 def test_a_read_only_repro_folder_is_refused_at_once(read_only: Path, cli: Cli) -> None:
     result = cli("parity", "none.onnx", "--repro", read_only)
     assert result.code == 2
-    assert f"Cannot write {read_only}" in result.err
+    assert str(read_only) in result.err
 
 
 def test_a_repro_folder_that_nothing_needs_is_not_made(tmp_path: Path, exported: Path, cli: Cli) -> None:
@@ -530,5 +535,5 @@ def test_a_result_does_not_replace_what_is_read(
 def test_two_results_do_not_share_a_file(one: str, two: str, exported: Path, tmp_path: Path, cli: Cli) -> None:
     result = cli("parity", exported / "model.onnx", one, tmp_path / "x", two, tmp_path / "sub" / ".." / "x")
     assert (result.code, result.err.count("\n")) == (2, 1)
-    assert "are the same file" in result.err
+    assert str(tmp_path / "x") in result.err
     assert not (tmp_path / "x").exists()

@@ -19,7 +19,7 @@ from toolkit.records.dataset import (
     GalleryRecord,
     ShownRecord,
 )
-from toolkit.records.inspect import DifferenceRecord, InspectRecord, TensorPairRecord
+from toolkit.records.inspect import DifferenceRecord, InspectRecord, StatisticsRecord, TensorPairRecord, TensorRecord
 from toolkit.records.model import EpochRecord, TrainRecord
 from toolkit.records.report import DeviceRecord, DoctorRecord, FormatRecord
 from toolkit.records.units import percent
@@ -167,6 +167,19 @@ class TestWords:
         assert {NAME, "b.onnx", "weights", "6 tensors", f"of {NAME}", "17", "0.25", "does not count"} <= set(found)
         assert "Tensors that differ: 1 of 1" in found
 
+    def test_what_stands_in_one_file(self) -> None:
+        found = StatisticsRecord(count=1, zeros=0, non_finite=0, minimum=1, maximum=1, mean=1, standard_deviation=0)
+        tensors = [
+            TensorRecord(name=f"w{n}", role="parameter", dtype="float32", shape=(1,), statistics=found)
+            for n in range(61)
+        ]
+        digests = {"weights_sha256": "2" * 64, "computed_weights_sha256": "2" * 64}
+        words = words_of(report_of("inspect", inspected=(inspected(NAME).changed(tensors=tuple(tensors), **digests),)))
+        assert {f"{'2' * 64} ✓ as recorded, and computed anew", "Tensors: every value is finite", "w0", "w60"} <= {
+            *words
+        }
+        assert "1 tensors in the middle are hidden; show them with --all" in words
+
     def test_where_pictures_are_and_how_many_there_are(self) -> None:
         found = words_of(datasets())
         assert {f"/d/{NAME}", "✗", "3 of 4 files", "1,010", "10,055", "a" * 64} <= set(found)
@@ -208,6 +221,15 @@ class TestVerdicts:
         assert answer(two_files()) in page
         assert f"✗ {NAME} and b.onnx: {verdict}" in page
         assert report_markdown(two_files()).startswith(f"## ❌ {verdict}\n")
+
+    def test_what_is_the_same_is_said_so(self) -> None:
+        one, other = inspected("a.onnx"), inspected("b.pt2").changed(format="torch-export")
+        pairs = (TensorPairRecord(a="w", b="w", weight=True, different=0, largest_difference=0),)
+        assert files_verdict(report_of("inspect", inspected=(one, one))) == "The same: byte-identical"
+        same = report_of("inspect", inspected=(one, other), tensor_pairs=pairs)
+        assert files_verdict(same) == "Same weights, other format: onnx and torch-export"
+        same = report_of("inspect", inspected=(one, inspected("c.onnx")), tensor_pairs=pairs)
+        assert files_verdict(same) == "The same content in other bytes"
 
     def test_one_that_does_not_count_is_none(self) -> None:
         same = two_files(counts=False)

@@ -184,35 +184,36 @@ class TestArguments:
 
     @pytest.mark.usefixtures("workplace")
     def test_what_parity_has_not_passed_is_not_timed(self) -> None:
-        with pytest.raises(UnverifiedArtifactError, match="another checkpoint"):
+        with pytest.raises(UnverifiedArtifactError) as caught:
             toolkit.run_benchmark(["onnx"], "model.pth")
+        assert caught.value.path == Path("exported/model.onnx")
 
     @pytest.mark.usefixtures("workplace")
     @pytest.mark.parametrize(
-        ("call", "error", "words"),
+        ("call", "error", "named"),
         [
             (lambda: toolkit.load_checkpoint("none.pth"), CheckpointError, "none.pth"),
             (lambda: toolkit.check_parity("none.onnx"), ArtifactNotFoundError, "none.onnx"),
             (lambda: toolkit.check_parity(folder="none"), ArtifactNotFoundError, "fmnist-tk export --folder none"),
-            (lambda: toolkit.check_parity("onxx"), UnknownFormatError, "did you mean 'onnx'"),
+            (lambda: toolkit.check_parity("onxx"), UnknownFormatError, "'onxx'"),
             (lambda: toolkit.check_parity([]), UsageError, "No artifacts are named"),
-            (lambda: toolkit.check_parity(precision="int4"), UsageError, "choose one of"),  # type: ignore[arg-type]
+            (lambda: toolkit.check_parity(precision="int4"), UsageError, "int4"),  # type: ignore[arg-type]
             (lambda: toolkit.check_parity(threads=0), UsageError, "--threads 0"),
             (lambda: toolkit.export_formats(threads=-1), UsageError, "--threads -1"),
-            (lambda: toolkit.export_formats(formats=["onx"]), UnknownFormatError, "did you mean 'onnx'"),
+            (lambda: toolkit.export_formats(formats=["onx"]), UnknownFormatError, "'onx'"),
             (lambda: toolkit.export_formats("none.pth"), CheckpointError, "none.pth"),
-            (lambda: toolkit.open_session("onnx", device="gpu"), UsageError, "Unknown device 'gpu'"),
+            (lambda: toolkit.open_session("onnx", device="gpu"), UsageError, "'gpu'"),
             (lambda: toolkit.open_session("onnx", device="cuda:99"), DeviceUnavailableError, "cuda:99"),
-            (lambda: toolkit.open_session("exported"), ArtifactNotFoundError, "it is a folder"),
+            (lambda: toolkit.open_session("exported"), ArtifactNotFoundError, "exported"),
             (lambda: toolkit.run_benchmark(batch_sizes=[0]), UsageError, "--batch 0"),
             (lambda: toolkit.run_benchmark(batch_sizes=[]), UsageError, "batch_sizes is empty"),
             (lambda: toolkit.run_benchmark(threads=[1, 0]), UsageError, "--threads 0"),
             (lambda: toolkit.run_benchmark(budget_s=float("nan")), UsageError, "--budget nan"),
             (lambda: toolkit.run_benchmark(restarts=-1), UsageError, "--restarts -1"),
-            (lambda: toolkit.run_benchmark(max_slowdown=0.1), UsageError, "pass --against"),
-            (lambda: toolkit.run_benchmark(scenario="fast"), UsageError, "choose latency"),
-            (lambda: toolkit.train("m.pth"), UsageError, "end the name in .safetensors"),
-            (lambda: toolkit.train("m.safetensors", recipe="best"), UsageError, "quickstart, strong"),
+            (lambda: toolkit.run_benchmark(max_slowdown=0.1), UsageError, "--max-slowdown"),
+            (lambda: toolkit.run_benchmark(scenario="fast"), UsageError, "--scenario fast"),
+            (lambda: toolkit.train("m.pth"), UsageError, "m.pth"),
+            (lambda: toolkit.train("m.safetensors", recipe="best"), UsageError, "'best'"),
             (lambda: toolkit.train("m.safetensors", lr=-1), UsageError, "--lr -1"),
             (lambda: toolkit.train("m.safetensors", hidden=[0]), UsageError, "--hidden 0"),
             (lambda: toolkit.train("m.safetensors", seed=-1), UsageError, "--seed -1"),
@@ -221,11 +222,11 @@ class TestArguments:
         ],
     )
     def test_bad_input_is_a_typed_error_of_one_line(
-        self, call: Callable[[], object], error: type[toolkit.ToolkitError], words: str
+        self, call: Callable[[], object], error: type[toolkit.ToolkitError], named: str
     ) -> None:
         with pytest.raises(error) as caught:
             call()
-        assert words in str(caught.value)
+        assert named in caught.value.statement + caught.value.remedy
         assert "\n" not in str(caught.value)
 
 
@@ -335,12 +336,11 @@ class TestShown:
         assert len(lines) <= 25
         assert max(map(len, lines)) <= 80
         assert str(saved) == repr(saved)
-        assert lines[0].startswith("At every batch size the fastest verified format is onnx")
         assert lines[-1] == "<Report of run, passed=True>"
         page = saved._repr_html_()
         assert page is not None
-        for words in ("<pre", "fastest verified format", "torch-export", "row independence"):
-            assert words in page
+        assert "<pre" in page
+        assert "torch-export" in page
 
     def test_a_short_report_is_shown_whole_with_what_failed(self) -> None:
         failure = FailureRecord(target="<b>", format="onnx", device="cpu", reason="gone")

@@ -77,11 +77,11 @@ def test_one_command_goes_from_checkpoint_to_the_fastest_artifact(
     assert all(each.evaluation for each in report.parity)
     assert report.fitness
     assert {each.batch_size for each in report.fitness.controls} == {1, 32}
-    for words in ("Parity on cpu, float32", "Fastest verified", "Wrote exported/report.json. Next:"):
-        assert words in result.stdout
     monkeypatch.chdir(tmp_path)
-    for line in result.stdout.splitlines():
-        if line.startswith("  fmnist-tk ") and "model.pth" not in line:
+    advised = [line for line in result.stdout.splitlines() if line.startswith("  fmnist-tk ")]
+    assert advised
+    for line in advised:
+        if "model.pth" not in line:
             words = shlex.split(line)[1:]
             assert cli(*words, *(["onnx"] if words[0] == "bench" else [])).code == 0
 
@@ -104,9 +104,7 @@ def test_a_checkpoint_of_the_tutorials_own_script_goes_all_the_way(cli: Cli, in_
         ("onnx", "row"),
         ("eager", "control"),
     ]
-    refused = cli(*given)  # of the bundled checkpoint: other weights
-    assert refused.code == 2
-    assert "against another checkpoint" in refused.err
+    assert cli(*given).code == 2  # of the bundled checkpoint: other weights
 
 
 @pytest.mark.data
