@@ -173,7 +173,7 @@ def test_nothing_of_a_hostile_pickle_runs_and_it_is_named(save: Any, tmp_path: P
 
 
 def test_a_module_of_a_foreign_class_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(UnsafeCheckpointError, match=r"torch\.nn\.modules\.conv\.Conv2d"):
+    with pytest.raises(CheckpointError, match="has a Conv2d"):
         load_checkpoint(saved(nn.Conv2d(1, 1, 3), tmp_path / "conv.pth"))
 
 
