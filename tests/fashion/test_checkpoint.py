@@ -307,6 +307,14 @@ def test_tensors_without_ordinary_numbers_are_refused(value: torch.Tensor, tmp_p
         load_checkpoint(saved({**state, "linear_relu_stack.0.weight": value}, tmp_path / "m.pth"))
 
 
+def test_what_a_hostile_file_asks_for_is_told_without_its_layers(quickstart: nn.Module, tmp_path: Path) -> None:
+    quickstart.more = Hostile(tmp_path / "trace")
+    with pytest.raises(UnsafeCheckpointError) as caught:
+        load_checkpoint(saved(quickstart, tmp_path / "model.pth"))
+    assert not any(name.startswith("torch.") for name in caught.value.requested)
+    assert not (tmp_path / "trace").exists()
+
+
 def test_an_absurd_layer_number_is_one_short_error(tmp_path: Path) -> None:
     state = {"linear_relu_stack.1000000000.weight": torch.zeros(10, 784)}
     with pytest.raises(CheckpointError, match="layer 1000000000 among 1 keys"):

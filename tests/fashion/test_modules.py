@@ -84,6 +84,14 @@ def test_a_module_may_be_wrapped_or_stand_in_a_dict(wrap: Callable[..., nn.Modul
     assert torch.equal(load_checkpoint(tmp_path / "m.pth").model()(images), module(images))
 
 
+def test_a_model_of_torch_compile_is_to_be_saved_as_what_it_was(tmp_path: Path) -> None:
+    compiled = torch.compile(nn.Sequential(nn.Flatten(), *linear_and()))
+    torch.save(compiled, tmp_path / "m.pth")
+    with pytest.raises(CheckpointError, match=r"torch\.save\(model\._orig_mod, path\)"):
+        load_checkpoint(tmp_path / "m.pth")
+    assert same_function(compiled._orig_mod, tmp_path / "m.pth")
+
+
 def test_the_one_sequential_of_a_class_may_have_any_name(own_class: Callable[..., nn.Module], tmp_path: Path) -> None:
     model = own_class()
     del model.linear_relu_stack

@@ -17,6 +17,7 @@ from toolkit.system.strangers import shown, some
 
 _NN: Final = "torch.nn.modules"
 _SEQUENTIAL, _LINEAR, _RELU = f"{_NN}.container.Sequential", f"{_NN}.linear.Linear", f"{_NN}.activation.ReLU"
+_LOSS: Final = f"{_NN}.loss."
 _FLATTEN: Final = f"{_NN}.flatten.Flatten"
 _DROPOUTS: Final = tuple(
     f"{_NN}.dropout.{name}"
@@ -28,7 +29,6 @@ _WRAPPERS: Final = (
     "torch.nn.parallel.data_parallel.DataParallel",
     "torch.nn.parallel.distributed.DistributedDataParallel",
     "torch.optim.swa_utils.AveragedModel",
-    "torch._dynamo.eval_frame.OptimizedModule",
 )
 _MOST_MODULES: Final = 10_000
 #: What to do with a model that is not of this family.
@@ -57,7 +57,8 @@ def module_weights(module: Thing, path: Path) -> tuple[dict[str, object], bool, 
     layers = list(_leaves(module, path))
     for name, layer in layers:
         if layer.name not in (_LINEAR, _RELU, *_IDENTITIES):
-            raise CheckpointError(path, f"its model has a {_short(layer)} ({shown(name)})", OTHER_TOOL)
+            remedy = _AS_SEQUENTIAL if layer.name.startswith(_LOSS) else OTHER_TOOL
+            raise CheckpointError(path, f"its model has a {_short(layer)} ({shown(name)})", remedy)
     notes = []
     if _is_own(module):
         place = _only_stack(module, path)

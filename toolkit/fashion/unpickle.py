@@ -22,6 +22,7 @@ from toolkit.system.strangers import shown
 _MOST_INSTRUCTIONS: Final = 2_000_000
 _LONGEST_INTEGER_BITS: Final = 64
 _MOST_TOLD: Final = 8
+_COMPILED: Final = "torch._dynamo.eval_frame.OptimizedModule"
 
 # What people have beside their weights. None of it is imported: a name here is data, any other refuses the file.
 _HARMLESS: Final = re.compile(
@@ -132,9 +133,14 @@ class Machine:
         raise ValueError("it has no end")
 
     def _check_names(self) -> None:
-        if any(not _harmless(name) for name in self.asked):
-            told = [shown(name) for name in self.asked if not WEIGHTS_GLOBAL.match(name)]
-            raise UnsafeCheckpointError(self.path, told[:_MOST_TOLD])
+        foreign = [name for name in self.asked if not _harmless(name)]
+        if foreign and _COMPILED in self.asked:
+            raise CheckpointError(
+                self.path, "is a model of torch.compile", "save what was compiled: torch.save(model._orig_mod, path)"
+            )
+        if foreign:
+            others = [name for name in self.asked if _harmless(name) and not name.startswith(("torch.", "numpy."))]
+            raise UnsafeCheckpointError(self.path, map(shown, [*foreign, *others][:_MOST_TOLD]))
 
     def top(self) -> list[Any]:
         """Return what was put on the stack since the last mark, and forget the mark."""

@@ -13,6 +13,7 @@ from toolkit.records import ModelConfig
 from toolkit.system.strangers import some
 
 _AVERAGED = "n_averaged"  # how many models an AveragedModel is the mean of
+_MOST_MISSHAPEN = 8
 _WHOLE_MODEL = "save the whole model: torch.save(model, path); its layers are read, and nothing of it is run"
 
 
@@ -113,11 +114,8 @@ def _problems(named: dict[str, object], last: int) -> list[str]:
             features = value.shape[0] if value.ndim else None
         elif features is not None and tuple(value.shape) != (features,):
             misshapen.append(f"{name} is {tuple(value.shape)}, not ({features},)")
-    return [
-        f"{kind} {some(names)}"
-        for kind, names in (("missing", missing), ("extra", extra), ("misshapen:", misshapen))
-        if names
-    ]
+    lists = {"missing": some(missing), "extra": some(extra), "misshapen:": ", ".join(misshapen[:_MOST_MISSHAPEN])}
+    return [f"{kind} {names}" for kind, names in lists.items() if names]
 
 
 def _infer(named: dict[str, object], layers: list[int], path: Path, final_relu: bool) -> ModelConfig:
