@@ -111,7 +111,7 @@ class UnsafeCheckpointError(CheckpointError):
         super().__init__(
             path,
             f"refused, nothing of it was run: its pickle asks for {', '.join(self.requested)}",
-            "save the weights alone with torch.save(model.state_dict(), path)",
+            "if it is Linear layers with ReLU between, save its weights alone: torch.save(model.state_dict(), path)",
         )
 
 

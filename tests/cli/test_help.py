@@ -106,3 +106,9 @@ print("LOADED", *[name for name in heavy if name in sys.modules])
 """
     result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert result.stdout.splitlines()[-1] == "LOADED"
+
+
+@pytest.mark.parametrize("command", ["run", "export", "parity", "bench", "predict"])
+def test_weights_are_named_by_every_command_in_the_same_ways(command: str) -> None:
+    (option,) = (each for each in COMMANDS[command].params if each.name == "checkpoint")
+    assert option.opts == ["--checkpoint", "--weights", "-c"]

@@ -119,7 +119,9 @@ def run_benchmark(
         scratch = Path(folder)
         kept = keep_pictures(own, scratch) if own else None
         entries = prepare_entries(targets, checkpoint, device, scratch, unverified=unverified, pictures=kept)
-        prepared = Prepared(checkpoint=checkpoint.record, entries=tuple(entries), skips=tuple(skips))
+        prepared = Prepared(
+            checkpoint=checkpoint.record, entries=tuple(entries), skips=tuple(skips), notes=checkpoint.notes
+        )
         prepared = with_pictures(prepared, own) if own else prepared
         return run_bench(prepared, settings or Settings(), scratch, progress=progress, watch=watch)
 

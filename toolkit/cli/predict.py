@@ -100,7 +100,7 @@ def predict(
     checkpoint: Annotated[
         Path | None,
         typer.Option(
-            "--checkpoint",
+            *("--checkpoint", "--weights", "-c"),
             metavar="FILE",
             help="Weights to predict with in eager PyTorch; with --artifact what it must be verified against.",
             show_default=False,

@@ -7,10 +7,14 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from toolkit.errors import CheckpointError
-from toolkit.fashion.keys import KEY, arrays_sha256, without_prefix
+from toolkit.fashion.keys import KEY, arrays_sha256, split_prefix
+from toolkit.fashion.unpickle import kind_of
 from toolkit.records import ModelConfig
+from toolkit.system.strangers import some
 
-_MOST_KEYS_NAMED = 8
+_AVERAGED = "n_averaged"  # how many models an AveragedModel is the mean of
+_MOST_MISSHAPEN = 8
+_WHOLE_MODEL = "save the whole model: torch.save(model, path); its layers are read, and nothing of it is run"
 
 
 def weights_sha256(state: dict[str, Tensor]) -> str:
@@ -32,18 +36,24 @@ def checked_weights(
     Raises:
         CheckpointError: Naming all missing, extra and misshapen keys at once, or what else is wrong.
     """
-    named = {without_prefix(str(name)): value for name, value in found.items()}
-    if len(named) < len(found):
-        raise CheckpointError(path, "holds some keys twice, with and without a prefix", "save one model only")
+    named = _named(found, path)
     layers = sorted({int(match[1]) for name in named if (match := KEY.match(name))})
     if not layers:
         raise CheckpointError(
             path,
-            f"holds no weights of this model: it has {_some(list(named)) or 'nothing'}, not linear_relu_stack.0.weight",
-            "save the quickstart's model, or rename its keys",
+            f"holds no weights of this model: it has {some([*named] or [str(name) for name in found]) or 'nothing'}, "
+            "not linear_relu_stack.0.weight",
+            f"{_WHOLE_MODEL}; it must be Linear layers with ReLU between" if named else "pass a whole state dict",
         )
     if layers[-1] > 2 * len(named):  # or the list of what is missing would have no end
         raise CheckpointError(path, f"has a layer {layers[-1]} among {len(named)} keys", "pass a whole state dict")
+    if layers != list(range(0, layers[-1] + 1, 2)) and _fit_without_gaps(named, layers):
+        raise CheckpointError(
+            path,
+            f"its Linear layers stand at {some([str(each) for each in layers])} of linear_relu_stack, "
+            "not at every second place from 0: what else stands there has no weights, a state dict does not name it",
+            _WHOLE_MODEL,
+        )
     problems = _problems(named, layers[-1])
     if problems:
         raise CheckpointError(path, "; ".join(problems), "pass weights of the quickstart's model family")
@@ -56,8 +66,33 @@ def checked_weights(
     state = {name: _float32(value) for name, value in named.items()}
     broken = [name for name, tensor in state.items() if not bool(torch.isfinite(tensor).all())]
     if broken and finite:
-        raise CheckpointError(path, f"has weights that are not finite in {_some(broken)}", "train the model again")
+        raise CheckpointError(path, f"has weights that are not finite in {some(broken)}", "train the model again")
     return inferred, state
+
+
+def _named(found: dict[str, object], path: Path) -> dict[str, object]:
+    """Return what can be weights by the quickstart's names; all of them must stand under one prefix."""
+    named: dict[str, object] = {}
+    prefixes: dict[str, None] = {}
+    for name, value in found.items():
+        prefix, plain = split_prefix(str(name))
+        if KEY.match(plain):
+            prefixes[prefix] = None
+        elif not isinstance(value, Tensor) or plain == _AVERAGED:
+            continue
+        named[plain] = value
+    if len(prefixes) > 1:
+        places = some([prefix or "no prefix" for prefix in prefixes])
+        raise CheckpointError(path, f"holds keys of this model twice, under {places}", "save one model only")
+    return named
+
+
+def _fit_without_gaps(named: dict[str, object], layers: list[int]) -> bool:
+    """Say whether weights would be whole if their layers stood at places 0, 2, 4 and so on."""
+    places = {layer: 2 * number for number, layer in enumerate(layers)}
+    matches = [(KEY.match(name), value) for name, value in named.items()]
+    moved = {f"linear_relu_stack.{places[int(found[1])]}.{found[2]}": value for found, value in matches if found}
+    return len(moved) == len(named) and not _problems(moved, places[layers[-1]])
 
 
 def _problems(named: dict[str, object], last: int) -> list[str]:
@@ -79,11 +114,8 @@ def _problems(named: dict[str, object], last: int) -> list[str]:
             features = value.shape[0] if value.ndim else None
         elif features is not None and tuple(value.shape) != (features,):
             misshapen.append(f"{name} is {tuple(value.shape)}, not ({features},)")
-    return [
-        f"{kind} {_some(names)}"
-        for kind, names in (("missing", missing), ("extra", extra), ("misshapen:", misshapen))
-        if names
-    ]
+    lists = {"missing": some(missing), "extra": some(extra), "misshapen:": ", ".join(misshapen[:_MOST_MISSHAPEN])}
+    return [f"{kind} {names}" for kind, names in lists.items() if names]
 
 
 def _infer(named: dict[str, object], layers: list[int], path: Path, final_relu: bool) -> ModelConfig:
@@ -103,16 +135,10 @@ def _float32(value: object) -> Tensor:
 
 def _what(value: object) -> str:
     if not isinstance(value, Tensor):
-        return f"a {type(value).__name__}"
+        return f"a {kind_of(value)}"
     return f"a tensor of {value.dtype}, {str(value.layout).removeprefix('torch.')}, on {value.device}"
 
 
 def _is_plain(tensor: Tensor) -> bool:
     """Say whether a tensor holds ordinary floating-point numbers."""
     return tensor.is_floating_point() and tensor.layout == torch.strided and not tensor.is_meta
-
-
-def _some(names: list[str]) -> str:
-    """Join names, the first few of very many."""
-    more = f" and {len(names) - _MOST_KEYS_NAMED} more" if len(names) > _MOST_KEYS_NAMED else ""
-    return ", ".join(names[:_MOST_KEYS_NAMED]) + more

@@ -6,7 +6,7 @@ import zipfile
 from collections.abc import Iterator
 from io import SEEK_END, BytesIO
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 #: The globals that weights themselves are pickled with: tensors, storages, ordered dicts.
 WEIGHTS_GLOBAL: Final = re.compile(
@@ -64,25 +64,6 @@ def refuse_bomb(archive: zipfile.ZipFile) -> None:
         raise zipfile.BadZipFile(f"its {size:,} bytes would unpack to {unpacked:,}")
 
 
-def requested_globals(data: bytes) -> tuple[str, ...]:
-    """Name every class and function that the pickles in ``data`` ask for, as far as they are named literally."""
-    found: dict[str, None] = {}
-    strings: list[str] = []  # the last two are what STACK_GLOBAL most often takes
-    memo: dict[int, str] = {}
-    for opcode, argument in _opcodes(data):
-        if opcode in {"GLOBAL", "INST"}:
-            found[str(argument).replace(" ", ".")] = None
-        elif opcode == "STACK_GLOBAL":
-            found[".".join(strings[-2:])] = None
-        elif opcode in {"MEMOIZE", "PUT", "BINPUT", "LONG_BINPUT"} and strings:
-            memo[len(memo) if argument is None else int(argument)] = strings[-1]
-        elif opcode in {"GET", "BINGET", "LONG_BINGET"} and argument in memo:
-            strings.append(memo[argument])
-        elif "UNICODE" in opcode or opcode.endswith("STRING"):
-            strings.append(str(argument))
-    return tuple(found)
-
-
 def foreign_pickles(data: bytes) -> tuple[str, ...]:
     """Say what a file of ``torch.save`` asks for beyond weights; empty for one that is safe to unpickle.
 
@@ -138,17 +119,3 @@ def read_members(path: Path, suffix: str) -> Iterator[tuple[str, bytes]]:
         for name in archive.namelist():
             if name.lower().endswith(suffix):
                 yield name, archive.read(name)
-
-
-def _opcodes(data: bytes) -> Iterator[tuple[str, Any]]:
-    """Yield opcodes and arguments of all pickles that follow one another, until something else comes."""
-    rest = data
-    while rest[:1] == b"\x80":
-        end = 0
-        try:
-            for opcode, argument, position in pickletools.genops(rest):
-                yield opcode.name, argument
-                end = (position or 0) + 1
-        except (ValueError, IndexError):
-            return
-        rest = rest[end:]

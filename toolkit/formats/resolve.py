@@ -18,6 +18,7 @@ from toolkit.formats import FORMATS, FormatInfo, check_device, check_packages, f
 from toolkit.formats.manifest import BENCH, GOLDEN, LEDGER, MANIFEST, REPORT, read_manifest
 from toolkit.formats.target import Target
 from toolkit.records import Precision, SkipRecord
+from toolkit.system.strangers import HEAD_BYTES, stranger
 
 # What may lie beside artifacts and is none: what the toolkit writes there, texts, pictures, tables, weights.
 _OWN: Final = frozenset({MANIFEST, LEDGER, GOLDEN, REPORT, BENCH})
@@ -157,6 +158,7 @@ def _named(name: str, folder: Path) -> Target:
     path = Path(name)
     if path.is_dir():
         raise ArtifactNotFoundError(path, f"pass a file, or check all of it with --folder {path}", "it is a folder")
+    check_no_stranger(path)
     found = format_of(path)
     if path.is_file() and found:
         return Target(found, path)
@@ -167,6 +169,20 @@ def _named(name: str, folder: Path) -> Target:
     if found or len(path.parts) > 1:
         raise ArtifactNotFoundError(path, "check the path")
     raise UnknownFormatError(name, FORMATS)
+
+
+def check_no_stranger(path: Path) -> None:
+    """Refuse a file that is known to be something else, such as the pointer that Git LFS leaves in its place.
+
+    Raises:
+        ArtifactNotFoundError: Saying what it is, and what to do.
+    """
+    if path.is_file():
+        with path.open("rb") as file:
+            known = stranger(file.read(HEAD_BYTES))
+        if known:
+            what, remedy = known
+            raise ArtifactNotFoundError(path, remedy, f"the file {what}")
 
 
 def _not_exported(path: Path, info: FormatInfo, folder: Path) -> ArtifactNotFoundError:

@@ -84,7 +84,7 @@ def check_parity(
     )
     records: list[ParityRecord] = []
     failures: list[FailureRecord] = []
-    notes = list(own.notes) if own else []
+    notes = [*(reference.notes if isinstance(reference, Checkpoint) else ()), *(own.notes if own else ())]
     for number, target in enumerate(targets):
         progress("parity", number, len(targets), target.path.name)
         try:

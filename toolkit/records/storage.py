@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
 
-from toolkit.errors import ReportError
+from toolkit.errors import ReportError, first_line
 from toolkit.records.base import Record
 
 # Controls beyond those that JSON itself escapes, what turns the direction of a line, and how older commands of GitHub
@@ -51,8 +51,8 @@ def parse_record(text: str, kind: type[R], path: Path) -> R:
     """
     try:
         value = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ReportError(path, f"is not JSON ({error})", "write it again") from error
+    except (ValueError, RecursionError) as error:  # of a number of very many digits, of very deep lists
+        raise ReportError(path, f"is not JSON ({first_line(error)})", "write it again") from error
     upgraded = _of_this_version(value, kind)
     _check_schema(upgraded, kind, path)
     try:

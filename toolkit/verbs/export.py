@@ -100,7 +100,7 @@ def export_formats(
         evaluation=made.evaluation,
         failures=tuple(made.failures),
         skips=tuple(skips),
-        notes=tuple(notes),
+        notes=(*weights.notes, *notes),
     )
 
 

@@ -276,7 +276,8 @@ def _wrong(session: Session, copy: Copy, device: str) -> str | None:
 def _open_checkpoint(path: Path | None, device: str, threads: int | None, reason: str) -> Predictor:
     from toolkit.fashion.checkpoint import load_checkpoint
 
-    session = open_model(load_checkpoint(path).model(), device, threads)
+    checkpoint = load_checkpoint(path)
+    session = open_model(checkpoint.model(), device, threads)
     record = PredictorRecord(
         target=str(path) if path else BUNDLED,
         format=BASELINE.name,
@@ -285,7 +286,7 @@ def _open_checkpoint(path: Path | None, device: str, threads: int | None, reason
         sha256=sha256_of(path) if path else None,
         verified=None,
     )
-    return Predictor(record, session, f"{path}: {reason}" if path else reason)
+    return Predictor(record, session, f"{path}: {reason}" if path else reason, "; ".join(checkpoint.notes) or None)
 
 
 def _fixed_batch(session: Session) -> int | None:

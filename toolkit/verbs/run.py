@@ -133,7 +133,7 @@ def run_pipeline(
         evaluation=exported.evaluation,
         failures=(*exported.failures, *timed.failures),
         skips=(*exported.skips, *timed.skips),
-        notes=(*exported.notes, *timed.notes),
+        notes=tuple(dict.fromkeys((*exported.notes, *timed.notes))),
     )
     write_record(report, folder / REPORT)
     return report

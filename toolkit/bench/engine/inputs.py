@@ -38,7 +38,11 @@ def with_pictures(prepared: Prepared, own: "OwnPictures", against: Path | None =
     how = (
         f"{count:,} of the {len(own.data):,} own pictures, drawn at random" if count < len(own.data) else "own pictures"
     )
-    notes = [*own.notes, f"timed, and compared with the reference, on {how}; larger batches repeat them"]
+    notes = [
+        *prepared.notes,
+        *own.notes,
+        f"timed, and compared with the reference, on {how}; larger batches repeat them",
+    ]
     if against and against.is_dir():
         notes.append(
             f"rows of {against} are timed and compared on its golden.npz: what its checkpoint makes of own pictures "

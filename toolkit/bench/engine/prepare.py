@@ -94,7 +94,8 @@ def prepare_request(request: Request) -> Prepared:
                 raise UsageError(f"--against {request.against}: {missing[0].reason}", missing[0].remedy)
             entries += bases
             skips += missing
-    return Prepared(checkpoint=checkpoint.record, entries=tuple(entries), skips=tuple(dict.fromkeys(skips)))
+    left_out_once = tuple(dict.fromkeys(skips))
+    return Prepared(checkpoint=checkpoint.record, entries=tuple(entries), skips=left_out_once, notes=checkpoint.notes)
 
 
 def prepare_entries(

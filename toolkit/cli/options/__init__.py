@@ -51,7 +51,7 @@ TargetsArgument = Annotated[
 CheckpointOption = Annotated[
     Path | None,
     typer.Option(
-        "--checkpoint",
+        *("--checkpoint", "--weights", "-c"),
         metavar="FILE",
         help="Weights: .pth of torch.save (state dict or model) or .safetensors. Default: the bundled ones.",
         show_default=False,

@@ -8,7 +8,7 @@ from contextlib import nullcontext
 import torch
 from torch.nn import functional
 
-from toolkit.errors import TrainingError
+from toolkit.errors import TrainingError, first_line
 from toolkit.fashion.model import Mlp
 from toolkit.fashion.training.batches import Batches
 from toolkit.fashion.training.evaluate import evaluate
@@ -77,8 +77,12 @@ def _start(run: TrainingRun, resumed: Snapshot | None) -> tuple[Mlp, torch.optim
     optimizer = _optimizer(model, run.recipe)
     if resumed:
         model.load_state_dict(resumed.model)
-        optimizer.load_state_dict(resumed.optimizer)
-        generator.set_state(resumed.generator)
+        try:
+            optimizer.load_state_dict(resumed.optimizer)
+            generator.set_state(resumed.generator)
+        except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:  # whatever a file has there
+            reason = f"What --resume goes on from has another optimizer than its recipe ({first_line(error)})"
+            raise TrainingError(reason, "train anew, without --resume") from error
     return model, optimizer, generator
 
 

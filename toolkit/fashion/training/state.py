@@ -12,7 +12,9 @@ from torch import Tensor
 
 from toolkit.errors import CheckpointError
 from toolkit.fashion.pickles import read_torch_file
+from toolkit.fashion.stored import read_head
 from toolkit.fashion.training.recipes import Recipe
+from toolkit.fashion.weights import checked_weights
 from toolkit.records import EpochRecord, ModelConfig, Record, Sha256
 from toolkit.system.files import write_bytes
 
@@ -85,12 +87,15 @@ def load_snapshot(path: Path) -> Snapshot:
     """
     if not path.is_file():
         raise CheckpointError(path, "no such file", "pass the .partial.pt file that an interrupted training named")
+    read_head(path)
     stored = read_torch_file(path)
     try:
         assert isinstance(stored, dict)
         run = TrainingRun.model_validate_json(stored["run"])
-        return Snapshot(run, stored["model_state_dict"], stored["optimizer_state_dict"], stored["generator_state"])
-    except (AssertionError, KeyError, ValidationError) as error:
+        # The sizes that it states are those of numbers that are there, before anything is made by them.
+        _, weights = checked_weights(stored["model_state_dict"], path, run.config)
+        return Snapshot(run, weights, stored["optimizer_state_dict"], stored["generator_state"])
+    except (AssertionError, AttributeError, KeyError, ValidationError) as error:
         raise CheckpointError(
             path,
             "is no interrupted training",

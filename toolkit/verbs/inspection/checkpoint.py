@@ -6,7 +6,8 @@ from pathlib import Path
 from torch import Tensor
 
 from toolkit.errors import CheckpointError
-from toolkit.fashion.checkpoint import StoredWeights, read_stored
+from toolkit.fashion.stored import StoredWeights, read_stored
+from toolkit.fashion.unpickle import kind_of
 from toolkit.fashion.weights import checked_weights, weights_sha256
 from toolkit.formats.libtorch_graph import stored_tensor
 from toolkit.records import InspectRecord, LayerRecord, ModelConfig, TensorRecord
@@ -30,7 +31,7 @@ def read_checkpoint(path: Path) -> Inspected:
     values = tuple(stored_tensor(str(name), "parameter", each) for name, each in found.items())
     tensors = tuple(map(describe_tensor, values))
     config, digest, foreign = _model(stored, path)
-    other = [f"{name} ({type(each).__name__})" for name, each in stored.found.items() if name not in found]
+    other = [f"{name} ({kind_of(each)})" for name, each in stored.found.items() if name not in found]
     recorded = stored.metadata.weights_sha256 if stored.metadata else None
     record = InspectRecord(
         path=str(path),
@@ -46,7 +47,7 @@ def read_checkpoint(path: Path) -> Inspected:
         computed_weights_sha256=digest,
         notes=(
             *([f"it also holds {some(other)}, no tensors"] if other else []),
-            *([foreign] if foreign else []),
+            *([foreign] if foreign else stored.notes),
             *warnings_of(tensors, recorded, digest),
         ),
     )

@@ -10,6 +10,7 @@ from toolkit.errors import (
     UnsafeArtifactError,
 )
 from toolkit.formats import format_of, import_format
+from toolkit.formats.resolve import check_no_stranger
 from toolkit.formats.target import Target
 from toolkit.records import ArtifactMetadata, FileRecord, InspectRecord, Precision, Signature, parse_record
 from toolkit.system.files import sha256_of
@@ -31,6 +32,7 @@ def read_file(path: Path, *, trusted: bool = False) -> Inspected:
         raise ArtifactNotFoundError(path, "check the path, a format is inspected as exported/model.SUFFIX")
     info = format_of(path)
     if info:
+        check_no_stranger(path)
         return _artifact(Target(info, path, trusted=trusted))
     from toolkit.verbs.inspection.checkpoint import read_checkpoint  # which imports torch: not every format needs it
 
