@@ -170,21 +170,22 @@ class TestResults:
         self, exported: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A machine with CUDA and an ONNX Runtime without: the CPU stands for CUDA in libtorch."""
-        from toolkit.formats import target as sessions
+        from toolkit.formats.resolve import resolve_targets
+        from toolkit.formats.target import Target
 
-        real = sessions.Target.load
+        real = Target.session
 
-        def on_cuda(target: sessions.Target, device: str, threads: int | None = None) -> object:
+        def on_cuda(target: Target, device: str, threads: int | None = None) -> object:
             if target.format.name == "onnx":
                 raise UnsupportedDeviceError("onnx", device, "no CUDA provider", "install onnxruntime-gpu")
             return real(target, "cpu", threads)
 
-        monkeypatch.setattr(sessions.Target, "load", on_cuda)
-        found, skips = sessions.resolve_targets([], exported, "cuda")
+        monkeypatch.setattr(Target, "session", on_cuda)
+        found, skips = resolve_targets([], exported, "cuda")
         assert [target.format.name for target in found] == ["torch-export", "torchscript"]
         assert [(skip.what, skip.remedy) for skip in skips] == [("onnx", "install onnxruntime-gpu")]
         with pytest.raises(UnsupportedDeviceError):
-            sessions.resolve_targets(["onnx"], exported, "cuda")
+            resolve_targets(["onnx"], exported, "cuda")
 
     def test_a_saved_report_is_shown_again_with_its_exit_code(self, exported: Path, tmp_path: Path, cli: Cli) -> None:
         saved = tmp_path / "report.json"
