@@ -201,7 +201,7 @@ class UnsafeArtifactError(FormatError):
         self,
         path: Path,
         requested: Iterable[str],
-        remedy: str = "if you know where it comes from, open it with --trust",
+        remedy: str = "pass --trust if you know where it comes from",
     ) -> None:
         self.path, self.requested = path, tuple(requested)
         reason = f"refused, nothing of it was run: it asks for {', '.join(self.requested)}"

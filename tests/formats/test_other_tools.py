@@ -43,7 +43,7 @@ def test_a_model_of_later_versions_is_refused_with_both_numbers(tmp_path: Path) 
         with pytest.raises(CorruptArtifactError) as refused:
             Target(FORMATS["onnx"], _classifier(tmp_path, **versions)).open("cpu")
         assert told in refused.value.reason
-        assert refused.value.remedy.startswith("pip install --upgrade onnxruntime")
+        assert "pip install --upgrade onnxruntime" in refused.value.remedy
 
 
 @pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning", "ignore:.torch.jit:FutureWarning")

@@ -41,7 +41,7 @@ _BEFORE_REASON = re.compile(
     r"^\[ONNXRuntimeError\] : \d+ : \w+ : (Load model from .* failed:)?(/\S+:\d+ .*?\) (?=[A-Z]))?"
 )
 _OPSET_TOO_NEW = re.compile(r"Opset (\d+) is under development.* is till opset (\d+)", re.DOTALL)
-_TOO_NEW = "pip install --upgrade onnxruntime, or export the model with an older opset and IR version"
+_TOO_NEW = "run: pip install --upgrade onnxruntime, or export the model with an older opset and IR version"
 _LOAD_ERRORS_ONLY = 3  # ONNX Runtime's severity for errors; its warnings are told through the provider check
 
 
