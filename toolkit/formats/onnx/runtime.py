@@ -209,11 +209,13 @@ def read_proto(path: Path) -> onnx.ModelProto:
 
 def _refused(path: Path, said: str) -> CorruptArtifactError:
     """Return what ONNX Runtime says of a model that it does not open, and what helps."""
-    reason = first_line(ValueError(_BEFORE_REASON.sub("", said)))
     if opsets := _OPSET_TOO_NEW.search(said):
         reason = f"it needs opset {opsets[1]}, this ONNX Runtime supports models till opset {opsets[2]}"
-    too_new = opsets or "max supported IR version" in said
-    return CorruptArtifactError(path, _NAME, reason, _TOO_NEW if too_new else None)
+        return CorruptArtifactError(path, _NAME, reason, _TOO_NEW)
+    reason = first_line(ValueError(_BEFORE_REASON.sub("", said)))
+    if "max supported IR version" in said:
+        return CorruptArtifactError(path, _NAME, reason, _TOO_NEW)
+    return CorruptArtifactError(path, _NAME, reason)
 
 
 def _provider(device: str) -> tuple[str, dict[str, str]]:
