@@ -28,7 +28,7 @@ from toolkit.fashion.training.saving import (
 from toolkit.fashion.training.split import hold_back, hold_out, split_notes
 from toolkit.fashion.training.state import Snapshot, TrainingRun, load_snapshot, save_snapshot
 from toolkit.pictures.own_data import OwnPictures
-from toolkit.records import Report, TrainingSummary, TrainRecord
+from toolkit.records import EpochRecord, Report, TrainingSummary, TrainRecord
 from toolkit.system.devices import resolve_device
 from toolkit.system.environment import new_report
 from toolkit.system.files import check_writable
@@ -98,7 +98,7 @@ def train(
         assert snapshot is not None  # a recipe has at least one epoch
         report = _finish(snapshot, test, own, output, train_images=len(kept), resumed_from=finished)
         saving.end()
-        return report
+        return report.changed(notes=(*_best_note(saving.best, best_path(output)), *report.notes))
     except KeyboardInterrupt as error:
         raise _interrupted(snapshot, output, data, own) from error
 
@@ -205,15 +205,15 @@ def _finish(
         confusion=result.confusion,
         dataset=own.record.name if own else None,
     )
-    notes = _best_note(run, output)
-    if own:
-        notes += (*own.notes, *split_notes(own.data, test, run.test_share, run.seed))
-    return new_report("train").changed(training=record, datasets=(own.record,) if own else (), notes=notes)
+    report = new_report("train").changed(training=record)
+    if own is None:
+        return report
+    notes = (*own.notes, *split_notes(own.data, test, run.test_share, run.seed))
+    return report.changed(datasets=(own.record,), notes=notes)
 
 
-def _best_note(run: TrainingRun, output: Path) -> tuple[str, ...]:
+def _best_note(best: EpochRecord | None, path: Path) -> tuple[str, ...]:
     """Say where the epoch is that did best on the images held out, if there were any."""
-    best, path = max(run.epochs, key=lambda each: each.holdout_accuracy or 0.0), best_path(output)
-    if best.holdout_accuracy is None or not path.is_file():
+    if best is None or best.holdout_accuracy is None or not path.is_file():
         return ()
     return (f"epoch {best.epoch} did best on the images held out, {best.holdout_accuracy:.2%}; it is kept as {path}",)

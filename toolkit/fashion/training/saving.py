@@ -9,6 +9,7 @@ from typing import Final
 
 from toolkit.errors import OutputError
 from toolkit.fashion.training.state import Snapshot, TrainingRun, save_snapshot
+from toolkit.records import EpochRecord
 from toolkit.records.units import size
 
 #: Seconds between two saves.
@@ -29,7 +30,11 @@ def best_path(output: Path) -> Path:
 
 
 class Saving:
-    """What of a training is on disk while it goes on."""
+    """What of a training is on disk while it goes on.
+
+    Attributes:
+        best: The epoch in `best_path`, the best so far on the images held out, where there are any.
+    """
 
     def __init__(
         self,
@@ -52,34 +57,40 @@ class Saving:
         self._due = clock() + every_s
         self._partial = partial_path(output)
         self._is_mine = resumed == self._partial
-        self._best = max((each.holdout_accuracy or 0.0 for each in run.epochs), default=-1.0)
+        self._trouble = ""
+        self.best = max(run.epochs, key=_held_accuracy, default=None)
 
     def after_epoch(self, snapshot: Snapshot) -> str:
         """Save an epoch when it is time, and apart from that each that is the best so far on the images held out.
 
         Returns:
-            Why it could not be saved, which must not end the training; else nothing.
+            Why the last save failed, which must not end the training; else nothing.
         """
         try:
-            held = snapshot.run.epochs[-1].holdout_accuracy
-            if held is not None and held > self._best:
-                self._best = held
+            last = snapshot.run.epochs[-1]
+            if _held_accuracy(last) > _held_accuracy(self.best):
                 save_snapshot(snapshot, best_path(self._output))
+                self.best = last
             now = self._clock()
             if now >= self._due:
                 self._due = now + self._every_s  # also when it fails: a full disk is not tried after each epoch
                 save_snapshot(snapshot, self._partial)
-                self._is_mine = True
+                self._is_mine, self._trouble = True, ""
                 ended = self._clock()
                 self._due = ended + max(self._every_s, (_PARTS - 1) * (ended - now))
         except OutputError as error:
-            return error.reason
-        return ""
+            self._trouble = error.reason
+        return self._trouble
 
     def end(self) -> None:
         """Remove the save of a training whose checkpoint is written."""
         if self._is_mine:  # and not of another training that was to write the same checkpoint
             self._partial.unlink(missing_ok=True)
+
+
+def _held_accuracy(epoch: EpochRecord | None) -> float:
+    """Return the accuracy by which the best epoch is found, -1 of one that was not judged."""
+    return -1.0 if epoch is None or epoch.holdout_accuracy is None else epoch.holdout_accuracy
 
 
 def check_room(run: TrainingRun, output: Path) -> None:
