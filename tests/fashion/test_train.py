@@ -1,6 +1,8 @@
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from collections.abc import Iterator
@@ -19,12 +21,14 @@ from toolkit.errors import CheckpointError, OutputError, TrainingError, Training
 from toolkit.fashion.checkpoint import load_checkpoint
 from toolkit.fashion.data import load_sample
 from toolkit.fashion.model import Mlp
-from toolkit.fashion.training import TrainingRun, find_recipe, train
+from toolkit.fashion.training import TrainingRun, find_recipe, saving, train
 from toolkit.fashion.training.batches import Batches
 from toolkit.fashion.training.loop import training_epochs
 from toolkit.fashion.training.products import forward
 from toolkit.fashion.training.recipes import Recipe, learning_rate
+from toolkit.fashion.training.state import Snapshot, load_snapshot, save_snapshot
 from toolkit.records import ModelConfig
+from toolkit.system.progress import Progress
 from toolkit.workload.images import ImageSet
 
 SMALL = ModelConfig(layer_sizes=(784, 24, 10))
@@ -298,12 +302,183 @@ def test_a_checkpoint_is_not_written_under_a_name_that_promises_another_form(tmp
         train(run(), tmp_path / "model.pth")
 
 
-def test_a_kill_during_training_leaves_no_file(tmp_path: Path) -> None:
-    process = endless_training(tmp_path)
-    assert process.stderr is not None
-    for line in process.stderr:
-        if line.startswith("train 5/"):
+class Clock:
+    """A clock on which an epoch takes a second and a save none."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def progress(self, task: str, done: int, total: int, detail: str = "") -> None:
+        self.now += 1.0
+
+
+def saved_epochs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """Return what is saved from now on: the name of the file, and the epoch in it."""
+    saves: list[tuple[str, int]] = []
+
+    def noting(snapshot: Snapshot, path: Path) -> None:
+        save_snapshot(snapshot, path)
+        assert load_snapshot(path).run == snapshot.run
+        saves.append((path.name, len(snapshot.run.epochs)))
+
+    monkeypatch.setattr(saving, "save_snapshot", noting)
+    return saves
+
+
+def test_training_is_saved_each_time_the_interval_has_passed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saves, clock = saved_epochs(tmp_path, monkeypatch), Clock()
+    train(run(epochs=9), tmp_path / "m.safetensors", save_every_s=3, clock=clock, progress=clock.progress)
+    # Nine epochs: the first ends at 1 s, and the saves that are due at 3, 6 and 9 s are of epochs 3, 6 and 9.
+    assert saves == [("m.partial.pt", 3), ("m.partial.pt", 6), ("m.partial.pt", 9)]
+    assert [path.name for path in tmp_path.iterdir()] == ["m.safetensors"]
+
+
+def test_saves_that_take_long_come_less_often(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saves, clock = saved_epochs(tmp_path, monkeypatch), Clock()
+    quick = saving.save_snapshot
+
+    def slow(snapshot: Snapshot, path: Path) -> None:
+        quick(snapshot, path)
+        clock.now += 2
+
+    monkeypatch.setattr(saving, "save_snapshot", slow)
+    train(run(epochs=45), tmp_path / "m.safetensors", save_every_s=3, clock=clock, progress=clock.progress)
+    assert [epoch for _, epoch in saves] == [3, 41]  # 2 s of a save, and then 38 s without one
+
+
+def test_the_best_epoch_on_held_out_images_is_kept_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saves = saved_epochs(tmp_path, monkeypatch)
+    report = train(run(epochs=8, lr=0.02, holdout=50), tmp_path / "m.safetensors")
+    assert report.training is not None
+    held = [epoch.holdout_accuracy or 0.0 for epoch in report.training.epochs]
+    assert saves == [("m.best.pt", i + 1) for i in range(8) if i == 0 or held[i] > max(held[:i])]
+    best = tmp_path / "m.best.pt"
+    assert load_checkpoint(best).record.config == SMALL
+    assert len(load_snapshot(best).run.epochs) == held.index(max(held)) + 1
+    assert [note for note in report.notes if str(best) in note]
+
+
+def test_a_training_that_goes_on_knows_how_good_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    output = tmp_path / "m.safetensors"
+    with pytest.raises(TrainingInterruptedError):
+        train(run(epochs=8, lr=0.02, holdout=50), output, progress=interrupt_after(4))  # type: ignore[arg-type]
+    saves = saved_epochs(tmp_path, monkeypatch)
+    report = train(run(), output, resume=tmp_path / "m.partial.pt")
+    assert report.training is not None
+    held = [epoch.holdout_accuracy or 0.0 for epoch in report.training.epochs]
+    assert saves == [("m.best.pt", i + 1) for i in range(4, 8) if held[i] > max(held[:i])]
+    assert not (tmp_path / "m.partial.pt").exists()
+
+
+def test_a_killed_training_can_be_gone_on_with(tmp_path: Path) -> None:
+    script = """
+        from pathlib import Path
+        from toolkit.fashion import training
+        from toolkit.fashion.data import load_sample
+        training.load_data = lambda folder, workers: (load_sample(), load_sample())
+        run = training.new_run("strong", {"epochs": 100_000}, hidden=[8], device="cpu", threads=1)
+        report = lambda task, done, total, detail: print(done, flush=True)
+        training.train(run, Path("out/model.safetensors"), save_every_s=0, clock=lambda: 0.0, progress=report)
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(script)], cwd=tmp_path, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if int(line) >= 5:
             break
     process.kill()
     process.communicate()
-    assert list((tmp_path / "out").iterdir()) == []
+    partial = tmp_path / "out" / "model.partial.pt"
+    assert load_checkpoint(partial).record.config.layer_sizes == (784, 8, 10)
+    assert len(load_snapshot(partial).run.epochs) >= 5
+    with pytest.raises(TrainingInterruptedError, match="saved epoch"):
+        train(run(), tmp_path / "go-on.safetensors", resume=partial, progress=interrupt_after_one_more())
+
+
+def interrupt_after_one_more() -> Progress:
+    begun: list[int] = []
+
+    def progress(task: str, done: int, total: int, detail: str = "") -> None:
+        begun.append(done)
+        if done > begun[0]:
+            raise KeyboardInterrupt
+
+    return progress
+
+
+def test_a_disk_too_small_is_found_before_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = 4 * SMALL.parameters
+
+    def train_with(free: int) -> None:
+        usage = shutil.disk_usage(tmp_path)._replace(free=free)
+        monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
+        train(run(epochs=1), tmp_path / "m.safetensors", progress=interrupt_after(0))  # type: ignore[arg-type]
+
+    # AdamW keeps two numbers for each weight, and the save before is there until the next is complete.
+    needed = weights + 2 * 3 * weights
+    with pytest.raises(OutputError, match="training writes up to 535 kB there, and 534 kB are free") as caught:
+        train_with(needed - 1000)
+    assert caught.value.exit_code == 2
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(TrainingInterruptedError):
+        train_with(needed)
+
+
+def gone_after(epoch: int, folder: Path) -> Progress:
+    """Put a file in the place of ``folder`` after an epoch: whatever is written there fails from now on."""
+
+    def progress(task: str, done: int, total: int, detail: str = "") -> None:
+        if done == epoch:
+            shutil.rmtree(folder)
+            folder.write_text("")
+
+    return progress
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+def test_a_model_that_cannot_be_written_at_the_end_is_put_elsewhere(tmp_path: Path, temporary: Path) -> None:
+    output, whole = tmp_path / "out" / "m.safetensors", tmp_path / "whole.safetensors"
+    with pytest.raises(OutputError, match="the trained model is ") as caught:
+        train(run(), output, progress=gone_after(4, output.parent))
+    (saved,) = temporary.rglob("m.safetensors")
+    assert str(saved) in caught.value.remedy
+    assert "\n" not in str(caught.value)
+    train(run(), whole)
+    assert saved.read_bytes() == whole.read_bytes()
+
+
+def test_where_nothing_can_be_written_the_place_asked_for_is_named(tmp_path: Path, temporary: Path) -> None:
+    output = tmp_path / "out" / "m.safetensors"
+    temporary.rmdir()
+    with pytest.raises(OutputError, match="it is a file, not a folder") as caught:
+        train(run(), output, progress=gone_after(4, output.parent))
+    assert caught.value.path == output.parent
+
+
+def test_a_save_that_fails_does_not_end_training(tmp_path: Path, temporary: Path) -> None:
+    output, details = tmp_path / "out" / "m.safetensors", []
+    gone = gone_after(2, output.parent)
+
+    def progress(task: str, done: int, total: int, detail: str = "") -> None:
+        gone(task, done, total, detail)
+        details.append(detail)
+        if done == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(TrainingInterruptedError, match="saved epoch 4 of 4") as caught:
+        train(run(), output, save_every_s=0, clock=Clock(), progress=progress)
+    assert ["not saved: it is a file, not a folder" in detail for detail in details] == [False] * 3 + [True] * 2
+    (saved,) = temporary.rglob("m.partial.pt")
+    assert str(saved) in caught.value.reason
+    assert len(load_snapshot(saved).run.epochs) == 4

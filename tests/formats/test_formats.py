@@ -5,6 +5,7 @@ import os
 import random
 import subprocess
 import sys
+import textwrap
 import zipfile
 from pathlib import Path
 
@@ -358,3 +359,18 @@ def test_lower_precision_inside_a_graph_is_read_back(exported: Path, tmp_path: P
     with pytest.raises(PrecisionError) as caught:
         Target(FORMATS["onnx"], tmp_path / "model.onnx").open("cpu")
     assert (caught.value.wanted, caught.value.actual) == ("float32", "float16")
+
+
+def test_onnx_runtime_leaves_nothing_in_the_home_folder(exported: Path, tmp_path: Path) -> None:
+    script = """
+        import sys
+        from pathlib import Path
+        from toolkit.formats import find_format, import_format
+        import_format(find_format("onnx")).load(Path(sys.argv[1]), "cpu")
+    """
+    # On a machine that says that it builds software, ONNX Runtime leaves nothing in any case.
+    kept = {"PATH", "PYTHONPATH", "LD_LIBRARY_PATH"}
+    environment = {name: value for name, value in os.environ.items() if name in kept} | {"HOME": str(tmp_path)}
+    command = [sys.executable, "-c", textwrap.dedent(script), str(exported / "model.onnx")]
+    subprocess.run(command, env=environment, check=True)
+    assert list(tmp_path.iterdir()) == []

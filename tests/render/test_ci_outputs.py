@@ -1,6 +1,7 @@
 """What a CI job gets: Markdown, annotations, files that are whole or absent, and an action without injection."""
 
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -12,14 +13,17 @@ import typer
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from lxml import etree
 from markdown_it import MarkdownIt
 from test_junit import FAILURE, FULL, SHORT, SKIP, report_of
 
 from made_up import bench, clock, compared, comparison, control, cpu_bench, eager, fitness, ratio, row
 from made_up_parity import WHERE, bad, counted, good, record, unopened
-from support import Cli
+from support import ROOT, Cli, save_small
 from toolkit.cli import console, options
 from toolkit.errors import OutputError
+from toolkit.fashion.checkpoint import load_checkpoint
+from toolkit.formats.manifest import read_manifest
 from toolkit.plain import plain
 from toolkit.records import CheckpointRecord, ModelConfig, Report, read_record
 from toolkit.render.files.github import annotations
@@ -433,6 +437,63 @@ class TestAction:
 def main_step(action: dict[str, Any]) -> dict[str, Any]:
     (step,) = [step for step in action["runs"]["steps"] if step.get("id") == "parity"]
     return dict(step)
+
+
+@pytest.mark.slow
+def test_the_recipe_for_speed_compares_two_revisions(tmp_path: Path) -> None:
+    """The model of the second commit is far larger, so the job must be red; of one revision it would be green."""
+    recipe = re.search(r"```yaml\n(  speed:.*?)```", (ROOT / "docs" / "ci.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert recipe
+    (step,) = [step for step in yaml.safe_load(recipe[1])["speed"]["steps"] if "fmnist-tk bench" in step.get("run", "")]
+    assert step["env"] == {"BASE": "${{ github.event.pull_request.base.sha }}"}
+    repository, programs = tmp_path / "repository", tmp_path / "bin"
+    programs.mkdir()
+    command = programs / "fmnist-tk"
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m toolkit "$@"\n')
+    command.chmod(0o755)
+    repository.mkdir()
+
+    def shell(line: str, **more: str) -> subprocess.CompletedProcess[str]:
+        environment = {
+            **os.environ,
+            **more,
+            "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
+        }
+        words = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", line]
+        return subprocess.run(words, cwd=repository, env=environment, capture_output=True, text=True, check=False)
+
+    def commit(hidden: int) -> str:
+        save_small(repository / "model.safetensors", config=ModelConfig(layer_sizes=(784, hidden, hidden, 10)))
+        made = shell(
+            "git add model.safetensors; git -c user.name=a -c user.email=a@b.c commit -qm model; git rev-parse HEAD"
+        )
+        assert made.returncode == 0, made.stderr
+        return made.stdout.strip()
+
+    assert shell("git init -q").returncode == 0
+    base = commit(16)
+    commit(1024)
+    ran = shell(step["run"], BASE=base)
+    assert ran.returncode == 1, ran.stderr
+    for place, hidden in (("base", 16), ("", 1024)):
+        weights = load_checkpoint(repository / place / "model.safetensors").record
+        assert weights.config.layer_sizes[1] == hidden
+        manifest = read_manifest(repository / place / "exported")
+        assert manifest is not None
+        assert {each.weights_sha256 for each in manifest.artifacts} == {weights.weights_sha256}
+    (failure,) = etree.parse(repository / "bench.xml").iter("failure")
+    assert failure.get("type") == "slowdown"
+
+
+def test_actions_of_others_are_named_by_hash() -> None:
+    if not ACTION.is_file():
+        pytest.skip("the source archive has no .github")
+    files = [ACTION, *(ROOT / ".github" / "workflows").iterdir(), ROOT / "docs" / "ci.md"]
+    used = [line for file in files for line in re.findall(r"uses: (.*)", file.read_text(encoding="utf-8"))]
+    assert len(used) > len(files)
+    for each in used:
+        assert re.fullmatch(r"[\w./-]+@([0-9a-f]{40} # v\d+\.\d+\.\d+|COMMIT)", each), each
 
 
 class Ran:

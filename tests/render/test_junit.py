@@ -101,10 +101,16 @@ def test_another_reader_finds_the_same_counts() -> None:
     assert (xml.tests, xml.failures, xml.errors, xml.skipped) == tuple(map(sum, zip(*stored, strict=True)))
 
 
+def test_what_was_not_timed_has_no_time() -> None:
+    assert not parsed(FULL).xpath("//@time")
+    assert not parsed(bench(row(rounds=SHORT), self_checks=(clock(),))).xpath("//@time")
+    assert not parsed(compared(comparison())).xpath("//@time")
+
+
 def test_a_case_is_a_check_on_a_probe() -> None:
     suite = parsed(report_of(good()))[0]
     cases = [(case.get("classname"), case.get("name"), case.get("time")) for case in suite.findall("testcase")]
-    assert cases[0] == ("fmnist-tk.parity.model.ts.pt", "opens", "0")
+    assert cases[0] == ("fmnist-tk.parity.model.ts.pt", "opens", None)
     assert cases[4][1] == f"values [{SAMPLE}]"
     assert len(set(cases)) == len(cases) == len(good().checks)
 
@@ -188,7 +194,7 @@ class TestBench:
         (suite,) = parsed(bench(*rows, self_checks=()))
         cases = [(case.get("classname"), case.get("name"), case.get("time")) for case in suite.findall("testcase")]
         assert cases == [
-            ("fmnist-tk.bench.eager", "eager [batch 1, 2 threads, float32]", "0"),
+            ("fmnist-tk.bench.eager", "eager [batch 1, 2 threads, float32]", None),
             ("fmnist-tk.bench.model.onnx", "onnx [batch 1024, 2 threads, float32]", "0.720"),
         ]
         assert suite.get("time") == "0.720"

@@ -147,7 +147,6 @@ class TestPage:
     def test_the_parts_come_in_the_order_of_questions(self, page: Any) -> None:
         assert headings(page) == [
             (1, f"fmnist-tk run on {everything().machine.cpu}"),
-            (2, "The machine"),
             (2, "Latency and throughput"),
             (2, "Distribution of latencies"),
             (2, "Distance to the machine’s limit"),
@@ -155,6 +154,7 @@ class TestPage:
             (2, "Parity"),
             (2, "Confusion matrix"),
             (2, "Wrong images"),
+            (2, "The machine"),
             (2, "Skips, failures and notes"),
             (2, "How to reproduce"),
         ]
@@ -644,6 +644,14 @@ class Visit:
         self.context.close()
 
 
+def edges(table: Any) -> tuple[bool, bool]:
+    """Say whether the left and the right edge of a table are in the shadow that says that it goes on there."""
+    picture = Image.open(BytesIO(table.screenshot())).convert("L")
+    middle = picture.getpixel((picture.width // 2, 2))
+    left, right = (picture.getpixel((place, 2)) for place in (1, picture.width - 2))
+    return left < middle - 40, right < middle - 40
+
+
 @pytest.mark.browser
 class TestBrowser:
     @pytest.mark.parametrize("name", ["one", "three", "hostile", "long"])
@@ -657,6 +665,26 @@ class TestBrowser:
             assert visit.page.evaluate("document.documentElement.scrollWidth") <= 360
             visit.page.set_viewport_size({"width": 1280, "height": 800})
             assert visit.page.evaluate("document.documentElement.scrollWidth") <= 1280
+
+    def test_a_phone_shows_the_answer_then_a_chart_then_a_table_whose_verdicts_can_be_reached(
+        self, browser: Any, pages: Path
+    ) -> None:
+        with Visit(browser, pages / "one.html", width=360) as visit:
+            page = visit.page
+            first = [page.locator(each).first.bounding_box() for each in (".lead", "figure", ".scroll", "#machine")]
+            assert [box["y"] for box in first] == sorted(box["y"] for box in first)
+            answer, chart = first[:2]
+            assert answer["y"] < 100
+            assert chart["y"] + chart["height"] < 800  # no scrolling yet
+            table = page.locator(".scroll").first
+            verdict = table.get_by_text("verdict", exact=True)
+            right = table.bounding_box()["x"] + table.bounding_box()["width"]
+            assert verdict.bounding_box()["x"] > right
+            more = [edges(table)]
+            table.evaluate("element => { element.scrollLeft = element.scrollWidth; }")
+            more.append(edges(table))
+            assert verdict.bounding_box()["x"] + verdict.bounding_box()["width"] <= right
+            assert more == [(False, True), (True, False)]
 
     @pytest.mark.parametrize(("name", "scheme"), [("three", "light"), ("one", "dark")])
     def test_axe_finds_nothing(self, name: str, scheme: str, browser: Any, pages: Path) -> None:

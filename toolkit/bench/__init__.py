@@ -5,7 +5,6 @@ This package is imported by its workers: at module level it may import no runtim
 """
 
 import secrets
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +34,7 @@ from toolkit.records import (
 from toolkit.system.accelerators import accelerators
 from toolkit.system.environment import default_threads, new_report
 from toolkit.system.progress import Progress, silent
+from toolkit.system.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from toolkit.fashion.checkpoint import Checkpoint
@@ -115,8 +115,7 @@ def run_benchmark(
         UnverifiedArtifactError: If parity has not passed a target, unless ``unverified``.
         UsageError: If the budget is too small for one round.
     """
-    with tempfile.TemporaryDirectory(prefix="fmnist-tk-bench-") as folder:
-        scratch = Path(folder)
+    with scratch_folder("bench") as scratch:
         kept = keep_pictures(own, scratch) if own else None
         entries = prepare_entries(targets, checkpoint, device, scratch, unverified=unverified, pictures=kept)
         prepared = Prepared(
@@ -234,8 +233,8 @@ def _self_checks(devices: Sequence[str], scratch: Path) -> tuple[SelfCheckRecord
 
 def self_check(devices: Sequence[str]) -> Report:
     """Check the clock on each of some resolved devices, and nothing else."""
-    with tempfile.TemporaryDirectory(prefix="fmnist-tk-bench-") as scratch:
-        found = _self_checks(devices, Path(scratch))
+    with scratch_folder("bench") as scratch:
+        found = _self_checks(devices, scratch)
     return new_report("bench").changed(self_checks=found)
 
 

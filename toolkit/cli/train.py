@@ -122,9 +122,9 @@ def train(
 
     The file is safetensors with its description inside. The loss, the accuracy
     and the confusion matrix of the test images come with the report; the test
-    images choose nothing. Ctrl-C saves the last finished epoch, and --resume
-    goes on from there to the same weights. Nothing is exported: fmnist-tk
-    export or run does that.
+    images choose nothing. Every few seconds, and by Ctrl-C, what is reached is
+    saved as NAME.partial.pt, and --resume goes on from there to the same weights.
+    Nothing is exported: fmnist-tk export or run does that.
 
     Exit code: 0 trained, 2 could not train, 130 stopped by Ctrl-C.
 

@@ -3,7 +3,6 @@
 import gzip
 import hashlib
 import os
-import tempfile
 import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +20,7 @@ from toolkit.errors import DataError, DataNotFoundError, OutputError, UsageError
 from toolkit.pictures.sources import Source
 from toolkit.records import LABELS, PIXELS, DataRecord
 from toolkit.system.files import make_folder
+from toolkit.system.scratch import scratch_folder
 from toolkit.workload.images import ImageSet
 
 UInt8Array = NDArray[np.uint8]
@@ -232,12 +232,12 @@ def copy_files(source: dict[str, Path], target: Path) -> dict[str, Path]:
 
 
 def _put(target: Path, fill: Callable[[Path], None]) -> dict[str, Path]:
-    """Move what ``fill`` leaves in a hidden folder into ``target`` when it has ended well, and not before."""
+    """Move what ``fill`` leaves in a folder of its own into ``target`` when it has ended well, and not before."""
     make_folder(target)
     try:
-        with tempfile.TemporaryDirectory(dir=target, prefix=".download-") as temporary:
-            fill(Path(temporary))
-            for path in files_in(Path(temporary)).values():
+        with scratch_folder("download", target) as temporary:
+            fill(temporary)
+            for path in files_in(temporary).values():
                 path.replace(target / path.name)
     except OSError as error:
         raise OutputError(target, error.strerror or str(error)) from error

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from toolkit.errors import CorruptArtifactError, FormatError
 from toolkit.formats.session import Session
 from toolkit.formats.target import Target
 from toolkit.records import Precision
+from toolkit.system.scratch import scratch_folder
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ def copied(target: Target) -> Iterator[Copy]:
     Raises:
         FormatError: If one of the files is not there or cannot be read.
     """
-    with TemporaryDirectory(prefix="fmnist-tk-copy-", ignore_cleanup_errors=True) as scratch:
-        place = Path(scratch) / target.path.name
+    with scratch_folder("copy") as scratch:
+        place = scratch / target.path.name
         target.check_file()
         try:
             for file in target.files():

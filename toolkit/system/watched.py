@@ -5,17 +5,15 @@ It is watched: what takes too long or too much memory is killed, with what it ha
 
 import os
 import selectors
-import shutil
 import subprocess
 import time
 import weakref
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from pathlib import Path
-from tempfile import mkdtemp
+from contextlib import ExitStack, suppress
 from typing import IO, Final
 
 from toolkit.system.processes import kill_group, last_words, start_module, wait
+from toolkit.system.scratch import scratch_folder
 
 _WATCH_S: Final = 0.1
 _END_S: Final = 5.0
@@ -45,7 +43,8 @@ class WatchedProcess:
         import psutil
 
         pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-        scratch = Path(mkdtemp(prefix="fmnist-tk-"))
+        until_the_end = ExitStack()
+        scratch = until_the_end.enter_context(scratch_folder("apart"))
         self._process = start_module([module, str(scratch)], threads, spin=False, **pipes)
         self._memory_bytes, self._watched = memory_bytes, psutil.Process(self._process.pid)
         self._written = b""
@@ -54,7 +53,7 @@ class WatchedProcess:
         self._pipes: Sequence[IO[bytes]] = [each for each in streams if each]
         for pipe in self._pipes:
             os.set_blocking(pipe.fileno(), False)
-        self._end = weakref.finalize(self, _end, self._process, self._pipes, scratch)
+        self._end = weakref.finalize(self, _end, self._process, self._pipes, until_the_end)
 
     def ask(
         self, line: bytes, more: bytes, limit_s: float, expected: Callable[[bytes], int]
@@ -146,9 +145,9 @@ class WatchedProcess:
                 raise ProcessEndedError(f"it took more than {limit} of memory, its process was killed")
 
 
-def _end(process: "subprocess.Popen[bytes]", pipes: Sequence[IO[bytes]], scratch: Path) -> None:
+def _end(process: "subprocess.Popen[bytes]", pipes: Sequence[IO[bytes]], until_the_end: ExitStack) -> None:
     kill_group(process)
-    shutil.rmtree(scratch, ignore_errors=True)
+    until_the_end.close()
     for pipe in pipes:
         with suppress(OSError):
             pipe.close()

@@ -1,6 +1,5 @@
 """Bench: ``toolkit.run_benchmark``, and whether the clock can be believed."""
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, TypeVar
@@ -16,6 +15,7 @@ from toolkit.records import Report
 from toolkit.system.arguments import checked
 from toolkit.system.devices import resolve_device
 from toolkit.system.progress import Progress, silent, unwatched
+from toolkit.system.scratch import scratch_folder
 from toolkit.verbs.arguments import (
     FOLDER,
     LARGEST_SEED,
@@ -136,7 +136,7 @@ def run_benchmark(
     devices = _devices(device)
     check_pictures(images, labels, num_workers)
     names, place = names_of(artifacts, folder)
-    with tempfile.TemporaryDirectory(prefix="fmnist-tk-bench-") as scratch:
+    with scratch_folder("bench") as scratch:
         own = pictures_of(images, labels, num_workers, progress)
         request = Request(
             names=tuple(names),
@@ -146,15 +146,13 @@ def run_benchmark(
             unverified=unverified,
             trusted=trust,
             against=None if against is None else str(against),
-            scratch=scratch,
-            pictures=str(keep_pictures(own, Path(scratch))) if own else None,
+            scratch=str(scratch),
+            pictures=str(keep_pictures(own, scratch)) if own else None,
         )
         prepared = prepare_apart(request)
         if own:
             prepared = with_pictures(prepared, own, path_of(against))
-        report = bench.run_bench(
-            prepared, settings, Path(scratch), journal=path_of(journal), progress=progress, watch=watch
-        )
+        report = bench.run_bench(prepared, settings, scratch, journal=path_of(journal), progress=progress, watch=watch)
     folders = {Path(each.path).parent for each in prepared.entries if each.path and each.role == "row"}
     if len(folders) == 1:  # of files from several, no folder could tell which of its own was meant
         keep_result(report, *folders)

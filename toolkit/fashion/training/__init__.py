@@ -2,11 +2,14 @@
 
 import math
 import shlex
+import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
 
-from toolkit.errors import TrainingError, TrainingInterruptedError, UsageError
+from toolkit.errors import OutputError, TrainingError, TrainingInterruptedError, UsageError
 from toolkit.fashion.checkpoint import save_checkpoint
 from toolkit.fashion.data import load_data
 from toolkit.fashion.model import build_model
@@ -14,17 +17,25 @@ from toolkit.fashion.training.evaluate import evaluate
 from toolkit.fashion.training.loop import fast_bfloat16, training_epochs
 from toolkit.fashion.training.recipes import RECIPES, Recipe, find_recipe
 from toolkit.fashion.training.request import HIDDEN, new_run
+from toolkit.fashion.training.saving import (
+    SAVE_EVERY_S,
+    Saving,
+    best_path,
+    check_room,
+    partial_path,
+    write_somewhere,
+)
 from toolkit.fashion.training.split import hold_back, hold_out, split_notes
 from toolkit.fashion.training.state import Snapshot, TrainingRun, load_snapshot, save_snapshot
 from toolkit.pictures.own_data import OwnPictures
-from toolkit.records import Report, TrainingSummary, TrainRecord
+from toolkit.records import EpochRecord, Report, TrainingSummary, TrainRecord
 from toolkit.system.devices import resolve_device
 from toolkit.system.environment import new_report
 from toolkit.system.files import check_writable
 from toolkit.system.progress import Progress, silent
 from toolkit.workload.images import ImageSet
 
-__all__ = ["HIDDEN", "RECIPES", "Recipe", "TrainingRun", "find_recipe", "new_run", "partial_path", "train"]
+__all__ = ["HIDDEN", "RECIPES", "Recipe", "TrainingRun", "find_recipe", "new_run", "train"]
 
 
 def train(
@@ -36,8 +47,10 @@ def train(
     own: OwnPictures | None = None,
     resume: Path | None = None,
     progress: Progress = silent,
+    save_every_s: float = SAVE_EVERY_S,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Report:
-    """Train a model and write its checkpoint.
+    """Train a model and write its checkpoint; what it has reached is saved beside that as it goes.
 
     Args:
         run: Recipe, shape of the model, seed, device and threads; ignored when resuming.
@@ -47,6 +60,8 @@ def train(
         own: Pictures to train on in place of Fashion-MNIST; a part of them, `TrainingRun.test_share`, is the test set.
         resume: What an interrupted training left; its own run is followed to the same result.
         progress: Told after each epoch.
+        save_every_s: Seconds of training that a killed process costs.
+        clock: Tells seconds.
 
     Returns:
         A report with a `TrainRecord`.
@@ -54,7 +69,9 @@ def train(
     Raises:
         TrainingInterruptedError: On Ctrl-C, after the last finished epoch was saved.
         TrainingError: If the loss is not finite.
-        DataError, OutputError, CheckpointError: If a file cannot be read or written.
+        OutputError: If ``output`` cannot be written, or has no room for it; a model that is trained already is put
+            elsewhere.
+        DataError, CheckpointError: If a file cannot be read.
         UsageError: If own pictures are too few, or not those with which the training that goes on was begun.
     """
     if output.suffix != ".safetensors":
@@ -69,22 +86,21 @@ def train(
     else:
         training, test = load_data(data, workers=workers)
     kept, held = hold_out(training, run.holdout, run.seed)
+    check_room(run, output)
+    saving = Saving(run, output, resume, save_every_s, clock)
     finished = len(run.epochs)
     total = run.recipe.epochs
     try:
         progress("train", finished, total, f"{len(kept):,} images")
         for each in training_epochs(run, kept, held, snapshot):
             snapshot = each
-            progress("train", len(each.run.epochs), total, _describe(each))
+            progress("train", len(each.run.epochs), total, _describe(each, saving.after_epoch(each)))
         assert snapshot is not None  # a recipe has at least one epoch
-        return _finish(snapshot, test, own, output, train_images=len(kept), resumed_from=finished)
+        report = _finish(snapshot, test, own, output, train_images=len(kept), resumed_from=finished)
+        saving.end()
+        return report.changed(notes=(*_best_note(saving.best, best_path(output)), *report.notes))
     except KeyboardInterrupt as error:
         raise _interrupted(snapshot, output, data, own) from error
-
-
-def partial_path(output: Path) -> Path:
-    """Return where an interrupted training is saved."""
-    return output.with_suffix(".partial.pt")
 
 
 def _with_pictures(run: TrainingRun, own: OwnPictures | None, *, begun: bool) -> TrainingRun:
@@ -109,10 +125,11 @@ def _with_pictures(run: TrainingRun, own: OwnPictures | None, *, begun: bool) ->
     )
 
 
-def _describe(snapshot: Snapshot) -> str:
+def _describe(snapshot: Snapshot, trouble: str) -> str:
     last = snapshot.run.epochs[-1]
     held = "" if last.holdout_accuracy is None else f", held out {last.holdout_accuracy:.2%}"
-    return f"loss {last.loss:.4f}, accuracy {last.accuracy:.2%}{held}"
+    unsaved = f", not saved: {trouble}" if trouble else ""
+    return f"loss {last.loss:.4f}, accuracy {last.accuracy:.2%}{held}{unsaved}"
 
 
 def _interrupted(
@@ -123,8 +140,7 @@ def _interrupted(
         return TrainingInterruptedError(
             "Interrupted before the first epoch was finished; nothing was saved", "start it again"
         )
-    path = partial_path(output)
-    save_snapshot(snapshot, path)
+    path, _ = write_somewhere(partial(save_snapshot, snapshot), partial_path(output))
     words = [
         "fmnist-tk",
         "train",
@@ -157,7 +173,7 @@ def _finish(
     result = evaluate(build_model(run.config, weights), test)
     if not math.isfinite(result.loss):
         raise TrainingError(
-            "The test loss is not finite; nothing was written:", f"try a smaller --lr than {run.recipe.lr:g}"
+            "The test loss is not finite; the checkpoint was not written:", f"try a smaller --lr than {run.recipe.lr:g}"
         )
     reduced = run.recipe.bfloat16 and fast_bfloat16(device)
     summary = TrainingSummary(
@@ -173,7 +189,9 @@ def _finish(
         dataset_sha256=run.dataset_sha256,
         test_images=len(test),
     )
-    save_checkpoint(output, run.config, weights, summary)
+    place, trouble = write_somewhere(lambda path: save_checkpoint(path, run.config, weights, summary), output)
+    if trouble:
+        raise OutputError(output, trouble, f"the trained model is {place}, move it to where it should be")
     record = TrainRecord(
         output=str(output),
         recipe=run.recipe.model_dump(),
@@ -192,3 +210,10 @@ def _finish(
         return report
     notes = (*own.notes, *split_notes(own.data, test, run.test_share, run.seed))
     return report.changed(datasets=(own.record,), notes=notes)
+
+
+def _best_note(best: EpochRecord | None, path: Path) -> tuple[str, ...]:
+    """Say where the epoch is that did best on the images held out, if there were any."""
+    if best is None or best.holdout_accuracy is None or not path.is_file():
+        return ()
+    return (f"epoch {best.epoch} did best on the images held out, {best.holdout_accuracy:.2%}; it is kept as {path}",)

@@ -53,7 +53,7 @@ def training_epochs(
         # The loss is of before the last step, so the weights are looked at as well.
         if not (math.isfinite(loss) and all(bool(each.isfinite().all()) for each in model.parameters())):
             raise TrainingError(
-                f"The loss is not finite in epoch {epoch} of {recipe.epochs}; nothing was written:",
+                f"The loss is not finite in epoch {epoch} of {recipe.epochs}; the checkpoint was not written:",
                 f"try a smaller --lr than {recipe.lr:g}",
             )
         record = EpochRecord(

@@ -86,7 +86,7 @@ def load_snapshot(path: Path) -> Snapshot:
         CheckpointError: If the file is anything else.
     """
     if not path.is_file():
-        raise CheckpointError(path, "no such file", "pass the .partial.pt file that an interrupted training named")
+        raise CheckpointError(path, "no such file", "pass the .partial.pt that an interrupted training left")
     read_head(path)
     stored = read_torch_file(path)
     try:
@@ -99,5 +99,5 @@ def load_snapshot(path: Path) -> Snapshot:
         raise CheckpointError(
             path,
             "is no interrupted training",
-            "pass the .partial.pt file that train named when it was interrupted",
+            "pass the .partial.pt that an interrupted training left",
         ) from error

@@ -18,6 +18,8 @@ from toolkit.records import ArtifactMetadata, Precision, Signature, TensorSpec
 from toolkit.system.devices import device_index, device_type
 from toolkit.system.nvml import process_memory_bytes
 
+onnxruntime.disable_telemetry_events()  # also where somebody imported it before this package
+
 if TYPE_CHECKING:
     from toolkit.fashion.model import Mlp
 

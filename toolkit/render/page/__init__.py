@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from toolkit.plain import plain
 from toolkit.records import Report
 from toolkit.render.page.blocks import Missing, Section, kind_of, section, tone_of
-from toolkit.render.page.facts import again, facts_before, gaps
+from toolkit.render.page.facts import again, gaps, machine, of_some_commands
 from toolkit.render.page.judging import judging_sections
 from toolkit.render.page.series import Styles
 from toolkit.render.page.side_by_side import letters, side_by_side
@@ -89,10 +89,11 @@ def _view(saved: SavedReport, file: str, name: str, styles: Styles) -> _View:
 
 
 def _sections(report: Report, styles: Styles) -> Iterator[Section]:
-    """Yield what the report has, then in a line each what it has not."""
-    yield from facts_before(report)
+    """Yield what the report has, what was measured before where that was, then in a line each what it has not."""
+    yield from of_some_commands(report)
     parts = [*timing_sections(report, styles), *judging_sections(report)]
     yield from (part for part in parts if not part.is_missing)
+    yield section("machine", "The machine", machine(report))
     yield section("gaps", "Skips, failures and notes", gaps(report))
     missing = [
         replace(block, title=part.title)

@@ -13,16 +13,19 @@ from toolkit.render.words.sheet import NONE, Remark, sheet_of
 from toolkit.render.words.two_files import files_verdict
 
 
-def facts_before(report: Report) -> Iterator[Section]:
-    """Yield where the numbers are from, under which conditions they were measured, and what only some commands have."""
-    facts = Facts(tuple(_machine(report)))
-    remarks = (*fitness_remarks(report.fitness), *row_warnings(report), *method_remarks(report))
-    yield section("machine", "The machine", [facts, *remarks])
+def of_some_commands(report: Report) -> Iterator[Section]:
+    """Yield what only some commands have: the training, what is inside of files, predictions, and the like."""
     if report.training:
         yield section("training", "Training", _training(report.training))
     for part in other_parts(report, whole=True):
         if part.id != "training":  # which has a section of its own, by epoch
             yield section(part.id, part.title, part.contents)
+
+
+def machine(report: Report) -> Iterator[Block | Remark]:
+    """Yield where the numbers are from, and under which conditions they were measured."""
+    yield Facts(tuple(_machine(report)))
+    yield from (*fitness_remarks(report.fitness), *row_warnings(report), *method_remarks(report))
 
 
 def _machine(report: Report) -> Iterator[tuple[str, str]]:
