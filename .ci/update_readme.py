@@ -7,12 +7,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console, Group
-from rich.segment import Segment, Segments
+from rich.console import Console
 
 from toolkit.records import Report, read_record
 from toolkit.records.units import percent, seconds
-from toolkit.render.terminal import render_report
+from toolkit.render.words.screen import first_screen
 from toolkit.render.words.speeds import speed_sheets
 
 ROOT = Path(__file__).parent.parent
@@ -20,8 +19,6 @@ README, PARITY, BENCHMARKING = ROOT / "README.md", ROOT / "docs" / "parity.md", 
 RESULTS = ROOT / "benchmarks" / "results"
 RUN = RESULTS / "amd-epyc-2-cores-run.json"
 TERMINAL = ROOT / "docs" / "images" / "terminal.svg"
-# What comes from here on is for a second look.
-AFTER_THE_PICTURE = "Before and beside the calls"
 RESULT_COLUMNS = {"batch", "format", "p50 ±", "images/s", "× eager", "verdict"}
 SPREAD = RESULTS / "parity-spread-amd-epyc-2-cores.json"
 AGREEMENT = RESULTS / "agreement-amd-epyc-2-cores.json"
@@ -53,16 +50,10 @@ def _cells(words: Iterable[str]) -> str:
 
 
 def terminal_picture() -> str:
-    """Return what `fmnist-tk report` shows of the committed run in a terminal, to the fastest formats, as SVG.
-
-    It fetches no font.
-    """
+    """Return what `fmnist-tk report` shows of the committed run in a terminal, as SVG that fetches no font."""
     with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
-        console = Console(record=True, file=nowhere, width=120, highlight=False, markup=False, force_terminal=True)
-        for line in console.render_lines(Group(*render_report(run_report())), pad=False):
-            if "".join(part.text for part in line).startswith(AFTER_THE_PICTURE):
-                break
-            console.print(Segments([*line, Segment.line()]), end="")
+        console = Console(record=True, file=nowhere, width=80, highlight=False, markup=False, force_terminal=True)
+        console.print(*first_screen(run_report()))
         svg = console.export_svg(title="fmnist-tk run", unique_id="terminal")
     return re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL).replace("Fira Code, monospace", "monospace")
 

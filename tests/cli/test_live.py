@@ -15,6 +15,7 @@ from toolkit.cli.console import showing_progress, showing_rounds
 from toolkit.cli.console.screen import drawing_bar, drawing_rounds
 from toolkit.records import LatencyRecord
 from toolkit.render.terminal.live import live_table
+from toolkit.system.progress import in_seconds
 
 ROWS = (row(2e-5, batch_size=64, rounds=rounds(2e-5, count=3, spread=0)), row(1e-5, format="eager", role="control"))
 
@@ -83,7 +84,7 @@ class TestOnATerminal:
         assert isinstance(console.file, io.StringIO)
         return console.file.getvalue(), screen_of(console.file.getvalue())
 
-    def test_bar_and_table_take_turns_and_leave_nothing_behind(self) -> None:
+    def test_bar_and_table_are_drawn_together_and_leave_nothing_behind(self) -> None:
         def use(console: Console) -> None:
             with drawing_bar(console) as progress, drawing_rounds(console) as show:
                 progress("opening", 0, 2, "model.onnx")
@@ -93,8 +94,11 @@ class TestOnATerminal:
                 show(ROWS, 1, 2)
                 progress("limits", 0, 1)
                 show(ROWS, 2, 2)
+                together.extend(screen_of(console.file.getvalue()))  # type: ignore[attr-defined]  # StringIO
 
+        together = list[str]()
         written, left = self.drawn(use)
+        assert [any(line.startswith(word) for line in together) for word in ("limits", "Round 2 of 2")] == [True, True]
         assert left == ["before", "a warning", "after"]
         for word in ("opening", "model.onnx", "Round 0 of 2", "Round 1 of 2", "limits", "Round 2 of 2"):
             assert word in written
@@ -148,28 +152,35 @@ class TestOnATerminal:
 
 
 class TestElsewhere:
-    @pytest.mark.parametrize("planned", [1, 3, 10, 12, 57, 1000])
-    def test_about_ten_plain_lines(self, planned: int, capsys: pytest.CaptureFixture[str]) -> None:
-        with showing_rounds(quiet=False) as show:
-            for done in range(planned + 1):
-                show(ROWS, done, planned)
-        captured = capsys.readouterr()
-        lines = captured.err.splitlines()
-        assert 2 <= len(lines) <= 11
-        assert lines[0] == f"bench round 0/{planned}"
-        assert lines[-1] == f"bench round {planned}/{planned}"
-        assert captured.out == ""
-        assert "\x1b" not in captured.err
-
-    def test_more_rounds_than_planned_are_no_more_lines(self, capsys: pytest.CaptureFixture[str]) -> None:
-        with showing_rounds(quiet=False) as show:
-            for done in range(30):
-                show(ROWS, done, min(done, 10))
-        assert len(capsys.readouterr().err.splitlines()) <= 11
-        with showing_rounds(quiet=False) as show:
-            show((), 0, 0)
+    def test_rounds_are_told_by_the_lines_of_progress_alone(self, capsys: pytest.CaptureFixture[str]) -> None:
+        with showing_progress(quiet=False) as progress, showing_rounds(quiet=False) as show:
+            progress("bench, second", 0, 40, "about 40 s in all")
+            show(ROWS, 1, 2)
+        assert capsys.readouterr() == ("", "bench, second 0/40 about 40 s in all\n")
 
     def test_quiet_is_quiet(self, capsys: pytest.CaptureFixture[str]) -> None:
         with showing_rounds(quiet=True) as show:
             show(ROWS, 1, 2)
         assert capsys.readouterr() == ("", "")
+
+
+class TestSeconds:
+    """Several tasks are told as one, whose total is known before it begins."""
+
+    def told(self, *calls: tuple[float, str, int, int], expected_s: float = 40) -> list[tuple[str, int, int, str]]:
+        now, found = [0.0], list[tuple[str, int, int, str]]()
+        tell = in_seconds(lambda *told: found.append(told), "run", expected_s, clock=lambda: now[0])  # type: ignore[arg-type, misc]  # detail is always given
+        for at, task, done, total in calls:
+            now[0] = at
+            tell(task, done, total)
+        return found
+
+    def test_the_total_is_told_first(self) -> None:
+        assert self.told() == [("run, second", 0, 40, "about 40 s in all")]
+
+    def test_a_step_is_told_when_a_task_begins_and_each_twentieth(self) -> None:
+        found = self.told((0.1, "export", 0, 3), (0.2, "export", 1, 3), (2.0, "export", 2, 3), (2.1, "opening", 0, 9))
+        assert [(each[1], each[3]) for each in found[1:]] == [(0, "export 0/3"), (2, "export 2/3"), (2, "opening 0/9")]
+
+    def test_what_takes_longer_is_never_said_to_be_done(self) -> None:
+        assert self.told((55.0, "limits", 0, 1))[-1] == ("run, second", 55, 56, "limits 0/1")

@@ -161,7 +161,8 @@ def test_the_whole_test_set_is_evaluated_with_logits_that_parity_has_anyway(bund
 
 def test_parity_and_its_table_tell_the_accuracy(exported: Path, tmp_path: Path, cli: Cli) -> None:
     shutil.copy(exported / "model.onnx", tmp_path)
-    outcome = cli("parity", tmp_path / "model.onnx", "-o", tmp_path / "report.json")
+    given = ("parity", str(tmp_path / "model.onnx"), "-o", str(tmp_path / "report.json"), "--details")
+    outcome = cli(*given)
     assert outcome.code == 0, outcome.err
     (line,) = [line for line in outcome.out.splitlines() if line.startswith(" accuracy ")]
     assert line.split()[1:] == ["91.90", "%"]
@@ -169,7 +170,7 @@ def test_parity_and_its_table_tell_the_accuracy(exported: Path, tmp_path: Path, 
     assert report.evaluation
     assert report.parity[0].evaluation
     assert report.parity[0].evaluation.confusion == report.evaluation.confusion
-    assert report.arguments == ("parity", str(tmp_path / "model.onnx"), "-o", str(tmp_path / "report.json"))
+    assert report.arguments == given
 
 
 def test_export_evaluates_what_it_verifies_and_nothing_else(small_file: Path, tmp_path: Path, cli: Cli) -> None:

@@ -18,6 +18,7 @@ from toolkit.records import (
     LatencyRecord,
     ModelConfig,
     QualityRecord,
+    RatioRecord,
     Report,
     Scenario,
     check_order,
@@ -129,6 +130,43 @@ def test_the_fastest_is_the_fastest_verified_of_each_batch() -> None:
         (1, "onnx", 2.0),
         (64, "onnx", None),
     ]
+
+
+@pytest.mark.parametrize(
+    ("speeds", "named"),
+    [
+        # The speed beside eager decides, whatever the medians seem to say.
+        ({"onnx": (1.6, 434.0, "FASTER")}, ()),
+        ({"onnx": (0.9, 1.3, "CANNOT TELL")}, ("eager",)),
+        ({"onnx": (0.6, 0.8, "SLOWER")}, ("eager",)),
+        ({"onnx": (2.0, 3.0, "FASTER"), "other": (1.9, 2.1, "FASTER")}, ("other",)),
+        ({"onnx": (2.0, 3.0, "FASTER"), "other": (1.5, 1.9, "FASTER")}, ()),
+    ],
+)
+def test_what_cannot_be_told_apart_follows_from_the_speed_of_the_same_row(
+    speeds: dict[str, tuple[float, float, str]], named: tuple[str, ...]
+) -> None:
+    meeting = Estimate(p50_s=(0.1, 10.0), p90_s=None, p99_s=None)
+    ratios = {
+        name: RatioRecord.model_validate({"ratio": (low + high) / 2, "low": low, "high": high, "verdict": verdict})
+        for name, (low, high, verdict) in speeds.items()
+    }
+    rows = [latency((2.0,), format="eager", target="eager", estimate=meeting)]
+    rows += [
+        latency((1.0,), format=name, target=name, to_eager=each, estimate=meeting) for name, each in ratios.items()
+    ]
+    (fastest,) = new_report("bench").model_copy(update={"latency": tuple(rows)}).fastest
+    assert (fastest.format, fastest.as_fast) == ("onnx", named)
+
+
+def test_eager_is_told_apart_only_from_what_is_surely_slower() -> None:
+    rows = [
+        latency((2.0,), format=name, to_eager=RatioRecord(ratio=0.9, low=0.8, high=1.0, verdict=verdict))  # type: ignore[arg-type]  # a str to mypy
+        for name, verdict in (("slow", "SLOWER"), ("unsure", "CANNOT TELL"))
+    ]
+    rows.append(latency((1.0,), format="eager", target="eager"))
+    (fastest,) = new_report("bench").model_copy(update={"latency": tuple(rows)}).fastest
+    assert (fastest.format, fastest.as_fast) == ("eager", ("unsure",))
 
 
 def test_reduced_precision_is_ranked_apart_and_what_is_as_fast_is_named() -> None:

@@ -1,7 +1,6 @@
 """The main job, end to end, in processes of its own, as a stranger runs it."""
 
 import os
-import shlex
 import subprocess
 import sys
 import textwrap
@@ -77,13 +76,16 @@ def test_one_command_goes_from_checkpoint_to_the_fastest_artifact(
     assert all(each.evaluation for each in report.parity)
     assert report.fitness
     assert {each.batch_size for each in report.fitness.controls} == {1, 32}
+    *_, last = lines = result.stdout.splitlines()
+    assert len(lines) <= 25
+    assert "exported/report.json" in last
+    assert last.endswith("fmnist-tk run --checkpoint model.pth")
     monkeypatch.chdir(tmp_path)
-    advised = [line for line in result.stdout.splitlines() if line.startswith("  fmnist-tk ")]
-    assert advised
-    for line in advised:
-        if "model.pth" not in line:
-            words = shlex.split(line)[1:]
-            assert cli(*words, *(["onnx"] if words[0] == "bench" else [])).code == 0
+    assert cli("report", "exported/report.json").out.splitlines() == lines[:-1]
+    details = cli("report", "exported/report.json", "--details").out
+    for words in ("Parity on cpu, float32", "Fastest verified", "Before and beside the calls"):
+        assert words in details
+        assert words not in result.stdout
 
 
 @pytest.mark.usefixtures("short_budgets")

@@ -16,6 +16,7 @@ from toolkit.bench.engine.journal import Journal, journal_path
 from toolkit.bench.engine.launch import work_apart
 from toolkit.bench.engine.prepare import Prepared, prepare_entries
 from toolkit.bench.engine.rounds import Measurement, Rounds, Watch
+from toolkit.bench.engine.schedule import expected_s
 from toolkit.bench.limits import bound, measure_limits, moved_bytes
 from toolkit.bench.machine.fitness import canary, judge, read_counters, with_slowdowns
 from toolkit.bench.selfcheck import ClockJob, check_clock
@@ -32,7 +33,7 @@ from toolkit.records import (
     SkipRecord,
 )
 from toolkit.system.accelerators import accelerators
-from toolkit.system.environment import default_threads, new_report
+from toolkit.system.environment import default_threads, new_report, usable_cpus
 from toolkit.system.progress import Progress, silent
 from toolkit.system.scratch import scratch_folder
 
@@ -46,6 +47,8 @@ __all__ = ["DEFAULT_BATCH_SIZES", "DEFAULT_BUDGET_S", "DEFAULT_THRESHOLD", "Sett
 DEFAULT_BATCH_SIZES: Final = (1, 64, 1024)
 #: Seconds for all rounds of the table.
 DEFAULT_BUDGET_S: Final = 30.0
+#: With less for all rounds, new workers and limits would take longer than what is measured.
+SHORT_S: Final = 15.0
 #: Differences up to 2 % do not matter to anyone who chooses a format.
 DEFAULT_THRESHOLD: Final = 0.02
 _SELF_CHECK_TIMEOUT_S: Final = 120.0
@@ -81,6 +84,25 @@ class Settings:
     against_limits: bool = True
     control: bool = True
     restarts: int = 1
+
+
+def expected_duration_s(entries: int, rows: int, settings: Settings) -> float:
+    """Return about how many seconds `run_bench` takes for so many entries and so many rows of these, controls too."""
+    counts = max(len(settings.threads), 1)
+    limits = counts if settings.against_limits and settings.scenario.kind in _BOUNDED else 0
+    return expected_s(
+        min(entries * counts, rows),
+        rows,
+        usable_cpus(),
+        budget_s=settings.budget_s,
+        restarts=settings.restarts,
+        limits=limits,
+    )
+
+
+def count_rows(prepared: Prepared, settings: Settings) -> int:
+    """Return how many rows a bench has, controls too."""
+    return len(_jobs(prepared.entries, settings))
 
 
 def run_benchmark(

@@ -18,6 +18,7 @@ from toolkit.cli.options import (
     BudgetOption,
     CheckpointOption,
     DebugOption,
+    DetailsOption,
     FolderOption,
     JsonOption,
     JunitOption,
@@ -72,14 +73,14 @@ ScenarioOption = Annotated[
     ),
 ]
 RestartsOption = Annotated[
-    int,
+    int | None,
     typer.Option(
         "--restarts",
         min=0,
         max=100,
         metavar="N",
         help="How often every worker is replaced by a new one, in even parts of the budget; more are surer. "
-        "Default: 1.",
+        "Default: 1, or 0 for a budget of less than 15 s.",
         show_default=False,
         rich_help_panel=MEASURING,
     ),
@@ -95,11 +96,12 @@ AgainstOption = Annotated[
     ),
 ]
 LimitsOption = Annotated[
-    bool,
+    bool | None,
     typer.Option(
         "--limits/--no-limits",
         help="Measure what the machine can do at most, beside the rows: ten seconds on a CPU. "
-        "It bounds calls of latency and throughput; the other scenarios go without. Default: --limits.",
+        "It bounds calls of latency and throughput; the other scenarios go without. Default: --limits, "
+        "or --no-limits for a budget of less than 15 s.",
         show_default=False,
         rich_help_panel=_CHECKS,
     ),
@@ -129,14 +131,14 @@ def bench(
     threads: ThreadCountsOption = None,
     scenario: ScenarioOption = "latency",
     budget: BudgetOption = None,
-    restarts: RestartsOption = 1,
+    restarts: RestartsOption = None,
     seed: SeedOption = None,
     against: AgainstOption = None,
     max_slowdown: MaxSlowdownOption = None,
     threshold: ThresholdOption = "2%",
     unverified: UnverifiedOption = False,
     trust: TrustOption = False,
-    limits: LimitsOption = True,
+    limits: LimitsOption = None,
     selfcheck: SelfcheckOption = False,
     images: ImagesOption = None,
     labels: LabelsOption = None,
@@ -145,6 +147,7 @@ def bench(
     output: OutputOption = None,
     junit: JunitOption = None,
     markdown: MarkdownOption = None,
+    details: DetailsOption = False,
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
@@ -183,7 +186,7 @@ def bench(
     devices = device or ["cpu"]
     if selfcheck:
         report = check_clock(devices)
-        finish(report, as_json=as_json, output=output, quiet=quiet, junit=junit, markdown=markdown)
+        finish(report, as_json=as_json, output=output, quiet=quiet, junit=junit, markdown=markdown, details=details)
     with _journal_beside(output or folder / "bench") as journal:
         with showing_progress(quiet=quiet) as progress, showing_rounds(quiet=quiet) as watch:
             report = run_benchmark(
@@ -210,7 +213,7 @@ def bench(
                 progress=progress,
                 watch=watch,
             )
-        finish(report, as_json=as_json, output=output, quiet=quiet, junit=junit, markdown=markdown)
+        finish(report, as_json=as_json, output=output, quiet=quiet, junit=junit, markdown=markdown, details=details)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """``fmnist-tk export``."""
 
+import shlex
 from typing import Annotated
 
 import typer
@@ -9,11 +10,13 @@ from toolkit.cli.options import (
     DEFAULT_FOLDER,
     CheckpointOption,
     DebugOption,
+    DetailsOption,
     FolderOption,
     FormatsArgument,
     JsonOption,
     OutputOption,
     QuietOption,
+    same_place,
 )
 
 __all__ = ["export"]
@@ -35,6 +38,7 @@ def export(
     verify: VerifyOption = True,
     as_json: JsonOption = False,
     output: OutputOption = None,
+    details: DetailsOption = False,
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
@@ -57,4 +61,8 @@ def export(
 
     with showing_progress(quiet=quiet) as progress:
         report = export_formats(checkpoint, folder, formats or (), verify=verify, progress=progress)
-    finish(report, as_json=as_json, output=output, quiet=quiet)
+    files = ", ".join(each.file for each in report.artifacts) or "nothing"
+    then = ["bench" if verify else "parity", *same_place(folder, checkpoint)]
+    after = f"; next: {shlex.join(['fmnist-tk', *then])}" if report.passed else ""
+    last = f"Wrote {files} to {folder}{after}"
+    finish(report, as_json=as_json, output=output, quiet=quiet, details=details, last=last)

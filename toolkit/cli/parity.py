@@ -11,6 +11,7 @@ from toolkit.cli.options import (
     DEFAULT_FOLDER,
     CheckpointOption,
     DebugOption,
+    DetailsOption,
     DeviceOption,
     FolderOption,
     JsonOption,
@@ -154,6 +155,7 @@ def parity(
     markdown: MarkdownOption = None,
     as_json: JsonOption = False,
     output: OutputOption = None,
+    details: DetailsOption = False,
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
@@ -231,7 +233,7 @@ def parity(
                 trust=trust,
                 progress=progress,
             )
-    finish(report, as_json=as_json, output=output, quiet=quiet, junit=junit, markdown=markdown)
+    finish(report, as_json=as_json, output=output, quiet=quiet, junit=junit, markdown=markdown, details=details)
 
 
 def _check_goes_with_rejudge(**given: object) -> None:

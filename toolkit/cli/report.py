@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from toolkit.cli.console import finish, say, show, tell, write, write_json
-from toolkit.cli.options import DebugOption, JsonOption, QuietOption, parse_choice
+from toolkit.cli.options import DebugOption, DetailsOption, JsonOption, QuietOption, parse_choice
 from toolkit.cli.options.files import check_files_differ
 from toolkit.errors import OutputError, UsageError
 from toolkit.system.files import check_writable, write_bytes
@@ -80,6 +80,7 @@ def report(
     form: FormatOption = None,
     as_json: JsonOption = False,
     output: OutputsOption = None,
+    details: DetailsOption = False,
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
@@ -106,7 +107,7 @@ def report(
 
     reports = read_reports(files)
     if len(files) == 1 and not outputs and chosen in {None, "json"}:
-        finish(reports.saved[0].report, as_json=chosen == "json", output=None, quiet=quiet)
+        finish(reports.saved[0].report, as_json=chosen == "json", output=None, quiet=quiet, details=details)
     wanted = dict.fromkeys([*(_SUFFIXES[path.suffix.lower()] for path in outputs), *([chosen] if chosen else [])])
     texts = {each: reports.text(each) for each in wanted}
     failed = _write(outputs, texts, quiet=quiet)
@@ -115,7 +116,7 @@ def report(
     elif not (outputs or quiet):
         for each in reports.saved:
             say(f"== {each.file}", "")
-            show(each.report)
+            show(each.report, details=details)
     if failed:  # last: what can be shown or written is
         raise failed
     raise typer.Exit(_INTERRUPTED if reports.interrupted else 0 if reports.passed else 1)

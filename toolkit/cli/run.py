@@ -1,12 +1,11 @@
 """``fmnist-tk run``."""
 
 import shlex
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from toolkit.cli.console import finish, say, showing_progress, showing_rounds, typed
+from toolkit.cli.console import finish, showing_progress, showing_rounds, typed
 from toolkit.cli.options import (
     DEFAULT_BATCH,
     DEFAULT_FOLDER,
@@ -15,6 +14,7 @@ from toolkit.cli.options import (
     CheckpointOption,
     DataOption,
     DebugOption,
+    DetailsOption,
     DeviceOption,
     FolderOption,
     FormatsArgument,
@@ -24,6 +24,7 @@ from toolkit.cli.options import (
     SeedOption,
     ThreadsOption,
     parse_batch_sizes,
+    same_place,
 )
 
 __all__ = ["run"]
@@ -47,6 +48,7 @@ def run(
     seed: SeedOption = None,
     as_json: JsonOption = False,
     output: OutputOption = None,
+    details: DetailsOption = False,
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
@@ -86,25 +88,12 @@ def run(
             progress=progress,
             watch=watch,
         )
-    try:
-        finish(report, as_json=as_json, output=output, quiet=quiet)
-    finally:
-        if not (as_json or quiet):
-            say(*_next_steps(folder, folder / TRAINED if train else checkpoint, folder / REPORT))
-
-
-def _next_steps(folder: Path, checkpoint: Path | None, report: Path) -> list[str]:
-    """Return the commands that a person may want now, ready to be copied."""
-    where = "" if folder == DEFAULT_FOLDER else f" --folder {shlex.quote(str(folder))}"
-    source = "" if checkpoint is None else f" --checkpoint {shlex.quote(str(checkpoint))}"
-    return [
-        f"Wrote {report}. Next:",
-        f"  fmnist-tk parity{where}{source}",
-        "      checks again, for example in CI; exits 1 on a mismatch",
-        f"  fmnist-tk bench{where}{source} --batch 1,8",
-        "      times other batch sizes; --device cuda or mps",
-        f"  fmnist-tk inspect {shlex.quote(str(folder / 'model.onnx'))}",
-        "      shows what stands inside an artifact",
-        "  fmnist-tk run --checkpoint model.pth",
-        "      does all this with your own weights",
-    ]
+    where = same_place(folder, folder / TRAINED if train else checkpoint)
+    if not report.passed:
+        then = ["report", str(folder / REPORT), "--details"]  # which tells what failed
+    elif train or checkpoint:
+        then = ["bench", *where, "--device", device, "--batch", batch]  # which takes longer and is surer
+    else:
+        then = ["run", *where, "--checkpoint", "model.pth"]
+    last = f"Wrote {folder / REPORT}; next: {shlex.join(['fmnist-tk', *then])}"
+    finish(report, as_json=as_json, output=output, quiet=quiet, details=details, last=last)

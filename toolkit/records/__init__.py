@@ -88,6 +88,7 @@ from toolkit.records.parity import (
     ParityRecord,
     QualityRecord,
     ReproductionRecord,
+    badness,
     check_order,
 )
 from toolkit.records.report import AcceleratorRecord, DeviceRecord, DoctorRecord, FormatRecord, MachineRecord, Report

@@ -244,7 +244,7 @@ class FastestRecord(Record):
     ratio_to_eager: PositiveFloat | None = Field(description="Eager's median over this one; null without eager.")
     as_fast: tuple[str, ...] = Field(
         default=(),
-        description="Formats of other rows whose interval of the median meets this one's; with threads, if others.",
+        description="Formats of other rows that cannot be told apart from this one; with threads, if others.",
     )
 
 

@@ -186,8 +186,14 @@ class ParityRecord(Record):
 
     @property
     def failure(self) -> CheckRecord | None:
-        """The first failed check of the name that `cause` gives; None when all passed."""
-        return next((check for check in self.checks if not check.passed and check.name == self.cause), None)
+        """The worst failed check of the name that `cause` gives; None when all passed."""
+        return min((check for check in self.checks if check.name == self.cause), key=badness, default=None)
+
+
+def badness(check: CheckRecord) -> tuple[bool, bool, float]:
+    """Order checks of one name from bad to good: failed ones first, among them those without a number."""
+    value = check.measured or 0.0
+    return check.passed, check.measured is not None, -value if check.bound == "at most" else value
 
 
 def check_order(name: CheckName) -> int:

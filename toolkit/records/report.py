@@ -189,7 +189,7 @@ def _fastest(rows: list[LatencyRecord], eager_s: float | None) -> FastestRecord:
         precision=best.precision,
         median_s=best.median_s,
         ratio_to_eager=eager_s / best.median_s if eager_s and best.median_s else None,
-        as_fast=tuple(_beside(row, best) for row in rows if row is not best and _meet(row, best)),
+        as_fast=tuple(_beside(row, best) for row in rows if row is not best and not _told_apart(row, best)),
     )
 
 
@@ -200,9 +200,18 @@ def _beside(row: LatencyRecord, best: LatencyRecord) -> str:
     return f"{row.format} on {row.threads} thread{'' if row.threads == 1 else 's'}"
 
 
-def _meet(row: LatencyRecord, other: LatencyRecord) -> bool:
-    """Say whether the intervals of two medians have a point in common."""
-    if not (row.estimate and row.estimate.p50_s and other.estimate and other.estimate.p50_s):
-        return False
-    (low, high), (other_low, other_high) = row.estimate.p50_s, other.estimate.p50_s
-    return low <= other_high and other_low <= high
+def _told_apart(row: LatencyRecord, best: LatencyRecord) -> bool:
+    """Say whether a row is surely slower than the best, by what its own line says of it beside eager.
+
+    Rows on other threads have another eager beside them, so of these the intervals of the medians tell.
+    """
+    same_eager = row.threads == best.threads
+    if same_eager and row.baseline and best.to_eager:
+        return best.to_eager.verdict == "FASTER"
+    if same_eager and best.baseline and row.to_eager:
+        return row.to_eager.verdict == "SLOWER"
+    ratios = row.to_eager, best.to_eager
+    if same_eager and ratios[0] and ratios[1] and ratios[0].high and ratios[1].low:
+        return ratios[0].high < ratios[1].low
+    medians = row.estimate and row.estimate.p50_s, best.estimate and best.estimate.p50_s
+    return not (medians[0] and medians[1]) or medians[0][0] > medians[1][1]

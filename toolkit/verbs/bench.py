@@ -14,7 +14,7 @@ from toolkit.errors import UsageError
 from toolkit.records import Report
 from toolkit.system.arguments import checked
 from toolkit.system.devices import resolve_device
-from toolkit.system.progress import Progress, silent, unwatched
+from toolkit.system.progress import Progress, in_seconds, silent, unwatched
 from toolkit.system.scratch import scratch_folder
 from toolkit.verbs.arguments import (
     FOLDER,
@@ -50,14 +50,14 @@ def run_benchmark(
     threads: int | Sequence[int] | None = None,
     scenario: str = "latency",
     budget_s: float | None = None,
-    restarts: int = 1,
+    restarts: int | None = None,
     seed: int | None = None,
     against: str | Path | None = None,
     max_slowdown: float | None = None,
     threshold: float = bench.DEFAULT_THRESHOLD,
     unverified: bool = False,
     trust: bool = False,
-    limits: bool = True,
+    limits: bool | None = None,
     images: str | Path | None = None,
     labels: str | Path | None = None,
     num_workers: int | None = None,
@@ -78,15 +78,18 @@ def run_benchmark(
         batch_sizes: Images per call, one number or several.
         threads: On the CPU; several make rows of their own. None for the physical cores.
         scenario: ``latency``, ``throughput``, ``paced:10ms``, ``poisson:100`` (arrivals per second) or ``cold``.
-        budget_s: Seconds for all rounds; opening, self check and limits come on top. None for 30.
-        restarts: How often, in even parts of the budget, every process is replaced by a new one.
+        budget_s: Seconds for all rounds; opening, self check and limits come on top, and ``progress`` is told how long
+            all of it takes. None for 30.
+        restarts: How often, in even parts of the budget, every process is replaced by a new one. None for once, and for
+            never within a budget of less than 15 s.
         seed: Of the order in each round; None for a new one, which the report names.
         against: Another folder of artifacts, or another checkpoint, to be measured in the same rounds and compared.
         max_slowdown: Largest loss of a row against its base before the report fails: 0.05 is 5 %.
         threshold: Differences up to this do not matter: 0.02 is 2 %.
         unverified: Whether to time what parity has not passed as well; its rows say so.
         trust: Whether to time artifacts that ask for more than to compute, each in its own process as all are.
-        limits: Whether to measure what the machine can do at most, ten seconds on a CPU.
+        limits: Whether to measure what the machine can do at most, ten seconds on a CPU; None to do so unless the
+            budget is less than 15 s.
         images: Folder of own pictures that the timed calls get: with ``labels``, or one folder per class.
         labels: CSV of ``file,label`` for ``images``.
         num_workers: Processes that read ``images``; None for this one alone.
@@ -120,16 +123,18 @@ def run_benchmark(
     check_range(0, LARGEST_SHARE, threshold=threshold, max_slowdown=max_slowdown)
     whole("--restarts", restarts, _MOST_RESTARTS, least=0)
     whole("--seed", seed, LARGEST_SEED, least=0)
+    budget_s = bench.DEFAULT_BUDGET_S if budget_s is None else budget_s
+    short = budget_s < bench.SHORT_S
     settings = bench.Settings(
         batch_sizes=_given("batch_sizes", whole("--batch", batch_sizes, MOST_IMAGES), "such as 1 or (1, 64)"),
         threads=whole("--threads", threads, MOST_THREADS),
         scenario=parse_scenario(scenario),
-        budget_s=bench.DEFAULT_BUDGET_S if budget_s is None else budget_s,
+        budget_s=budget_s,
         seed=seed,
         threshold=threshold,
         max_slowdown=max_slowdown,
-        against_limits=limits,
-        restarts=restarts,
+        against_limits=not short if limits is None else limits,
+        restarts=int(not short) if restarts is None else restarts,
     )
     if max_slowdown is not None and against is None:
         raise UsageError("--max-slowdown needs something to be slower than:", "pass --against DIR or a checkpoint")
@@ -152,7 +157,9 @@ def run_benchmark(
         prepared = prepare_apart(request)
         if own:
             prepared = with_pictures(prepared, own, path_of(against))
-        report = bench.run_bench(prepared, settings, scratch, journal=path_of(journal), progress=progress, watch=watch)
+        expected = bench.expected_duration_s(len(prepared.entries), bench.count_rows(prepared, settings), settings)
+        told = in_seconds(progress, "bench", expected)
+        report = bench.run_bench(prepared, settings, scratch, journal=path_of(journal), progress=told, watch=watch)
     folders = {Path(each.path).parent for each in prepared.entries if each.path and each.role == "row"}
     if len(folders) == 1:  # of files from several, no folder could tell which of its own was meant
         keep_result(report, *folders)

@@ -186,6 +186,7 @@ class Rounds:
         """Let rows take turns, round by round, until another round would not fit into the budget."""
         started, first = time.monotonic(), self._done
         while self._alive:
+            self._progress("round", self._done, max(self._done, self._planned))
             self._watch([row.record() for row in self._alive if row.rounds], self._done, self._planned)
             order = list(self._alive)
             self._random.shuffle(order)

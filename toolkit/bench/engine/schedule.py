@@ -17,6 +17,9 @@ MOST_CALLS: Final = 1_000
 _FEWEST_CALLS, _LONG_S = 10, 0.02
 #: What a slice costs beside its calls: messages, the canary, waiting until the threads of a runtime sleep.
 SLICE_COST_S: Final = 0.015
+# On two cores of an AMD EPYC (Zen 5): a process of libtorch, and that of torch.export takes twice as long; warming up,
+# comparing before and after; three processes for the limits; the check of the clock.
+_OPEN_S, _WARM_S, _LIMITS_S, _CLOCK_S = 2.0, 0.6, 11.0, 2.0
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,21 @@ def plan(calls_s: Sequence[float], budget_s: float) -> Schedule:
             f"pass at least --budget {_upwards(round_s)}, better --budget {_upwards(ENOUGH_ROUNDS * round_s)}",
         )
     return Schedule(rounds, tuple(slices), round_s)
+
+
+def expected_s(alone: int, rows: int, cpus: int, *, budget_s: float, restarts: int, limits: int) -> float:
+    """Return about how many seconds a bench takes in all, for whoever waits for it.
+
+    Args:
+        alone: Rows that are opened one after the other.
+        rows: All of them.
+        cpus: As many of the others are opened side by side.
+        budget_s: Seconds for all rounds.
+        restarts: How often all workers are replaced.
+        limits: How often the machine's limits are measured.
+    """
+    groups = alone + math.ceil((rows - alone) / cpus) + restarts * math.ceil(rows / cpus)
+    return _CLOCK_S + groups * _OPEN_S + (1 + restarts) * rows * _WARM_S + budget_s + limits * _LIMITS_S
 
 
 def _upwards(seconds: float) -> str:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
     from toolkit.cli.console.screen import ShowRounds
-    from toolkit.records import LatencyRecord, Report
+    from toolkit.records import Report
     from toolkit.system.progress import Progress
 
 # Files and pipes have no width; a table that is cut at 80 columns would lose facts.
@@ -48,7 +48,9 @@ def finish(
     quiet: bool,
     junit: Path | None = None,
     markdown: Path | None = None,
+    details: bool = True,
     instead: "Iterable[RenderableType] | None" = None,
+    last: str = "",
 ) -> NoReturn:
     """Write and show a report and exit: 0 when all is good, 1 when something failed.
 
@@ -61,7 +63,9 @@ def finish(
         quiet: Print nothing.
         junit: File to write it to as JUnit XML, or None.
         markdown: File to write it to as Markdown, or None.
+        details: Whether to show all of it, where a first screen would do.
         instead: What to show in place of its tables, or None.
+        last: A line to show below.
 
     Raises:
         OutputError: If a file or stdout cannot be written; the others were.
@@ -78,7 +82,9 @@ def finish(
         write_json(to_json(report))
         write("", flush=True)
     elif not (as_json or quiet):
-        show(report, instead)
+        show(report, instead, details=details)
+        if last:
+            say(last)
     if failed:  # last: a result that cannot be written is at least shown
         raise failed
     raise typer.Exit(_INTERRUPTED if report.interrupted else 0 if report.passed else 1)
@@ -132,19 +138,17 @@ def _tell_github(report: "Report", *, quiet: bool) -> None:
             tell(f"warning: no summary of the job: {summary}: {error.strerror or error}")
 
 
-def show(report: "Report", instead: "Iterable[RenderableType] | None" = None) -> None:
-    """Print a report as tables on stdout.
-
-    Args:
-        report: The report.
-        instead: What to print in place of its tables, or None.
+def show(report: "Report", instead: "Iterable[RenderableType] | None" = None, *, details: bool = True) -> None:
+    """Print a report on stdout: its first screen, all of its tables, or ``instead`` of these.
 
     Raises:
         OutputError: If stdout cannot be written.
     """
     from toolkit.render.terminal import render_report
+    from toolkit.render.words.screen import first_screen, has_first_screen
 
-    print_parts(render_report(report) if instead is None else instead)
+    short = not details and has_first_screen(report)
+    print_parts(instead if instead is not None else first_screen(report) if short else render_report(report))
 
 
 def print_parts(parts: "Iterable[RenderableType]") -> None:
@@ -241,37 +245,20 @@ def showing_rounds(*, quiet: bool) -> Iterator["ShowRounds"]:
     """Give a function that shows how far a bench has come, on stderr.
 
     It is called before the first round and after each with the rows so far, the rounds done and the rounds planned. On
-    a terminal it draws a table anew each time, and nothing meanwhile: a display that is drawn while a round is measured
-    would take CPU time from it, so a bar of `showing_progress` ends when the table begins, and the other way round.
-    Elsewhere it prints about ten lines in all.
+    a terminal it draws a table below the bar of `showing_progress`, and nothing meanwhile: what is drawn while a round
+    is measured would take CPU time from it. Elsewhere the lines of progress tell the rounds.
     """
-    if quiet:
+    if quiet or not sys.stderr.isatty():
         yield lambda _rows, _done, _planned: None
-    elif sys.stderr.isatty():
+    else:
         from toolkit.cli.console.screen import drawing_rounds
 
         with drawing_rounds(_console(True, stderr=True)) as show:
             yield show
-    else:
-        yield _some_lines()
 
 
 def _line(task: str, done: int, total: int, detail: str = "") -> None:
     tell(f"{task} {done}/{total} {detail}".rstrip())
-
-
-def _some_lines() -> "ShowRounds":
-    """Return a function that prints a line when another tenth of the rounds is done."""
-    shown = -1
-
-    def show(_rows: "Sequence[LatencyRecord]", done: int, planned: int) -> None:
-        nonlocal shown
-        tenths = min(10 * done // max(planned, 1), 10)
-        if tenths > shown:
-            shown = tenths
-            _line("bench round", done, planned)
-
-    return show
 
 
 def stdout_console() -> "Console":

@@ -93,7 +93,7 @@ BudgetOption = Annotated[
     typer.Option(
         "--budget",
         metavar="SECONDS",
-        help="For measuring all rows, opening and limits apart. Default: 30 for bench, 10 for run.",
+        help="For measuring all rows, opening and limits apart. Default: 30 for bench, 8 for run.",
         show_default=False,
         rich_help_panel=MEASURING,
     ),
@@ -185,6 +185,14 @@ QuietOption = Annotated[
         "--quiet", "-q", help="Print no progress and no tables; the exit code tells.", rich_help_panel=_RESULT
     ),
 ]
+DetailsOption = Annotated[
+    bool,
+    typer.Option(
+        "--details",
+        help="Show all that the report holds, not only what answers.",
+        rich_help_panel=_RESULT,
+    ),
+]
 DebugOption = Annotated[
     bool,
     typer.Option(
@@ -215,6 +223,12 @@ def _debug(*, on: bool) -> bool:
 def debugging() -> bool:
     """Say whether the command was called with ``--debug``."""
     return _state["debug"]
+
+
+def same_place(folder: Path, checkpoint: Path | None) -> list[str]:
+    """Return the options that let another command work on the same artifacts."""
+    where = [] if folder == DEFAULT_FOLDER else ["--folder", str(folder)]
+    return where if checkpoint is None else [*where, "--checkpoint", str(checkpoint)]
 
 
 def parse_choice(option: str, text: str, choices: tuple[str, ...], what: str) -> Any:

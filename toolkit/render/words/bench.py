@@ -51,7 +51,7 @@ def bench_contents(report: Report, *, details: bool) -> Iterator[Content]:
         yield from gap_remarks(report)
     if not report.latency:  # only the clock was checked, or it forbade the bench
         yield from map(clock_sheet, report.self_checks)
-    yield from _comparisons(report)
+    yield from comparison_contents(report)
     yield from fastest_sheets(report)
     if rows and details:
         yield resources_sheet(report)
@@ -60,7 +60,7 @@ def bench_contents(report: Report, *, details: bool) -> Iterator[Content]:
         yield from cost_sheets(report)
 
 
-def _comparisons(report: Report) -> Iterator[Content]:
+def comparison_contents(report: Report) -> Iterator[Content]:
     """Yield the rows beside those that they are compared with, if anything was, and a sentence on each too slow one."""
     rows = sorted(report.comparisons, key=lambda each: (each.batch_size, each.device, each.format))
     if not rows:

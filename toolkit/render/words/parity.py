@@ -2,15 +2,25 @@
 
 import math
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from pathlib import PurePath
 from typing import Final
 
-from toolkit.records import CheckName, CheckRecord, ParityRecord, QualityRecord, Report, ReproductionRecord, check_order
+from toolkit.records import (
+    CheckName,
+    CheckRecord,
+    ParityRecord,
+    QualityRecord,
+    Report,
+    ReproductionRecord,
+    badness,
+    check_order,
+)
 from toolkit.records.units import fraction, three_digits
 from toolkit.render.words.saved import short_names
-from toolkit.render.words.sheet import CROSS, LIMIT, NONE, Column, Sheet, mark, threads_in_words
+from toolkit.render.words.sheet import CROSS, LIMIT, NONE, Column, Sheet, column, filled, mark, shared, threads_in_words
 
 _TIMES: Final = "× "
 _SHORT_SHA: Final = 12
@@ -126,6 +136,41 @@ def repeat_command(report: Report, record: ParityRecord) -> str:
     return shlex.join(words)
 
 
+def artifact_lines(records: Sequence[ParityRecord], sizes: Mapping[str, str]) -> Sheet:
+    """Return a line per artifact: whether it passed, how many checks, how far it is off, how accurate it is.
+
+    Args:
+        records: At least one.
+        sizes: Of files that were just written, by their names.
+    """
+    names = dict(zip(map(id, records), target_names(records), strict=True))
+    against, precision = shared(map(reference_of, records)), shared(each.declared for each in records)
+    columns = filled(
+        column(records, "artifact", lambda each: f"{mark(each.passed)} {names[id(each)]}", right=False),
+        column(records, "size", lambda each: sizes.get(PurePath(each.target).name, NONE)),
+        Column("precision", tuple(NONE if precision else each.declared for each in records)),
+        Column("against", tuple(NONE if against else reference_of(each) for each in records)),
+        column(records, "checks", _counted_checks),
+        column(records, "largest error", _largest_error),
+        column(records, "accuracy", lambda each: fraction(each.evaluation.accuracy) if each.evaluation else NONE),
+        column(records, "failed", lambda each: f"{CROSS} {each.cause}" if each.cause else NONE, right=False),
+    )
+    devices = " and ".join(dict.fromkeys(each.device for each in records))
+    title = f"Parity on {devices}{f', {precision}' if precision else ''}"
+    return Sheet(f"{title}, against {reference_of(records[0], with_sha=False)}" if against else title, columns)
+
+
+def _counted_checks(record: ParityRecord) -> str:
+    failed = sum(not check.passed for check in record.checks)
+    return f"{failed} of {len(record.checks)} failed" if failed else f"{len(record.checks)} passed"
+
+
+def _largest_error(record: ParityRecord) -> str:
+    """Return ``1.07 × (≤ 8 ×)``: in units of eager's own rounding, beside what is allowed."""
+    worst = min((check for check in record.checks if check.name == "values"), key=badness, default=None)
+    return NONE if worst is None or worst.measured is None else f"{_amount(worst, worst.measured)} ({_limit(worst)})"
+
+
 def check_sheets(records: Sequence[ParityRecord]) -> Iterator[Sheet]:
     """Yield what each check says of each target, and their quality if that was measured.
 
@@ -213,17 +258,11 @@ def _accuracies(group: list[ParityRecord]) -> tuple[list[str], str]:
 def _cell(checks: list[CheckRecord]) -> str:
     if not checks:
         return NONE
-    worst = min(checks, key=_badness)
+    worst = min(checks, key=badness)
     if _counts_problems(worst):
         return mark(worst.passed)
     text = "" if worst.measured is None else _amount(worst, worst.measured)
     return text if worst.passed else f"{CROSS} {text}".rstrip()
-
-
-def _badness(check: CheckRecord) -> tuple[bool, bool, float]:
-    """Order answers from bad to good: failed ones first, among them those without a number."""
-    value = check.measured or 0.0
-    return check.passed, check.measured is not None, -value if check.bound == "at most" else value
 
 
 def _counts_problems(check: CheckRecord) -> bool:

@@ -101,9 +101,9 @@ class Sheet:
         """Yield the words of each row."""
         return zip(*(column.cells for column in self.columns), strict=True)
 
-    def without(self, left_out: Column) -> "Sheet":
-        """Return the sheet without a column."""
-        return replace(self, columns=tuple(column for column in self.columns if column is not left_out))
+    def without(self, titles: Collection[str]) -> "Sheet":
+        """Return the sheet without the columns of some titles."""
+        return replace(self, columns=tuple(column for column in self.columns if column.title not in titles))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         if self.title:
@@ -125,7 +125,7 @@ class Sheet:
             if _width(table, console, options) <= options.max_width or not column.spare:
                 break
             left_out.append(column.title)
-            sheet = sheet.without(column)
+            sheet = sheet.without({column.title})
             table = sheet._table()
         yield table
         if left_out:

@@ -11,16 +11,19 @@ from toolkit.records import (
     EvaluationRecord,
     FastestRecord,
     LatencyRecord,
+    RatioRecord,
     Report,
     RoundRecord,
     Scenario,
     quantile,
 )
-from toolkit.records.units import joules, percent, rate, seconds, size
+from toolkit.records.units import joules, percent, rate, seconds, size, three_digits
 from toolkit.render.words.sheet import CROSS, NONE, Column, Sheet, breaks_between, column, filled, listed, placed
 
 #: As long as ``±0.4 %``, so that the medians before it stand below one another.
 _HALF_WIDTH: Final = 6
+# From here on the ends of an interval say more than its middle.
+_WIDE: Final = 1.5
 _OF_ROUNDS: Final[tuple[tuple[str, Callable[[RoundRecord], float | None], int], ...]] = (
     ("copy\nin", lambda each: each.copy_in_s, 3),
     ("copy\nout", lambda each: each.copy_out_s, 3),
@@ -116,7 +119,16 @@ def is_baseline(row: LatencyRecord) -> bool:
 def _times_eager(row: LatencyRecord) -> str:
     if is_baseline(row):
         return "1.00"
-    return f"{row.to_eager.ratio:.2f}" if row.to_eager else NONE
+    return speed_in_words(row.to_eager) if row.to_eager else NONE
+
+
+def speed_in_words(speed: RatioRecord) -> str:
+    """Return ``2.87``; the interval alone, ``1.60 to 434``, where that is wide or holds no answer; NONE without one."""
+    if speed.low is None or speed.high is None:
+        return NONE
+    if speed.verdict == "CANNOT TELL" or speed.high > _WIDE * speed.low:
+        return f"{three_digits(speed.low)} to {three_digits(speed.high)}"
+    return f"{speed.ratio:.2f}"
 
 
 def _verdict(row: LatencyRecord) -> str:
@@ -160,25 +172,21 @@ def _fastest(title: str, fastest: Sequence[FastestRecord], report: Report) -> Sh
 
 
 def ratio_of(fastest: FastestRecord, report: Report) -> str:
-    """Return the ratio that the row has in the table of speeds, which is paired within rounds; else that of medians."""
-    for row in report.latency:
-        if row.role == "row" and _WHAT(row) == _WHAT(fastest):
-            found = _times_eager(row)
-            if found != NONE:
-                return found
-    return NONE if fastest.ratio_to_eager is None else f"{fastest.ratio_to_eager:.2f}"
+    """Return the speed that the row has in the table of speeds."""
+    rows = (row for row in report.latency if row.role == "row" and _WHAT(row) == _WHAT(fastest))
+    return next(map(_times_eager, rows), NONE)
 
 
 def _with_equals(fastest: FastestRecord) -> str:
-    """Return the format, with those that are as fast: ``onnx (torch-export is as fast)``."""
+    """Return the format and what it cannot be told apart from."""
     equals = equals_of(fastest)
     return f"{fastest.format} ({equals})" if equals else fastest.format
 
 
 def equals_of(fastest: FastestRecord) -> str:
-    """Return which other formats are as fast, in words; empty when none is."""
+    """Return ``cannot be told apart from eager``; empty where all others are slower."""
     others = list(dict.fromkeys(fastest.as_fast))
-    return f"{listed(others)} {'is' if len(others) == 1 else 'are'} as fast" if others else ""
+    return f"cannot be told apart from {listed(others)}" if others else ""
 
 
 def resources_sheet(report: Report) -> Sheet:
