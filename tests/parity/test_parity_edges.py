@@ -399,11 +399,13 @@ def test_json_stays_json_when_the_artifact_prints(talking: Path, cli: Cli) -> No
     assert "hello" in result.err
 
 
-def test_json_stays_json_in_a_process_of_its_own(talking: Path) -> None:
+def test_a_strangers_artifact_that_prints_is_refused_and_with_trust_it_prints_nothing_here(talking: Path) -> None:
     command = [sys.executable, "-m", "toolkit", "parity", str(talking), "--json", "--quiet"]
-    ended = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert json.loads(ended.stdout)["parity"]
-    assert "hello" in ended.stderr
+    refused = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (refused.returncode, json.loads(refused.stdout)["parity"][0]["cause"]) == (1, "opens")
+    trusted = subprocess.run([*command, "--trust"], capture_output=True, text=True, check=True)
+    assert json.loads(trusted.stdout)["parity"][0]["passed"]
+    assert "hello" not in trusted.stdout + trusted.stderr
 
 
 PRINTS = """

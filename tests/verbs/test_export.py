@@ -36,7 +36,7 @@ def snapshot(folder: Path) -> dict[str, bytes]:
 
 def test_the_folder_holds_artifacts_manifest_golden_and_what_was_verified(exported: Path, bundled: Checkpoint) -> None:
     # Other tests may have timed what is in this folder.
-    assert {path.name for path in exported.iterdir()} - {".lock", BENCH} == NAMES | {
+    assert {path.name for path in exported.iterdir()} - {".lock", ".verified.lock", BENCH} == NAMES | {
         "manifest.json",
         "golden.npz",
         "verified.json",
