@@ -38,6 +38,8 @@ from toolkit.plain import plain
 _LONGEST_REASON = 200
 # Of an own dataset, in one message.
 _MOST_PROBLEMS = 10
+_OF_WEIGHTS = {".pth", ".pt", ".ckpt", ".bin", ".safetensors"}
+_NOT_WRITTEN = {"openvino", "tensorrt", "int8", "fp16", "coreml", "litert", "tflite"}  # docs/formats.md tells of them
 # Attributes that are paths.
 _PATHS = {"path", "place"}
 
@@ -170,10 +172,14 @@ class UnknownFormatError(FormatError):
 
     def __init__(self, name: str, known: Iterable[str]) -> None:
         self.name, self.known = name, tuple(known)
-        near = get_close_matches(name.lower(), self.known, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}? Pass" if near else "pass"
-        remedy = f"{hint} a file, or one of {', '.join(self.known)}"
-        super().__init__(f"{name!r} is neither a format nor a file", remedy)
+        there_is, near = f"one of {', '.join(self.known)}", get_close_matches(name.lower(), self.known, n=1, cutoff=0.5)
+        if Path(name).suffix.lower() in _OF_WEIGHTS:
+            super().__init__(f"{name!r} is no format", f"weights go to --checkpoint: --checkpoint {name}")
+        elif name.lower() in _NOT_WRITTEN:
+            super().__init__(f"{name!r} is not written yet; docs/formats.md says where it stands", f"pass {there_is}")
+        else:
+            remedy = f"{f'did you mean {near[0]!r}? Pass' if near else 'pass'} a file, or {there_is}"
+            super().__init__(f"{name!r} is neither a format nor a file", remedy)
 
 
 class ArtifactNotFoundError(FormatError):

@@ -111,17 +111,32 @@ class TestManners:
         assert caught.value.path == tmp_path
         assert json.loads(capsys.readouterr().out)["command"] == "doctor"
 
-    def test_shell_completion_knows_the_formats(self) -> None:
+    @pytest.mark.parametrize(
+        ("typed", "values"),
+        [
+            ("export to", ["torch-export", "torchscript"]),
+            ("parity --device c", ["cpu", "cuda"]),
+            ("data show --class s", ["sandal", "shirt", "sneaker"]),
+        ],
+    )
+    def test_shell_completion_knows_values(self, typed: str, values: list[str]) -> None:
         environment = {
             **os.environ,
             "_FMNIST_TK_COMPLETE": "complete_bash",
-            "COMP_WORDS": "fmnist-tk export to",
-            "COMP_CWORD": "2",
+            "COMP_WORDS": f"fmnist-tk {typed}",
+            "COMP_CWORD": str(len(typed.split())),
         }
         script = shutil.which("fmnist-tk", path=str(Path(sys.executable).parent))
         assert script is not None
         result = subprocess.run([script], env=environment, capture_output=True, text=True, check=False)
-        assert result.stdout.split() == ["torch-export", "torchscript"]
+        assert result.stdout.split() == values
+
+    def test_what_people_type_is_understood(self, cli: Cli) -> None:
+        assert cli("-V").out == cli("--version").out
+        assert cli("help").out == cli("--help").out
+        assert cli("help", "data", "show").out == cli("data", "show", "--help").out
+        for command in ("run", "bench", "predict"):
+            assert "--batch" in cli(command, "-b", "x").err
 
     def test_ctrl_c_is_130_and_one_line(self, tmp_path: Path) -> None:
         command = [sys.executable, "-m", "toolkit", "bench", "--folder", str(tmp_path), "--unverified"]
@@ -345,6 +360,12 @@ class TestBadInput:
         [
             (["nosuch"], ["'nosuch'", "fmnist-tk --help"]),
             (["export", "--formt", "onnx"], ["--formt", "fmnist-tk export --help"]),
+            (["export", "../a/model.pth"], ["--checkpoint ../a/model.pth"]),
+            (["run", "model.safetensors"], ["--checkpoint model.safetensors"]),
+            (["export", "--format", "onnx"], ["positional: fmnist-tk export onnx"]),
+            (["bench", "--format=onnx"], ["positional: fmnist-tk bench onnx"]),
+            (["train", "--format=onnx"], ["fmnist-tk train --help"]),
+            (["export", "openvino"], ["docs/formats.md", "onnx, torch-export, torchscript"]),
             (["report"], ["FILE"]),
             (["report", "none.json"], ["none.json"]),
             (["run", "--train", "--checkpoint", "x"], ["--train and --checkpoint exclude each other"]),

@@ -128,6 +128,13 @@ class TestRows:
         assert report.skips[0].what == "onnx at batch 1 on cpu, threads 2"
         assert all("bench both with the same formats" in each.remedy for each in report.skips)
 
+    def test_rows_of_another_grid_are_told_once(self) -> None:
+        report = compare_reports(only(eager(), *(row(batch_size=size) for size in (2, 4, 8))), only(eager(), row()))
+        assert [(each.what, each.reason) for each in report.skips] == [
+            ("onnx at batch 2 on cpu, threads 2 and 2 more", "only base has them"),
+            ("onnx at batch 1 on cpu, threads 2", "only head has it"),
+        ]
+
     def test_another_pace_is_another_scenario(self) -> None:
         slow, fast = (Scenario(kind="paced", interval_s=each) for each in (0.1, 0.01))
         with pytest.raises(ComparisonError):

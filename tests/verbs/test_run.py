@@ -106,6 +106,12 @@ def test_a_checkpoint_of_the_tutorials_own_script_goes_all_the_way(cli: Cli, in_
         ("onnx", "row"),
         ("eager", "control"),
     ]
+    forgotten = cli(*given, "--json").report
+    assert forgotten.checkpoint
+    assert forgotten.checkpoint.path == "model.pth"
+    assert len([note for note in forgotten.notes if "model.pth" in note]) == 1
+    assert cli("parity", "onnx", "--folder", "model").code == 0
+    Path("model.pth").write_bytes(Path("whole.pth").read_bytes()[:-1])  # no longer what was exported
     assert cli(*given).code == 2  # of the bundled checkpoint: other weights
 
 

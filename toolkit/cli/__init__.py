@@ -85,6 +85,7 @@ def _root(
         bool,
         typer.Option(
             "--version",
+            "-V",
             help="Print the version and exit.",
             is_eager=True,
             callback=lambda value: _version(wanted=value),
@@ -112,15 +113,18 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stop from outside saves as Ctrl-C does
     prepare_streams()
-    note_typed(sys.argv[1:] if arguments is None else arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    if words[:1] == ["help"]:
+        words = [*words[1:], "--help"]
+    note_typed(words)
     try:
-        code = app(arguments, standalone_mode=False, prog_name="fmnist-tk")
+        code = app(words, standalone_mode=False, prog_name="fmnist-tk")
         sys.stdout.flush()
         if code == _INTERRUPTED:  # typer makes an exit of Ctrl-C, without a word
             _fail("Interrupted", _INTERRUPTED)
         sys.exit(code if isinstance(code, int) else 0)
     except _ClickError as error:
-        _fail(f"{error.format_message().rstrip('.')}; see {_help_of(error)}", 2)
+        _fail(f"{error.format_message().rstrip('.')}; {_advice(error)}", 2)
     except (KeyboardInterrupt, typer.Abort):
         _fail("Interrupted", _INTERRUPTED)
     except BrokenPipeError:
@@ -143,9 +147,13 @@ def _explain() -> None:
         traceback.print_exc()
 
 
-def _help_of(error: Exception) -> str:
+def _advice(error: Exception) -> str:
     context = getattr(error, "ctx", None)
-    return f"{context.command_path if context else 'fmnist-tk'} --help"
+    path = context.command_path if context else "fmnist-tk"
+    takes = {each.name for each in context.command.params} if context else set()
+    if getattr(error, "option_name", "") in {"--format", "--formats"} and takes & {"formats", "targets"}:
+        return f"formats are positional: {path} onnx"
+    return f"see {path} --help"
 
 
 def _fail(message: str, code: int) -> NoReturn:

@@ -36,6 +36,7 @@ from toolkit.cli.options import (
 )
 from toolkit.cli.options.files import artifacts_named, check_files_differ, check_pictures_kept
 from toolkit.cli.options.pictures import ImagesOption, LabelsOption, NumWorkersOption
+from toolkit.cli.options.values import DEVICES, one_of
 from toolkit.errors import UsageError
 
 __all__ = ["bench"]
@@ -49,6 +50,7 @@ DevicesOption = Annotated[
         metavar="DEVICE",
         help="auto, cpu, cuda, cuda:N or mps; several times for one table. Default: cpu.",
         show_default=False,
+        autocompletion=one_of(*DEVICES),
     ),
 ]
 ThreadCountsOption = Annotated[
@@ -69,6 +71,7 @@ ScenarioOption = Annotated[
         help="latency (one call after the other), throughput, paced:10ms, poisson:100 (arrivals per second) or cold. "
         "Default: latency.",
         show_default=False,
+        autocompletion=one_of("latency", "throughput", "paced:10ms", "poisson:100", "cold"),
         rich_help_panel=MEASURING,
     ),
 ]

@@ -61,8 +61,8 @@ def export(
 
     with showing_progress(quiet=quiet) as progress:
         report = export_formats(checkpoint, folder, formats or (), verify=verify, progress=progress)
-    files = ", ".join(each.file for each in report.artifacts) or "nothing"
+    count = len(report.artifacts)
     then = ["bench" if verify else "parity", *same_place(folder, checkpoint)]
     after = f"; next: {shlex.join(['fmnist-tk', *then])}" if report.passed else ""
-    last = f"Wrote {files} to {folder}{after}"
+    last = f"Wrote {count} artifact{'' if count == 1 else 's'} to {folder}{after}"
     finish(report, as_json=as_json, output=output, quiet=quiet, details=details, last=last)

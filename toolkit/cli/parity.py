@@ -31,6 +31,7 @@ from toolkit.cli.options.files import (
     writable_folder,
 )
 from toolkit.cli.options.pictures import ImagesOption, LabelsOption, NumWorkersOption
+from toolkit.cli.options.values import one_of
 from toolkit.errors import UsageError
 
 __all__ = ["parity"]
@@ -62,6 +63,7 @@ def parity(
             "rounding error), tf32, bfloat16, float16 or int8 (judged by accuracy).",
             show_default=False,
             rich_help_panel=_RULE,
+            autocompletion=one_of("float32", "tf32", "bfloat16", "float16", "int8"),
         ),
     ] = None,
     max_drop: Annotated[

@@ -22,6 +22,7 @@ from toolkit.cli.options import (
 )
 from toolkit.cli.options.files import check_files_differ, check_pictures_kept
 from toolkit.cli.options.pictures import ImagesOption, LabelsOption
+from toolkit.cli.options.values import formats, one_of
 from toolkit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def predict(
         typer.Option(
             "--invert",
             metavar="auto|yes|no",
+            autocompletion=one_of("auto", "yes", "no"),
             help="Whether pictures are dark on bright: the model knows bright on black. Default: auto, by the border.",
             show_default=False,
         ),
@@ -90,6 +92,7 @@ def predict(
         typer.Option(
             "--artifact",
             metavar="TARGET",
+            autocompletion=formats,
             help="A format, an artifact's or a checkpoint's file, eager or bundled. Default: the fastest verified "
             "artifact in the folder, else the bundled checkpoint.",
             show_default=False,
@@ -113,6 +116,7 @@ def predict(
         int,
         typer.Option(
             "--batch",
+            "-b",
             min=1,
             max=_LARGEST_BATCH,
             metavar="N",

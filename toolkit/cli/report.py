@@ -10,6 +10,7 @@ import typer
 from toolkit.cli.console import finish, say, show, tell, write, write_json
 from toolkit.cli.options import DebugOption, DetailsOption, JsonOption, QuietOption, parse_choice
 from toolkit.cli.options.files import check_files_differ
+from toolkit.cli.options.values import one_of
 from toolkit.errors import OutputError, UsageError
 from toolkit.system.files import check_writable, write_bytes
 
@@ -67,6 +68,7 @@ FormatOption = Annotated[
     typer.Option(
         "--format",
         metavar="NAME",
+        autocompletion=one_of(*_KINDS),
         help=f"Print this on stdout in place of tables: {', '.join(_KINDS)}.",
         show_default=False,
         rich_help_panel=_RESULT,

@@ -56,7 +56,7 @@ def run(
 
     Artifacts and report.json go into the folder; an artifact that does not
     match the checkpoint is not put in place, and nothing else is timed. This is
-    a first look of about a minute: fmnist-tk bench takes longer and is surer.
+    a first look of half a minute or so: fmnist-tk bench takes longer and is surer.
     No network and no data set are needed, except for --train.
 
     Exit code: 0 all good, 1 an export, a check or a row failed, 2 could not run.

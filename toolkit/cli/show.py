@@ -21,6 +21,7 @@ from toolkit.cli.options import (
     QuietOption,
 )
 from toolkit.cli.options.files import artifacts_named, check_files_differ
+from toolkit.cli.options.values import one_of
 from toolkit.errors import UsageError
 from toolkit.system.files import check_writable, write_bytes
 
@@ -40,6 +41,13 @@ _DEFAULT_PNG, _DEFAULT_WRONG_PNG = Path("fashion-mnist.png"), Path("fashion-mnis
 # A picture with its labels is as wide in a terminal that draws it, where there is room.
 _CELLS_PER_PICTURE = 20
 
+
+def _labels(incomplete: str) -> list[str]:
+    from toolkit.records import LABELS
+
+    return one_of(*(label.lower() for label in LABELS))(incomplete.lower())
+
+
 LocalDataOption = Annotated[
     Path | None,
     typer.Option(
@@ -54,7 +62,13 @@ LocalDataOption = Annotated[
 def show(
     label: Annotated[
         str | None,
-        typer.Option("--class", metavar="CLASS", help="Only this one: a name or 0 to 9.", show_default=False),
+        typer.Option(
+            "--class",
+            metavar="CLASS",
+            help="Only this one: a name or 0 to 9.",
+            show_default=False,
+            autocompletion=_labels,
+        ),
     ] = None,
     wrong: Annotated[
         str | None,
@@ -117,6 +131,7 @@ def show(
         typer.Option(
             "--view",
             metavar="VIEW",
+            autocompletion=one_of("auto", "kitty", "iterm2", "sixel", "blocks", "ascii", "table"),
             help="In the terminal: auto, kitty, iterm2, sixel, blocks, ascii or table. Default: auto.",
             show_default=False,
         ),

@@ -1,5 +1,6 @@
 """``fmnist-tk train``."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +16,7 @@ from toolkit.cli.options import (
     parse_percent,
 )
 from toolkit.cli.options.pictures import ImagesOption, LabelsOption, NumWorkersOption
+from toolkit.cli.options.values import DEVICES, one_of
 from toolkit.errors import UsageError
 
 __all__ = ["train"]
@@ -30,9 +32,18 @@ def _option(
     help: str,
     metavar: str | None = None,
     min: float | None = None,
+    values: Sequence[str] = (),
 ) -> Any:
-    """Return an option that belongs to a training."""
-    return typer.Option(name, help=help, metavar=metavar, min=min, rich_help_panel=_COURSE, show_default=False)
+    """Return an option that belongs to a training; the shell is offered its values."""
+    return typer.Option(
+        name,
+        help=help,
+        metavar=metavar,
+        min=min,
+        rich_help_panel=_COURSE,
+        show_default=False,
+        autocompletion=one_of(*values),
+    )
 
 
 def train(
@@ -62,14 +73,20 @@ def train(
     ] = None,
     recipe: Annotated[
         str,
-        _option("--recipe", metavar="NAME", help="strong (91 %) or quickstart (the tutorial). Default: strong."),
+        _option(
+            "--recipe",
+            metavar="NAME",
+            values=("strong", "quickstart"),
+            help="strong (91 %) or quickstart (the tutorial). Default: strong.",
+        ),
     ] = "strong",
     seed: Annotated[
         int,
         _option("--seed", metavar="N", help="Of weights, order and augmentation. Default: 0."),
     ] = 0,
     device: Annotated[
-        str, _option("--device", metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps. Default: auto.")
+        str,
+        _option("--device", metavar="DEVICE", values=DEVICES, help="auto, cpu, cuda, cuda:N or mps. Default: auto."),
     ] = "auto",
     threads: ThreadsOption = None,
     workers: Annotated[
@@ -92,12 +109,17 @@ def train(
     lr: Annotated[
         float | None, _option("--lr", metavar="RATE", help="Learning rate, the largest one of the schedule.")
     ] = None,
-    optimizer: Annotated[str | None, _option("--optimizer", metavar="NAME", help="sgd, adam or adamw.")] = None,
+    optimizer: Annotated[
+        str | None, _option("--optimizer", metavar="NAME", values=("sgd", "adam", "adamw"), help="sgd, adam or adamw.")
+    ] = None,
     momentum: Annotated[float | None, _option("--momentum", metavar="X", help="Of sgd, 0 to below 1.")] = None,
     weight_decay: Annotated[
         float | None, _option("--weight-decay", metavar="X", help="Of the weights, not of biases.")
     ] = None,
-    schedule: Annotated[str | None, _option("--schedule", metavar="NAME", help="constant or one-cycle.")] = None,
+    schedule: Annotated[
+        str | None,
+        _option("--schedule", metavar="NAME", values=("constant", "one-cycle"), help="constant or one-cycle."),
+    ] = None,
     label_smoothing: Annotated[float | None, _option("--label-smoothing", metavar="X", help="0 to below 1.")] = None,
     hidden: Annotated[
         str, _option("--hidden", metavar="N[,N]...", help="Widths of the hidden layers. Default: 512,512.")

@@ -3,6 +3,7 @@
 import copy
 import hashlib
 import json
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -15,6 +16,7 @@ from toolkit.errors import CheckpointError, first_line
 from toolkit.fashion.model import Mlp, build_model
 from toolkit.fashion.stored import DIGEST_KEY, METADATA_KEY, Form, read_stored
 from toolkit.fashion.weights import checked_weights, weights_sha256
+from toolkit.formats.manifest import read_manifest
 from toolkit.records import (
     CheckpointMetadata,
     CheckpointRecord,
@@ -78,6 +80,27 @@ def load_checkpoint(path: str | Path | None = None) -> Checkpoint:
         with as_file(files("toolkit.fashion.assets") / "fashion-mlp.safetensors") as bundled:
             return _read(bundled, BUNDLED)
     return _read(Path(path), str(path))
+
+
+def checkpoint_for(folder: Path) -> Checkpoint:
+    """Return the weights that the artifacts of a folder were exported from, if their file still holds them.
+
+    A note says so. Else the bundled checkpoint is returned.
+
+    Raises:
+        ReportError: If the folder's manifest cannot be read.
+    """
+    manifest = read_manifest(folder)
+    named = {(each.checkpoint, each.weights_sha256) for each in manifest.artifacts} if manifest else set()
+    if len(named) == 1:
+        ((name, digest),) = named
+        if name != BUNDLED and Path(name).is_file():
+            with suppress(CheckpointError):  # another file by now
+                found = load_checkpoint(name)
+                if found.record.weights_sha256 == digest:
+                    note = f"Without --checkpoint: {name}, from which the artifacts in {folder} were exported"
+                    return replace(found, notes=(note, *found.notes))
+    return load_checkpoint()
 
 
 def checkpoint_of(module: nn.Module) -> Checkpoint:

@@ -16,6 +16,7 @@ from toolkit.errors import ComparisonError
 from toolkit.records import (
     AcceleratorRecord,
     ComparisonRecord,
+    FailureRecord,
     LatencyRecord,
     Report,
     Scenario,
@@ -168,10 +169,10 @@ def _by_key(report: Report) -> dict[Key, list[LatencyRecord]]:
 
 
 def _matched(base: Report, head: Report, names: tuple[str, str]) -> tuple[list[Pair], list[SkipRecord]]:
-    """Return the rows that both have, and a skip for each that only one has."""
+    """Return the rows that both have, and skips of those that only one has."""
     of_base, of_head = _by_key(base), _by_key(head)
     pairs: list[Pair] = []
-    skips: list[SkipRecord] = []
+    of_base_alone, of_head_alone = list[LatencyRecord](), list[LatencyRecord]()
     for key in dict.fromkeys((*of_base, *of_head)):
         first, second = of_base.get(key, []), of_head.get(key, [])
         if len(first) == len(second) == 1:
@@ -182,24 +183,30 @@ def _matched(base: Report, head: Report, names: tuple[str, str]) -> tuple[list[P
         common = [(row, files[row.target]) for row in first if row.target in files]
         pairs += common
         met = {id(row) for pair in common for row in pair}
-        skips += [_skip(row, names[0], head, names[1]) for row in first if id(row) not in met]
-        skips += [_skip(row, names[1], base, names[0]) for row in second if id(row) not in met]
+        of_base_alone += [row for row in first if id(row) not in met]
+        of_head_alone += [row for row in second if id(row) not in met]
+    skips = [*_skips(of_base_alone, names[0], head, names[1]), *_skips(of_head_alone, names[1], base, names[0])]
     return pairs, skips
 
 
-def _skip(row: LatencyRecord, name: str, other: Report, other_name: str) -> SkipRecord:
-    """Say that only the report called ``name`` has a row; why, if the other could not measure it."""
-    failed = [
-        each.reason
-        for each in other.failures
-        if (each.format, each.device) == (row.format, row.device)
-        and each.batch_size in {None, row.batch_size}
-        and each.threads in {None, row.threads}
-    ]
-    return SkipRecord(
-        what=_place(row),
-        reason=f"{other_name} could not measure it: {failed[0]}" if failed else f"only {name} has it",
-        remedy="bench both with the same formats, --device, --threads and --batch",
+def _skips(rows: Sequence[LatencyRecord], name: str, other: Report, other_name: str) -> Iterator[SkipRecord]:
+    """Yield why only the report called ``name`` has some rows: the other could not measure them, or was not to."""
+    remedy = "bench both with the same formats, --device, --threads and --batch"
+    reasons: dict[str | None, list[LatencyRecord]] = {}
+    for row in rows:
+        failed = next((each.reason for each in other.failures if _is_of(each, row)), None)
+        reasons.setdefault(failed, []).append(row)
+    for failed, alike in reasons.items():
+        them = "it" if len(alike) == 1 else "them"
+        reason = f"{other_name} could not measure {them}: {failed}" if failed else f"only {name} has {them}"
+        yield SkipRecord(what=_these(alike), reason=reason, remedy=remedy)
+
+
+def _is_of(failure: FailureRecord, row: LatencyRecord) -> bool:
+    return (
+        (failure.format, failure.device) == (row.format, row.device)
+        and failure.batch_size in {None, row.batch_size}
+        and failure.threads in {None, row.threads}
     )
 
 
@@ -211,7 +218,10 @@ def _place(row: LatencyRecord) -> str:
 
 def _what(report: Report) -> str:
     """Return what a report has rows of, in a few words."""
-    rows = _rows(report)
+    return _these(_rows(report))
+
+
+def _these(rows: Sequence[LatencyRecord]) -> str:
     more = f" and {len(rows) - 1} more" if len(rows) > 1 else ""
     return f"{_place(rows[0])}{more}"
 

@@ -5,6 +5,7 @@ from typing import Final
 
 from toolkit import parity
 from toolkit.errors import UsageError
+from toolkit.fashion.checkpoint import checkpoint_for
 from toolkit.fashion.data import load_test_set
 from toolkit.formats.resolve import resolve_targets
 from toolkit.parity.probes import SEED
@@ -109,7 +110,11 @@ def check_parity(
     names, place = names_of(artifacts, folder)
     with leaving_torch_as_it_is():
         targets, skips = resolve_targets(names, place, device, precision, trusted=trust)
-        model = reference_of(reference, against, trusted=trust)
+        if reference or against:
+            model = reference_of(reference, against, trusted=trust)
+        else:
+            folders = {target.path.parent for target in targets}
+            model = checkpoint_for(folders.pop() if len(folders) == 1 else place)
         own = pictures_of(images, labels, num_workers, progress)
         return parity.check_parity(
             targets,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from toolkit.bench.engine.job import Entry
 from toolkit.bench.engine.launch import work_apart
 from toolkit.errors import ToolkitError, UnverifiedArtifactError, UsageError, from_fields, to_fields
-from toolkit.formats import BASELINE, VARIANTS, FormatInfo, check_device, runtime_version
+from toolkit.formats import BASELINE, FORMATS, VARIANTS, FormatInfo, check_device, runtime_version
 from toolkit.formats.golden import write_golden
 from toolkit.formats.manifest import GOLDEN, read_manifest
 from toolkit.formats.resolve import resolve_targets
@@ -67,10 +67,14 @@ def prepare_request(request: Request) -> Prepared:
     Raises:
         ToolkitError: If something named is not there, does not work, or was not verified.
     """
-    from toolkit.fashion.checkpoint import load_checkpoint
+    from toolkit.fashion.checkpoint import checkpoint_for, load_checkpoint
     from toolkit.system.devices import resolve_device
 
-    checkpoint = load_checkpoint(Path(request.checkpoint) if request.checkpoint else None)
+    if request.checkpoint:
+        checkpoint = load_checkpoint(request.checkpoint)
+    else:
+        folders = {Path(name).parent for name in request.names if name not in {*FORMATS, *VARIANTS}}
+        checkpoint = checkpoint_for(folders.pop() if len(folders) == 1 else Path(request.folder))
     scratch = Path(request.scratch)
     pictures = Path(request.pictures) if request.pictures else None
     entries: list[Entry] = []

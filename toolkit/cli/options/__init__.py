@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from toolkit.cli.options.values import DEVICES, formats, one_of
 from toolkit.errors import UsageError
 from toolkit.system.files import check_writable
 
@@ -14,13 +15,6 @@ _RESULT = "Result"
 MEASURING = "Measuring"
 #: Panel for those that say how two runs are compared.
 COMPARING = "Comparing"
-
-
-def _formats(incomplete: str) -> list[str]:
-    """Complete the names of formats for the shell; files complete by themselves."""
-    from toolkit.formats import FORMATS
-
-    return [name for name in FORMATS if name.startswith(incomplete)]
 
 
 def writable(path: Path | None) -> Path | None:
@@ -35,7 +29,7 @@ FormatsArgument = Annotated[
     typer.Argument(
         metavar="FORMAT",
         help="Formats to write: torchscript, onnx, torch-export. None: all that can be written here.",
-        autocompletion=_formats,
+        autocompletion=formats,
         show_default=False,
     ),
 ]
@@ -44,7 +38,7 @@ TargetsArgument = Annotated[
     typer.Argument(
         metavar="TARGET",
         help="Formats (their artifacts in the folder) or files. None: all that is in the folder and works here.",
-        autocompletion=_formats,
+        autocompletion=formats,
         show_default=False,
     ),
 ]
@@ -64,7 +58,11 @@ FolderOption = Annotated[
 DeviceOption = Annotated[
     str,
     typer.Option(
-        "--device", metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps. Default: cpu.", show_default=False
+        "--device",
+        metavar="DEVICE",
+        help="auto, cpu, cuda, cuda:N or mps. Default: cpu.",
+        show_default=False,
+        autocompletion=one_of(*DEVICES),
     ),
 ]
 ThreadsOption = Annotated[
@@ -82,6 +80,7 @@ BatchOption = Annotated[
     str,
     typer.Option(
         "--batch",
+        "-b",
         metavar="N[,N]...",
         help="Images per call, one or several. Default: 1,64,1024.",
         show_default=False,

@@ -137,12 +137,7 @@ def repeat_command(report: Report, record: ParityRecord) -> str:
 
 
 def artifact_lines(records: Sequence[ParityRecord], sizes: Mapping[str, str]) -> Sheet:
-    """Return a line per artifact: whether it passed, how many checks, how far it is off, how accurate it is.
-
-    Args:
-        records: At least one.
-        sizes: Of files that were just written, by their names.
-    """
+    """Return a line for each artifact, of which there is at least one; ``sizes`` are of files just written, by name."""
     names = dict(zip(map(id, records), target_names(records), strict=True))
     against, precision = shared(map(reference_of, records)), shared(each.declared for each in records)
     columns = filled(
@@ -150,7 +145,7 @@ def artifact_lines(records: Sequence[ParityRecord], sizes: Mapping[str, str]) ->
         column(records, "size", lambda each: sizes.get(PurePath(each.target).name, NONE)),
         Column("precision", tuple(NONE if precision else each.declared for each in records)),
         Column("against", tuple(NONE if against else reference_of(each) for each in records)),
-        column(records, "checks", _counted_checks),
+        column(records, "checks", lambda each: _counted([check.passed for check in each.checks])),
         column(records, "largest error", _largest_error),
         column(records, "accuracy", lambda each: fraction(each.evaluation.accuracy) if each.evaluation else NONE),
         column(records, "failed", lambda each: f"{CROSS} {each.cause}" if each.cause else NONE, right=False),
@@ -160,9 +155,8 @@ def artifact_lines(records: Sequence[ParityRecord], sizes: Mapping[str, str]) ->
     return Sheet(f"{title}, against {reference_of(records[0], with_sha=False)}" if against else title, columns)
 
 
-def _counted_checks(record: ParityRecord) -> str:
-    failed = sum(not check.passed for check in record.checks)
-    return f"{failed} of {len(record.checks)} failed" if failed else f"{len(record.checks)} passed"
+def _counted(passed: Sequence[bool]) -> str:
+    return f"{len(passed)} passed" if all(passed) else f"{passed.count(False)} of {len(passed)} failed"
 
 
 def _largest_error(record: ParityRecord) -> str:

@@ -93,7 +93,11 @@ def _remarks(report: Report) -> Iterator[Remark]:
     failed = list(explain(report.parity))
     for each in failed:
         yield _short(Remark(f"{each.target}: {each.cause}", "bad"))
-        yield from (_short(Remark(f"  {label}: {text}")) for label, text in each.lines())
+        facts, place = dict(each.lines()), each.record.divergence
+        if place and place.layer:  # how far that is off is another number, for a second look
+            node = f" (node {place.node})" if place.node else ""
+            facts["where"] = f"{place.layer}{node} is the first layer that is off"
+        yield from (_short(Remark(f"  {label}: {text}")) for label, text in facts.items())
     for failure in report.failures:
         if not any(failure.target == each.target for each in failed):  # which has been explained
             batch = f" at batch {failure.batch_size:,}" if failure.batch_size else ""
