@@ -85,6 +85,12 @@ class TestAnswer:
         both = bench(eager(), row(2e-5, ratio(2.5)), row(2.01e-5, ratio(2.49), format="other", target="o"))
         assert "(2.50 × eager, cannot be told apart from other)" in answer(both)
 
+    def test_a_speed_that_may_be_eager_s_own_is_no_gain(self) -> None:
+        said = answer(bench(eager(2.01e-5), row(2e-5, ratio(1.01, "CANNOT TELL"))))
+        assert said.startswith(
+            "The fastest verified format is onnx, 20.0 µs at batch 1 (cannot be told apart from eager);"
+        )
+
     @pytest.mark.parametrize(
         ("report", "words"),
         [

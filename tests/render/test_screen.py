@@ -154,6 +154,8 @@ def test_what_is_short_anyway_has_no_first_screen(report: Report, has: bool) -> 
     [
         (ratio(2.87), "2.87"),
         (ratio(0.5, "SLOWER"), "0.50"),
+        (ratio(0.0042, "SLOWER"), "0.0042"),
+        (ratio(146.4), "146"),
         (RatioRecord(ratio=146, low=1.6, high=434, verdict="FASTER"), "1.60 to 434"),
         (RatioRecord(ratio=1.03, low=0.99, high=1.07, verdict="CANNOT TELL"), "0.99 to 1.07"),
         (RatioRecord(ratio=1.03, low=None, high=None, verdict="CANNOT TELL"), "—"),

@@ -21,7 +21,7 @@ from toolkit.cli.options import (
     QuietOption,
 )
 from toolkit.cli.options.files import artifacts_named, check_files_differ
-from toolkit.cli.options.values import one_of
+from toolkit.cli.options.values import formats, one_of
 from toolkit.errors import UsageError
 from toolkit.system.files import check_writable, write_bytes
 
@@ -75,6 +75,7 @@ def show(
         typer.Option(
             "--wrong",
             metavar="ARTIFACT",
+            autocompletion=formats,
             help="What this gets wrong, the most confident first: a format, an artifact or a checkpoint.",
             show_default=False,
         ),

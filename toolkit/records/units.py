@@ -58,3 +58,8 @@ def fraction(share: float, digits: int = 2) -> str:
 def three_digits(value: float) -> str:
     """Return what is not negative with three digits, or all before the point: ``1.23``, ``12.3``, ``1,234``."""
     return f"{value:,.{2 if value < 9.995 else 1 if value < 99.95 else 0}f}"
+
+
+def times(ratio: float) -> str:
+    """Return a ratio above zero with three digits, two where it is small: ``2.87``, ``146``, ``0.0042``."""
+    return three_digits(ratio) if ratio >= 0.1 else f"{ratio:.2g}"

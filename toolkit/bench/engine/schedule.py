@@ -19,7 +19,7 @@ _FEWEST_CALLS, _LONG_S = 10, 0.02
 SLICE_COST_S: Final = 0.015
 # On two cores of an AMD EPYC (Zen 5): a process of libtorch, and that of torch.export takes twice as long; warming up,
 # comparing before and after; three processes for the limits; the check of the clock.
-_OPEN_S, _WARM_S, _LIMITS_S, _CLOCK_S = 2.0, 0.6, 11.0, 2.0
+_OPEN_S, _WARM_S, _LIMITS_S, _CLOCK_S = 1.5, 0.5, 10.0, 1.0
 
 
 @dataclass(frozen=True)

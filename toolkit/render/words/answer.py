@@ -53,7 +53,8 @@ def _fastest(report: Report) -> Iterator[str]:
 def _gain(each: FastestRecord, report: Report) -> str:
     """Return ``18.7 µs a call at batch 1 (2.87 × eager's speed)``, and what it cannot be told apart from."""
     ratio, equals = ratio_of(each, report), equals_of(each)
-    gain = "" if each.baseline or ratio == NONE else f"{ratio} × eager"
+    unsure = any(row.baseline and row.format in each.as_fast for row in report.latency)
+    gain = "" if each.baseline or unsure or ratio == NONE else f"{ratio} × eager"
     more = ", ".join(filter(None, (gain, equals)))
     return f"{seconds(each.median_s)} at batch {each.batch_size:,}{f' ({more})' if more else ''}"
 

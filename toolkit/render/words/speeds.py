@@ -17,7 +17,7 @@ from toolkit.records import (
     Scenario,
     quantile,
 )
-from toolkit.records.units import joules, percent, rate, seconds, size, three_digits
+from toolkit.records.units import joules, percent, rate, seconds, size, times
 from toolkit.render.words.sheet import CROSS, NONE, Column, Sheet, breaks_between, column, filled, listed, placed
 
 #: As long as ``±0.4 %``, so that the medians before it stand below one another.
@@ -127,8 +127,8 @@ def speed_in_words(speed: RatioRecord) -> str:
     if speed.low is None or speed.high is None:
         return NONE
     if speed.verdict == "CANNOT TELL" or speed.high > _WIDE * speed.low:
-        return f"{three_digits(speed.low)} to {three_digits(speed.high)}"
-    return f"{speed.ratio:.2f}"
+        return f"{times(speed.low)} to {times(speed.high)}"
+    return times(speed.ratio)
 
 
 def _verdict(row: LatencyRecord) -> str:
