@@ -197,7 +197,7 @@ class TestCommand:
             (["x", "--data", "."], "--data is for --test: pictures need no data set; leave it out"),
             (["-", "-"], "- stands for the one picture on stdin: pass it once"),
             (["--test", "0", "--artifact", "onx"], "'onx' is neither a format nor a file; did you mean 'onnx'?"),
-            (["--test", "0", "--batch", "0"], "Invalid value for '--batch': "),
+            (["--test", "0", "--batch", "0"], "Invalid value for '--batch' / '-b': "),
         ],
     )
     def test_what_makes_no_sense_is_a_line(

@@ -321,6 +321,7 @@ class TestOddValues:
         base = SimpleNamespace(path=str(tmp_path / "c/m.onnx"), role="base")
         seen: list[Path] = []
         monkeypatch.setattr("toolkit.verbs.bench.prepare_apart", lambda _: SimpleNamespace(entries=(*rows, base)))
+        monkeypatch.setattr("toolkit.bench.count_rows", lambda *_: 1)
         monkeypatch.setattr("toolkit.bench.run_bench", lambda *_, **__: None)
         monkeypatch.setattr("toolkit.verbs.bench.keep_result", lambda _, folder: seen.append(folder))
         toolkit.run_benchmark(["m.onnx"])

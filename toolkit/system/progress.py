@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
+from toolkit.errors import UsageError, first_line
+
 
 @runtime_checkable
 class Progress(Protocol):
@@ -38,10 +40,17 @@ def in_seconds(
         name: What all of it is called.
         expected_s: How long it takes; when it takes longer, the total grows.
         clock: Seconds from an arbitrary start.
+
+    Raises:
+        UsageError: If ``progress`` can be called, and not with that.
     """
     started, whole = clock(), max(round(expected_s), 1)
     told: tuple[str, int] = ("", 0)
-    progress(f"{name}, second", 0, whole, f"about {whole} s in all")
+    try:
+        progress(f"{name}, second", 0, whole, f"about {whole} s in all")
+    except TypeError as error:
+        reason = f"progress cannot be called with (task, done, total, detail): {first_line(error)}"
+        raise UsageError(reason, "pass a function that takes these") from error
 
     def tell(task: str, done: int, total: int, detail: str = "") -> None:
         nonlocal told
