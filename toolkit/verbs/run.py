@@ -33,7 +33,7 @@ from toolkit.verbs.arguments import (
 from toolkit.verbs.export import export_formats
 
 #: Seconds for all rounds of bench: a first look; ``fmnist-tk bench`` takes longer and is surer.
-BUDGET_S: Final = 8.0
+BUDGET_S: Final = 7.0
 # Of a process that starts, and of a format that is written and checked, on two cores of an AMD EPYC (Zen 5).
 _START_S, _EXPORT_S = 2.0, 2.5
 #: Of the checkpoint that is trained first, in the folder of the artifacts.
@@ -71,7 +71,7 @@ def run_pipeline(
         device: Where training, parity and bench run.
         batch_sizes: Images per call, one number or several.
         threads: On the CPU; None for the physical cores.
-        budget_s: Seconds for all rounds; None for 8; within less than 15 the machine's limits are not measured.
+        budget_s: Seconds for all rounds; None for 7; within less than 15 the machine's limits are not measured.
         seed: Of the order in each round; None for a new one.
         arguments: The words of the command line, for the report; empty for a call from Python.
         progress: Called as ``progress(task, done, total, detail)`` after each step.

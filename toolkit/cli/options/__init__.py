@@ -92,7 +92,7 @@ BudgetOption = Annotated[
     typer.Option(
         "--budget",
         metavar="SECONDS",
-        help="For measuring all rows, opening and limits apart. Default: 30 for bench, 8 for run.",
+        help="For measuring all rows, opening and limits apart. Default: 30 for bench, 7 for run.",
         show_default=False,
         rich_help_panel=MEASURING,
     ),
